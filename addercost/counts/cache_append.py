@@ -1,8 +1,8 @@
-"""Keys and values that a text decoder appends to its cache, taken as written behind those that are there.
+"""The key-value cache of a text decoder, with new rows written behind the old ones.
 
-transformers keeps a cache by joining the old tensor and the new rows into another one, which copies all of
-the old rows at every token. A runtime that reserves the cache's memory writes the new rows alone, and so does
-what is counted here.
+transformers joins the cached tensor and the new rows into another tensor, which copies all old rows at every
+token. A runtime that reserves the cache's memory in advance writes only the new rows. That is what is
+counted.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ APPENDED = "appended"
 """Tag of the calls that write new rows into a cache."""
 
 _FROM_OUTSIDE = ("constant", "input")
-"""Roles of a tensor that the forward did not make, as the cache of the tokens before is."""
+"""Roles of tensors that the forward did not make, such as the cache of earlier tokens."""
 
 
 def appended_in_place(trace: Trace, cached: Collection[tuple[int, ...]]) -> Trace:
-    """The trace with an `aten.cat` of the new rows alone wherever they are joined to a tensor of the cache.
+    """The same trace, in which each `aten.cat` of a cached tensor and new rows has only the new rows.
 
     cached: the shapes of the cache's tensors before this forward.
     """
@@ -40,5 +40,5 @@ def _appended(call: OpCall, cached: frozenset[tuple[int, ...]]) -> OpCall:
 
 
 def _is_cached(spec: TensorSpec, cached: frozenset[tuple[int, ...]]) -> bool:
-    """An empty tensor stands for the cache before its first token."""
+    """Whether the tensor belongs to the cache. Before the first token a cached tensor is empty."""
     return spec.role in _FROM_OUTSIDE and (spec.shape in cached or not spec.numel)

@@ -1,4 +1,4 @@
-"""The work of one recorded call: by its rule, in the arithmetic it is tagged with, in real numbers."""
+"""The work of one recorded call: its rule's count, changed by the call's tags, on real numbers."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from addercost.trace.record import PRODUCTS, OpCall, TensorSpec, map_tensors
 
 
 def rule_for(name: str, tags: Collection[str]) -> CountingRule | None:
-    """The rule that counts an operator: its own; else, for a view, the rule that counts nothing; else, for an
-    operator that torch tags as element-wise, the rule for special functions; else None.
+    """The rule that counts an operator, or None.
 
-    name: without overload, "aten.mm".
+    It is the operator's own rule if there is one; for a view, the rule that counts nothing; for an operator
+    that torch tags as element-wise, the rule for special functions. name: without the overload, such as
+    "aten.mm".
     """
     rule = RULES.get(name)
     if rule is not None:
@@ -33,12 +34,12 @@ def rule_for(name: str, tags: Collection[str]) -> CountingRule | None:
 
 
 def is_counted(name: str, tags: Collection[str]) -> bool:
-    """Whether an operator is counted as it is. The tracer records the others by their decomposition."""
+    """Whether the operator itself is counted. The tracer records the others by their decomposition."""
     return rule_for(name, tags) is not None
 
 
 def work_of(call: OpCall) -> OperatorWork | None:
-    """The call's work in real numbers, or None for a call that no rule counts."""
+    """The call's work as operations on real numbers, or None if no rule counts the call."""
     rule = rule_for(call.name, call.tags)
     if rule is None:
         return None
@@ -62,12 +63,13 @@ def work_of(call: OpCall) -> OperatorWork | None:
 
 
 def _tagged(call: OpCall, work: OperatorWork) -> OperatorWork:
-    """The work as the tags change it: of a gradient, of signs, of ternary weights, of an arithmetic."""
+    """The work as changed by the tags for gradients, signs, ternary weights and other arithmetics."""
     if "backward" in call.tags and any(site.weighted for site in work.sites):
-        # A gradient is a sum of products whatever the layer's arithmetic is, so a what-if leaves it alone.
+        # A gradient is a sum of products whatever the layer's arithmetic, so a what-if leaves it alone.
         work = replace(work, sites=tuple(replace(site, weighted=False) for site in work.sites))
     if "binary" in call.tags:
-        # A product of signs, written in plain torch: the signs and the scaling of the result are other calls.
+        # The call is a product of signs, written in plain torch. Taking the signs and scaling the result are
+        # other calls.
         work = replace(
             work,
             sites=tuple(
@@ -75,7 +77,7 @@ def _tagged(call: OpCall, work: OperatorWork) -> OperatorWork:
             ),
         )
     if TERNARY in call.tags:
-        # The rounding of inputs and the scaling of sums, if any, are other calls.
+        # Rounding the inputs and scaling the sums are other calls, if they happen at all.
         work = replace(
             work,
             sites=tuple(
@@ -89,8 +91,10 @@ def _tagged(call: OpCall, work: OperatorWork) -> OperatorWork:
 
 
 def _knows_sparse(call: OpCall, operands: int) -> bool:
-    """Whether the call's rule counts a sparse operand by the values that it stores. operands: how many of the
-    call's operands are sparse. Of two it depends on where the values are, which the tracer may know.
+    """Whether the call's rule counts a sparse operand by the values that it stores.
+
+    operands: how many of the call's operands are sparse. With two, the count depends on where the values are,
+    which the tracer may have recorded.
     """
     if "view" in call.tags or call.name in OF_ALL_OPERANDS or PRODUCTS in call.args:
         return True
@@ -107,9 +111,11 @@ _SPARSE_PRODUCTS = frozenset(
 
 
 def _of_stored_elements(call: OpCall, sparse: Sequence[TensorSpec]) -> OpCall | None:
-    """An element-wise call on a sparse tensor as one on a vector of the values that it stores. Of two sparse
-    tensors, a product has the values that its output stores, and a sum those that both store. None for
-    other functions of two.
+    """An element-wise call on sparse tensors, as a call on a vector of the values that it computes.
+
+    For one sparse tensor these are its stored values. For a product of two they are the values that the
+    output stores; for a sum of two, those in places where both store one. None for other functions of two
+    sparse tensors.
     """
     of = sparse[0]
     if len(sparse) == 1:
@@ -129,8 +135,8 @@ def _of_stored_elements(call: OpCall, sparse: Sequence[TensorSpec]) -> OpCall | 
 
 
 def _in_arithmetic(call: OpCall, work: OperatorWork) -> OperatorWork:
-    """The work in the arithmetic the call is tagged with: its weighted sites, or all where the arithmetic is
-    one of products of activations too.
+    """The work in the arithmetic that the call's tag names. It applies to sites with weights, and to all
+    sites where the arithmetic is also for products of activations.
     """
     for tag in call.tags:
         if tag.startswith(ARITHMETIC_TAG):

@@ -1,6 +1,6 @@
-"""Operations on complex numbers as operations on real ones.
+"""Operations on complex numbers, as operations on real ones.
 
-Counting rules count as if all numbers were real; their result is translated here.
+Counting rules count as if all numbers were real. This file translates their result.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _WITH_REAL: Mapping[OpClass, Mapping[str, int]] = {
     OpClass.ADD: {"add": 1},
     OpClass.DIVIDE: {"divide": 2},
 }
-"""One complex and one real operand."""
+"""The operations between one complex and one real operand."""
 
 _IN_REALS_ALREADY = ("aten._fft",)
-"""Operators whose rules count operations on real numbers, so that there is nothing to translate."""
+"""Operators whose rules count real operations already, so there is nothing to translate."""
 
 
 def in_real_numbers(call: OpCall, work: OperatorWork) -> OperatorWork:
-    """The work of a call on complex numbers as operations on their real and imaginary parts.
+    """The work of a call on complex numbers, as operations on their real and imaginary parts.
 
-    Compares, roots and special functions count once for each part. A site of two complex factors is four
-    real sites, a site of one complex and one real factor two; each sum is two sums.
+    Comparisons, roots and special functions count once for each part. A site of two complex factors is four
+    real sites, and a site of one complex and one real factor is two. Each sum is two sums.
     """
     if call.name.startswith(_IN_REALS_ALREADY):
         return work
@@ -56,7 +56,7 @@ def in_real_numbers(call: OpCall, work: OperatorWork) -> OperatorWork:
 
 
 def _mixed(call: OpCall) -> bool:
-    """Whether an element-wise operator joins a complex number with a real one."""
+    """Whether an element-wise operator combines a complex number with a real one."""
     tensors = list(call.tensors())
     if len(tensors) > 1:
         return not all(spec.is_complex for spec in tensors)

@@ -1,4 +1,4 @@
-"""Counting conventions: which operations of a call's work are counted, and as what."""
+"""Counting conventions: which operations of a call are counted, and as what."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from addercost.trace.record import OpCall
 
 @dataclass(frozen=True, slots=True)
 class CountingConvention:
-    """A named rule from a call and its work to operation counts.
+    """A named way to turn a call and its work into operation counts.
 
-    counts: the rule. title: one line for headers. source: who counts so.
+    counts: the function that does it. title: one line for headers. source: who counts this way.
     """
 
     name: str
@@ -35,9 +35,9 @@ def _macs(call: OpCall, work: OperatorWork) -> OpCounts:
 
 
 def _tool_units(call: OpCall, work: OperatorWork, per_norm_element: int, biased: bool) -> OpCounts:
-    """A tool's single number n as n multiplications and n additions, which is how it is quoted.
+    """A tool's single number n as n multiplications and n additions, because n is usually quoted this way.
 
-    Sites of another arithmetic count their own two operations in place of a multiplication and an addition.
+    Sites of another arithmetic count their own two operations instead.
     """
     counts = [
         site_counts(replace(sites, count=sites.count + (sites.biased if biased else 0)))
@@ -53,11 +53,13 @@ def _tool_units(call: OpCall, work: OperatorWork, per_norm_element: int, biased:
 
 
 _UNKNOWN_TO_TOOLS = ("aten._trilinear", "aten.bilinear")
-"""Operators with sites of which thop and fvcore know nothing."""
+"""Operators that have sites but that thop and fvcore do not know."""
 
 
 def _thop(call: OpCall, work: OperatorWork) -> OpCounts:
-    """Convolution: K + bias an output. Batch norm: 2 an element. Linear: K an output, its bias left out."""
+    """K + 1 (its bias) for an output of a convolution, 2 for an element of batch norm, and K for an output of
+    a linear layer, whose bias thop leaves out.
+    """
     if call.name in _UNKNOWN_TO_TOOLS:
         return OpCounts()
     is_convolution = "conv" in call.name
@@ -74,8 +76,10 @@ _FVCORE_AN_OUTPUT = {
 
 
 def is_adaptive_average(call: OpCall) -> bool:
-    """Whether the call is adaptive average pooling of images. To one pixel it arrives as a mean over the last
-    two axes that keeps them. Pooling of one axis arrives as that of images with a single row."""
+    """Whether the call is adaptive average pooling of images.
+
+    Pooling to one pixel is recorded as a mean that keeps the last two axes. Pooling of one axis is recorded
+    as pooling of images with a single row, and is not meant."""
     if call.name == "aten.mean" or "adaptive_avg_pool2d" in call.name:
         *_, rows, columns = (1, 1, *call.tensors()[0].shape)
         if rows == 1 and columns > 1:
@@ -86,11 +90,11 @@ def is_adaptive_average(call: OpCall) -> bool:
 
 
 def _fvcore(call: OpCall, work: OperatorWork) -> OpCounts:
-    """Batch norm in evaluation: 2 an element, 1 without scale and shift; other norms 5, 4 without.
-    Adaptive average pooling of images 1 an input; bilinear upsampling and sampling by a grid 4 an output,
-    nearest upsampling 1.
+    """Sites, and for an element of batch norm in evaluation 2, or 1 without scale and shift; for one of other
+    norms 5, or 4 without scale. Adaptive average pooling of images counts 1 for an input; bilinear upsampling
+    and sampling by a grid 4 for an output, nearest upsampling 1.
 
-    A batch norm is in evaluation unless the call has an argument that says `training`.
+    A batch norm is in evaluation unless the call has an argument `training` that is true.
     """
     if call.name in _UNKNOWN_TO_TOOLS:
         return OpCounts()
@@ -141,7 +145,7 @@ CONVENTIONS: Mapping[str, CountingConvention] = {
 
 
 def convention_named(name: str) -> CountingConvention:
-    """Raises ArgumentError, with the nearest names, for an unknown one."""
+    """The convention of this name. Raises ArgumentError, with the nearest names, for an unknown one."""
     if name not in CONVENTIONS:
         raise unknown_name("convention", name, CONVENTIONS)
     return CONVENTIONS[name]

@@ -1,4 +1,5 @@
-"""The kernels that a forward runs, by what decides how long each takes: an operator and the shapes it gets.
+"""The kernels that a forward runs, each with what determines its time: an operator, its arguments and their
+shapes.
 
 Views, and operators that only reserve memory, run no kernel.
 """
@@ -17,7 +18,8 @@ from addercost.trace.record import ArgValue, OpCall, TensorSpec
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """A tensor that a kernel reads or writes. is_weight: a parameter, which no call before has written."""
+    """A tensor that a kernel reads or writes. is_weight: it is a parameter or buffer,
+    or was computed from these and constants alone."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -37,8 +39,10 @@ KernelArgument: TypeAlias = "bool | int | float | complex | str | Operand | tupl
 
 @dataclass(frozen=True, slots=True)
 class KernelCall:
-    """One call of a kernel. op: the operator with its overload, "aten.convolution.default". arguments: by the
-    names of its schema, in order. Two calls that are equal take equally long.
+    """One call of a kernel. Two calls that are equal take the same time.
+
+    op: the operator with its overload, "aten.convolution.default". arguments: in order, by the names of the
+    operator's schema.
     """
 
     op: str
@@ -47,19 +51,21 @@ class KernelCall:
 
     @property
     def name(self) -> str:
-        """Without the overload."""
+        """The operator without its overload."""
         return self.op.rpartition(".")[0]
 
     @property
     def has_operator(self) -> bool:
-        """Whether an operator runs it; False for a changed layer that no operator computes."""
+        """Whether an operator computes it. False for a layer that was changed to an arithmetic without such
+        an operator.
+        """
         return self.op.partition(".")[0] not in list(Arithmetic)
 
     def argument(self, name: str) -> KernelArgument:
         return dict(self.arguments).get(name)
 
     def operands(self) -> Iterator[Operand]:
-        """What it reads."""
+        """The tensors that it reads."""
         for _, value in self.arguments:
             yield from _operands(value)
 
@@ -73,7 +79,7 @@ def _operands(value: KernelArgument) -> Iterator[Operand]:
 
 
 def kernel_calls(calls: Iterable[OpCall]) -> list[tuple[str, KernelCall]]:
-    """(path of the module, kernel) of the calls that run one, in order."""
+    """(path of the module, kernel) for each call that runs a kernel, in order."""
     return [(call.module, kernel_call(call)) for call in calls if starts_kernel(call)]
 
 
@@ -82,7 +88,7 @@ _LINEAR = {a: made.linear for a, made in DEFINITIONS.items() if made.linear}
 
 
 def kernel_call(call: OpCall) -> KernelCall:
-    """The kernel of one call, in the arithmetic that it was changed to."""
+    """The kernel of one call, in the arithmetic to which the call was changed."""
     changed = arithmetic_of(call)
     if changed in _LINEAR and call.name in ("aten.addmm", "aten.mm"):
         return _own_linear(call, _LINEAR[changed])
@@ -94,7 +100,9 @@ def kernel_call(call: OpCall) -> KernelCall:
 
 
 def _own_linear(call: OpCall, op: str) -> KernelCall:
-    """The linear layer of ours in place of a product with a weight [m, k] that is passed as its transpose."""
+    """addercost's linear layer in place of a product with a weight [m, k], which the product gets
+    transposed.
+    """
     x, turned = call.tensor("mat1" if call.name == "aten.addmm" else "self"), call.tensor("mat2")
     weight = _operand(turned)
     bias = _operand(call.tensor("self")) if call.name == "aten.addmm" else None
@@ -107,8 +115,10 @@ def _own_linear(call: OpCall, op: str) -> KernelCall:
 
 
 def _operator(call: OpCall) -> str:
-    """The operator that runs it. There is none for a layer in another arithmetic that is no convolution of
-    images: it is named after that arithmetic, as in "adder.addmm.default".
+    """The operator that computes the call.
+
+    There is none for a layer in another arithmetic, except for a convolution of images. Such a call is named
+    after the arithmetic, as in "adder.addmm.default".
     """
     changed = arithmetic_of(call)
     if changed is None or call.op == _CONVOLUTIONS.get(changed):
@@ -121,7 +131,7 @@ def _operator(call: OpCall) -> str:
 
 
 def arithmetic_of(call: OpCall) -> Arithmetic | None:
-    """What the call was changed to, if anything."""
+    """The arithmetic to which the call was changed, if it was."""
     for tag in call.tags:
         if tag.startswith(ARITHMETIC_TAG):
             return Arithmetic(tag.removeprefix(ARITHMETIC_TAG))

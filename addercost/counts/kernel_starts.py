@@ -1,4 +1,4 @@
-"""Which operator calls start a kernel, and which are views or bookkeeping alone. No torch."""
+"""Which operator calls start a kernel, and which are only views or bookkeeping. This file needs no torch."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _STARTS_NONE = frozenset(
         "_local_scalar_dense", "item", "_linalg_check_errors",
     )
 )  # fmt: skip
-"""Operators that start nothing although their schema makes them no view, or that do so little that the call
-itself is all."""
+"""Operators that start no kernel although their schema does not make them views, or that do so little that
+only the call itself takes time."""
 
 
 def starts_kernel(call: OpCall) -> bool:

@@ -1,9 +1,10 @@
-"""Counts of a forward at every length of a text, from traces at a few.
+"""Counts of a forward at every length of a text, from traces at a few lengths.
 
 A sum over tokens, pairs of tokens or cached tokens is a polynomial in the length. So are the operations,
-bytes and kernels of every layer, but for a layer whose window ends within the range: that one is a polynomial
-in pieces. A piece is taken from as many traced lengths as its polynomial has coefficients. It is kept if it
-gives every number of one more traced length; else the range is cut in two. The arithmetic is exact.
+bytes and kernels of every layer. The exception is a layer whose attention window ends within the range: its
+counts are polynomials in pieces. A piece is fitted to as many traced lengths as its polynomial has
+coefficients. It is kept if it predicts every number of one further traced length; otherwise the range is cut
+in two. The arithmetic is exact.
 """
 
 from __future__ import annotations
@@ -22,25 +23,25 @@ from addercost.counts.runs import LayerRuns, Run
 
 Layers = tuple[LayerCounts, ...]
 _Number = tuple[str, ...]
-"""Which number of a layer: ("count", "mul", "fp32"), ("read",), …"""
+"""The name of one of a layer's numbers: ("count", "mul", "fp32"), ("read",), …"""
 
 _Values = tuple[tuple[_Number, tuple[int, ...]], ...]
-"""Numbers of a layer, each at all of the known lengths."""
+"""Numbers of a layer, each at all traced lengths."""
 
 
 Kinds = tuple[tuple[LayerCounts, int], ...]
-"""Layers that are alike but for their names: one of each kind, and how many there are."""
+"""Layers that differ only in their names: one of each kind, with the number of layers of that kind."""
 
 _Rows = tuple[tuple[LayerCounts, _Values], ...]
-"""Layers without their numbers, and these."""
+"""Layers without their numbers, each with its numbers apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """The lengths from `first` to `last`, and counts at those of them that are `known`.
+    """The lengths from `first` to `last`, with the counts at the traced lengths (`known`).
 
-    rows: every layer; () where the layers differ between the known lengths. kinds: one row of each kind, and
-    n_of_kind how many there are.
+    rows: every layer; () where the traced lengths have different layers. kinds: one row of each kind.
+    n_of_kind: how many layers each kind has.
     """
 
     first: int
@@ -51,8 +52,8 @@ class _Piece:
     n_of_kind: tuple[int, ...]
 
     def layers(self, length: int) -> Layers | None:
-        """The counts at that length; None where the known lengths differ in their layers, or where a
-        polynomial gives no whole number.
+        """The counts at this length. None if the traced lengths have different layers, or if a polynomial
+        gives no integer.
         """
         return self.known[length] if length in self.known else self._at(length, self.rows)
 
@@ -62,7 +63,7 @@ class _Piece:
 
     def _at(self, length: int, rows: _Rows) -> Layers | None:
         weights, divisor = _lagrange(tuple(self.known), length)
-        # The blocks of a model are alike, so that few rows have numbers of their own.
+        # The blocks of a model are alike, so only few rows have different numbers.
         combined: dict[_Values, dict[_Number, int] | None] = {}
         found = []
         for model, values in rows:
@@ -91,8 +92,8 @@ def _piece(first: int, last: int, known: Mapping[int, Layers]) -> _Piece:
 class CountsByLength:
     """The counts at any length from `first` to `last`.
 
-    count_at: counts a traced forward of that length. degree: of the polynomials; 1 for a token after so many
-    others, 2 for a text that is read at once.
+    count_at: counts a traced forward of that length. degree: of the polynomials. It is 1 for one token after
+    many others, and 2 for a text that is read at once.
     """
 
     def __init__(self, count_at: Callable[[int], Layers], first: int, last: int, degree: int) -> None:
@@ -105,7 +106,7 @@ class CountsByLength:
         return found if found is not None else self._count_at(length)
 
     def kinds(self, length: int) -> Kinds:
-        """The same layers, each kind once, which is enough for sums and takes a fraction of the time."""
+        """The same layers, with each kind once. This suffices for sums and takes a fraction of the time."""
         found = self._piece(length).kinds_at(length)
         return found if found is not None else tuple((layer, 1) for layer in self._count_at(length))
 
@@ -131,8 +132,8 @@ def _pieces(count_at: Callable[[int], Layers], first: int, last: int, degree: in
 
 
 def _lagrange(lengths: Sequence[int], length: int) -> tuple[list[int], int]:
-    """Whole weights w_i and a divisor d, with p(length) = Σ w_i · p(length_i) / d for polynomials of a degree
-    below their number.
+    """Integer weights w_i and a divisor d with p(length) = Σ w_i · p(length_i) / d, for every polynomial
+    whose degree is below the number of lengths.
     """
     weights = []
     for i in lengths:
@@ -146,7 +147,7 @@ def _lagrange(lengths: Sequence[int], length: int) -> tuple[list[int], int]:
 
 
 def _numbers_alone(layer: LayerCounts) -> LayerCounts:
-    """The row without its shapes and calls, which are no polynomials in the length."""
+    """The row without its shapes and calls, which are not polynomials in the length."""
     return replace(layer, output_shape=(), call_shapes=(), calls=None)
 
 

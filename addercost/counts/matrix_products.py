@@ -1,4 +1,4 @@
-"""Calls as matrix products, which is what arrays of elements compute: T × K inputs by K × N filters."""
+"""Calls as matrix products, T × K inputs by K × N filters. Arrays of processing elements compute these."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from addercost.trace.record import OpCall
 class MatrixProduct:
     """`repeats` products of the same shape, one for each group, head or batch.
 
-    outputs_each, depth, filters: T pixels or rows, K terms of a sum, N filters, of one product. inputs: the
-    distinct elements that one product reads, fewer than T·K where windows of a convolution overlap.
-    operand_bytes: of an element of the narrower operand.
+    outputs_each, depth, filters: T pixels or rows, K terms of a sum and N filters of one product. inputs:
+    distinct elements that one product reads; these are fewer than T·K where the windows of a convolution
+    overlap. operand_bytes: bytes of an element of the narrower operand.
     """
 
     outputs_each: int
@@ -34,10 +34,10 @@ class MatrixProduct:
 
 
 def matrix_products(call: OpCall) -> tuple[tuple[MatrixProduct, ...], int]:
-    """The products of a call, and how many of its sites they leave out (0, or all of them).
+    """The products of a call, and how many of its sites they do not cover (none or all).
 
-    Convolutions are the product of their windows (im2col). Left out are calls of which no such form is known,
-    among them transposed and sparse ones.
+    A convolution is the product of its windows (im2col). Calls without such a form are not covered, among
+    them transposed and sparse ones.
     """
     work = work_of(call)
     if work is None or not work.mac_sites:
@@ -59,7 +59,7 @@ def matrix_products(call: OpCall) -> tuple[tuple[MatrixProduct, ...], int]:
 
 
 def _operand_bytes(call: OpCall) -> float:
-    """Of the narrower of the two operands; those of attention have one format."""
+    """Bytes of an element of the narrower of the two operands. The operands of attention have one format."""
     one, other = _OPERANDS.get(call.name, ("input", "weight"))
     return min(call.tensor(one).item_bits, call.tensor(other).item_bits) / 8
 
@@ -91,7 +91,7 @@ def _products(call: OpCall) -> Iterator[MatrixProduct]:
         rows = math.prod(x[:-1])
         yield MatrixProduct(rows, w[1], w[0], rows * w[1])
     elif name == "aten._trilinear" and len(call.shape("i1")) == 2 and len(call.shape("i2")) == 3:
-        # x: [B, I], w: [N, I, J], z: [B, J]: rows of all I·J products of x and z.
+        # x: [B, I], w: [N, I, J], z: [B, J]: the rows are all I·J products of x and z.
         rows, filters, depth = call.shape("i1")[0], call.shape("i2")[0], math.prod(call.shape("i2")[1:])
         yield MatrixProduct(rows, depth, filters, rows * depth)
     elif name == "aten.scaled_dot_product_attention":
@@ -102,7 +102,7 @@ def _products(call: OpCall) -> Iterator[MatrixProduct]:
         yield MatrixProduct(rows, width, columns, rows * width, math.prod(heads))
         yield MatrixProduct(rows, columns, depth, rows * columns, math.prod(heads))
     elif name == "addercost.selective_scan":
-        # At each of L tokens the state, [B, D, N], by c, [B, N].
+        # At each of L tokens, the state [B, D, N] times c [B, N].
         (sequences, width, tokens), (*_, states) = call.shape("x"), call.shape("rates")
         yield MatrixProduct(width, states, 1, width * states, sequences * tokens)
 

@@ -1,4 +1,4 @@
-"""Bytes an operator must read and write: each operand once, however often a kernel reads it."""
+"""Bytes that an operator must read and write. Each operand counts once, however often a kernel reads it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ _GATHERS = frozenset(
         "_embedding_bag", "_embedding_bag_forward_only",
     )
 )  # fmt: skip
-"""Lookups. They read the elements that they take, at most the whole table once, and the indices."""
+"""Look-ups. They read their indices and the elements that these select, at most the whole table once."""
 
 GROUPED = {"aten._grouped_mm": ("self", "mat2"), "transformers.grouped_mm_fallback": ("input", "weight")}
-"""Products in groups, as a mixture of experts has them: the names of the rows and of the experts' weights."""
+"""Products in groups, as in mixtures of experts, with their argument names for the rows and for the experts'
+weights.
+"""
 
 _OVERWRITES = frozenset(
     f"aten.{name}"
@@ -33,20 +35,20 @@ _OVERWRITES = frozenset(
         "random_", "resize_", "resize_as_",
     )
 )  # fmt: skip
-"""They read the shape of their tensor argument and not its contents."""
+"""Operators that read the shape of their tensor argument but not its contents."""
 
 _ALLOCATE = frozenset(
     ("aten.empty", "aten.empty_like", "aten.empty_strided", "aten.new_empty", "aten.new_empty_strided",
      "aten.empty_permuted", "aten.resize_", "aten.resize_as_")
 )  # fmt: skip
-"""They reserve memory and write nothing."""
+"""Operators that reserve memory and write nothing."""
 
 
 def traffic(call: OpCall) -> tuple[int, int]:
-    """(bytes read, bytes written) by one call; a view moves nothing.
+    """(bytes read, bytes written) by one call. A view moves nothing.
 
-    A tensor that the operator broadcasts counts with its own shape, a tensor that a view expanded with the
-    expanded shape. What a kernel reads a second time because its caches are small is not counted.
+    A tensor that the operator broadcasts counts with its own shape; a tensor that a view expanded counts with
+    the expanded shape. Repeated reads because of small caches are not counted.
     """
     if "view" in call.tags:
         return 0, 0
@@ -64,24 +66,28 @@ def traffic(call: OpCall) -> tuple[int, int]:
 
 
 def used_weight_bytes(trace: Trace) -> int:
-    """Bytes of the parameters that the calls use, each once, in the format that layers use them in."""
+    """Bytes of the parameters that the calls use. Each parameter counts once, in the narrowest format in
+    which a call uses it.
+    """
     found: dict[str, int] = {}
     for call in trace.calls:
         for spec in call.parameters():
-            # A layer may use a table of embeddings in another format than the look-up does.
+            # A layer may use a table of embeddings in another format than the look-up.
             found[spec.name] = min(found.get(spec.name, spec.n_bytes), spec.n_bytes)
     return sum(found.values())
 
 
 def _grouped(call: OpCall, tensors: Sequence[TensorSpec]) -> int:
-    """Weights [G, k, m] of experts: n rows are routed to n of them at most, and only those are read."""
+    """Bytes read by a product with the weights [G, k, m] of G experts. n rows can be routed to at most n of
+    them, and only those are read.
+    """
     x, w = (call.tensor(name) for name in GROUPED[call.name])
     unread = w.n_bytes - touched_experts(x, w).n_bytes if w.role != IN_REGISTERS else 0
     return sum(_moved(spec) for spec in tensors) - unread
 
 
 def touched_experts(x: TensorSpec, w: TensorSpec) -> TensorSpec:
-    """The weights of as many experts as rows can be routed to."""
+    """The weights of as many experts as the rows can be routed to."""
     if len(w.shape) != 3 or len(x.shape) != 2:
         return w
     return replace(w, shape=(min(w.shape[0], x.shape[0]), *w.shape[1:]))
@@ -92,8 +98,8 @@ def _moved(spec: TensorSpec) -> int:
 
 
 def packed_traffic(call: OpCall, work: OperatorWork | None) -> tuple[int, int]:
-    """As `traffic`, with weights packed as the layer's arithmetic keeps them. A binary layer reads one factor
-    a filter besides.
+    """(bytes read, bytes written) as in `traffic`, but with weights packed as the layer's arithmetic stores
+    them. A binary layer also reads one factor for each filter.
     """
     read, written = traffic(call)
     if work is None or not work.sites:
@@ -112,7 +118,7 @@ def packed_traffic(call: OpCall, work: OperatorWork | None) -> tuple[int, int]:
 
 
 def _weight(call: OpCall) -> tuple[str, TensorSpec] | None:
-    """The argument that is the layer's weight, by its name; None for one that is packed as it is."""
+    """The argument with the layer's weight, and its name. None for a weight that is packed already."""
     for name, value in call.args.items():
         if (
             isinstance(value, TensorSpec)

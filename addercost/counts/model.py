@@ -1,4 +1,6 @@
-"""Trace → ModelCounts: one row a layer, every call in exactly one row, and what no rule counts is listed."""
+"""Counts a trace: one row for each layer. Every call is in exactly one row, and operators without a rule are
+listed.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,13 @@ from addercost.trace.record import NODE, OpCall, TensorSpec, Trace
 class LayerCounts:
     """The calls that one module made itself, without those of the modules inside it.
 
-    op: the operator with most of the operations; ops: how many calls of each operator.
-    parameters: elements of the parameters first used here, so that the rows sum to the model's.
-    bytes_read, bytes_written: what the calls must move, by `addercost.counts.memory.traffic`.
-    runs: the kernels that they start and the bytes that these move; None where a saved profile does not say.
-    calls: the calls themselves; None in a saved profile, which keeps their sums.
-    module_calls: how often the module's forward ran, None where that is not known. call_shapes: of a module
-    that ran several times, the shape of each one's output. nodes: those of a graph file that it is made of.
+    op: the operator with most of the operations. ops: how many calls of each operator. parameters: elements
+    of the parameters that are first used here, so that the rows add up to the model's. bytes_read,
+    bytes_written: what the calls must move, by `addercost.counts.memory.traffic`. runs: the kernels that they
+    start and the bytes that these move; None where a saved profile does not have them. calls: the calls
+    themselves; None in a saved profile, which has only their sums. module_calls: how often the module's
+    forward ran; None where that is unknown. call_shapes: the shape of each output of a module that ran
+    several times. nodes: the nodes of a graph file that the layer consists of.
     """
 
     path: str
@@ -52,8 +54,8 @@ class LayerCounts:
 
 @dataclass(frozen=True, slots=True)
 class UncountedOp:
-    """An operator that no rule counts: how often and in which modules it ran. With one of these, totals are
-    lower bounds."""
+    """An operator that no rule counts, with how often and in which modules it ran. If there is one, totals
+    are lower bounds."""
 
     op: str
     calls: int
@@ -62,7 +64,8 @@ class UncountedOp:
 
 @dataclass(frozen=True, slots=True)
 class ModelCounts:
-    """The rows of a model, one a layer, and the convention and changes that they were counted with.
+    """The rows of a model, one for each layer, with the convention and the changes by which they were
+    counted.
 
     total, mac_sites: the sums of the rows. operators: the same calls by operator; None where only rows are
     known, as in a saved profile.
@@ -89,13 +92,14 @@ class ModelCounts:
 
     @property
     def complete(self) -> bool:
-        """Whether every operator was counted. Where it is False, totals are lower bounds."""
+        """Whether every operator was counted. If not, totals are lower bounds."""
         return not self.uncounted
 
     def by_operator(self) -> tuple[OperatorCounts, ...]:
-        """One row an operator, in the order they first ran. The rows sum to `total` and `mac_sites`.
+        """One row for each operator, in the order in which they first ran. The rows add up to `total` and
+        `mac_sites`.
 
-        Raises ArgumentError for the counts of a saved profile, which keeps layers and no operators.
+        Raises ArgumentError for the counts of a saved profile, which has layers but no operators.
         """
         if self.operators is None:
             raise ArgumentError(
@@ -105,9 +109,11 @@ class ModelCounts:
         return self.operators
 
     def by_module(self) -> tuple[ModuleCounts, ...]:
-        """One row for every module that computes something or contains one that does: the sum over the module
-        and everything inside it. Each module stands before those inside it; the first row, of path "", is the
-        whole model, so it equals `total` and `mac_sites`."""
+        """One row for every module that computes something or contains one that does. A row is the sum over
+        the module and everything inside it.
+
+        Each module comes before those inside it. The first row, with path "", is the whole model, so it
+        equals `total` and `mac_sites`."""
         return by_module(self.layers)
 
 
@@ -121,11 +127,11 @@ def count(
 ) -> ModelCounts:
     """Counts a trace by a convention.
 
-    arithmetic: the one that every convolution and linear layer is counted in instead of its own; products of
-    two activations (attention) stay, but for an arithmetic that is meant for these too. what_if: other
-    changes of the network, applied before that and in order; see `addercost.counts.what_if`.
-    keep_first_last: the first and the last of those layers stay as they are, as in the paper. Raises
-    ArgumentError for an unknown convention, arithmetic or what-if.
+    arithmetic: every convolution and linear layer is counted in this one instead of its own. Products of two
+    activations (attention) stay as they are unless the arithmetic is also meant for them. what_if: other
+    changes of the network, applied in order before that; see `addercost.counts.what_if`. keep_first_last: the
+    first and the last of those layers stay as they are, as in the AdderNet paper.
+    Raises ArgumentError for an unknown convention, arithmetic or what-if.
     """
     rule = convention_named(convention) if isinstance(convention, str) else convention
     wanted = arithmetic_named(arithmetic) if arithmetic is not None else None
@@ -195,7 +201,9 @@ def _calls_of(path: str, repeats: Mapping[str, tuple[int, ...]] | None) -> int |
 
 
 def _shapes_by_call(trace: Trace) -> dict[str, dict[int, tuple[int, ...]]]:
-    """Of modules whose forward ran several times: the shape of the last output in each, by path and turn."""
+    """For each module whose forward ran several times: the shape of the last output of each run, by path and
+    run.
+    """
     found: dict[str, dict[int, tuple[int, ...]]] = {path: {} for path in trace.repeats or ()}
     for call in trace.calls if found else ():
         if call.module in found and call.outputs and "backward" not in call.tags:
@@ -205,7 +213,9 @@ def _shapes_by_call(trace: Trace) -> dict[str, dict[int, tuple[int, ...]]]:
 
 
 def _kept_share(calls: Sequence[OpCall]) -> tuple[str, ...]:
-    """A line on attention with a mask, if there is any: counted whole, of which so much is kept."""
+    """A note for attention with masks, if there is any: it is counted whole, and this share of it is kept by
+    the masks.
+    """
     attention = [(call, pair) for call in calls if (pair := kept_sites(call)) is not None]
     pairs = [pair for _, pair in attention]
     whole, kept = (sum(pair[i] for pair in pairs) for i in (0, 1))
@@ -219,7 +229,7 @@ def _kept_share(calls: Sequence[OpCall]) -> tuple[str, ...]:
 
 
 def _block_share(calls: Sequence[OpCall]) -> tuple[str, ...]:
-    """A line on attention that computes the blocks of its masks alone, if there is any."""
+    """A note for attention that computes only some blocks of its scores, if there is any."""
     pairs = [pair for call in calls if (pair := block_sites(call)) is not None]
     whole, computed = (sum(pair[i] for pair in pairs) for i in (0, 1))
     if computed == whole:
@@ -231,7 +241,7 @@ def _block_share(calls: Sequence[OpCall]) -> tuple[str, ...]:
 
 
 def _routed_rows(tracer: str, operators: Collection[str]) -> tuple[str, ...]:
-    """A line on mixtures of experts, if a run without data cannot know which expert takes which row."""
+    """A note for mixtures of experts whose routing is unknown because the trace has no data."""
     if tracer == "real" or not any(name in GROUPED for name in operators):
         return ()
     return (
@@ -242,7 +252,7 @@ def _routed_rows(tracer: str, operators: Collection[str]) -> tuple[str, ...]:
 
 
 class _LayerSum:
-    """One layer's row while it is being added up."""
+    """The row of one layer while it is being added up."""
 
     def __init__(self, path: str, kind: str) -> None:
         self.path = path
@@ -306,7 +316,7 @@ def _nodes_of(calls: Sequence[OpCall]) -> tuple[str, ...]:
 
 
 class _OperatorSum:
-    """One operator's row while it is being added up."""
+    """The row of one operator while it is being added up."""
 
     def __init__(self, op: str, counted: bool) -> None:
         self.op = op

@@ -1,6 +1,7 @@
-"""The operators that normalise, by kind: what the counting rules, conventions and other tools' rules share.
+"""The normalising operators, by kind. Counting rules, conventions and the rules of other tools share these
+lists.
 
-They stand apart from the rules so that a command that lists the conventions need not import every rule.
+They are not in a rule's file, so that a command that lists the conventions need not import every rule.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ LAYER_NORMS = ("aten.native_layer_norm", "aten.layer_norm")
 GROUP_NORMS = ("aten.native_group_norm", "aten.group_norm")
 INSTANCE_NORMS = ("aten.instance_norm",)
 ROW_NORMS = (*LAYER_NORMS, *GROUP_NORMS, *INSTANCE_NORMS)
-"""Norms that take mean and variance of their own input, over rows of it."""
+"""Norms that compute mean and variance of rows of their own input."""
 
 
 def takes_batch_statistics(call: OpCall) -> bool:

@@ -19,16 +19,16 @@ _NAME = re.compile(r"\w+\.\w+")
 def rule(*names: str) -> Callable[[CountingRule], CountingRule]:
     """Registers the decorated function as the counting rule of operators of your own.
 
-    names: "namespace.operator", without the overload, as `uncounted` in a profile prints them. An operator
+    names: "namespace.operator" without the overload, as a profile lists them under `uncounted`. An operator
     that torch.library knows as "mylib::scale" is "mylib.scale".
 
     The function takes a call (`addercost.OpCall`) and returns an `addercost.OperatorWork`. It reads arguments
     by their names in the operator's schema: `call.shape("x")`, `call.tensor("x")`, `call.args["p"]`; the
     first result is `call.output`. A rule applies to every count that is made after its registration, also to
-    those of traces that were made before.
+    counts of traces that were made before.
 
-    Raises ArgumentError for a name of another form and for an operator that has a rule. A file that is
-    executed again may register its rules again.
+    Raises ArgumentError for a name of another form, and for an operator that already has a rule. A file that
+    is executed again may register its rules again.
 
         @addercost.rule("mylib.scale")
         def scale(call):
@@ -59,13 +59,13 @@ def rule(*names: str) -> Callable[[CountingRule], CountingRule]:
 
 
 def _suggested(name: str) -> str:
-    """The name in the form that is asked for: `mylib::scale.default` is mylib.scale."""
+    """The name in the form that `rule` expects: `mylib::scale.default` becomes mylib.scale."""
     parts = [part for part in re.split(r"\W+", name) if part]
     return ".".join(parts[:2]) if len(parts) > 1 else "namespace.operator"
 
 
 def _is_executed_again(known: CountingRule, function: CountingRule) -> bool:
-    """Whether both come from one place in one file, which was executed a second time in between."""
+    """Whether both functions are the same definition in one file that was executed twice."""
     first, second = (getattr(inspect.unwrap(rule), "__code__", None) for rule in (known, function))
     if first is None or second is None or inspect.unwrap(known) is inspect.unwrap(function):
         return False
@@ -73,7 +73,7 @@ def _is_executed_again(known: CountingRule, function: CountingRule) -> bool:
 
 
 def _checked(name: str, function: CountingRule) -> CountingRule:
-    """The rule, whose failures and wrong results are reported by the operator's name."""
+    """The rule, wrapped so that its failures and wrong results are reported with the operator's name."""
 
     @functools.wraps(function)
     def checked(call: OpCall) -> OperatorWork:

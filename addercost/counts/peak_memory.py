@@ -1,8 +1,9 @@
-"""How much memory a run needs: weights, inputs and what its calls keep alive, by the storages of a trace.
+"""The memory that a run needs for weights, inputs and results, from the storages of a trace.
 
 A storage takes its bytes from the call that allocated it until nothing refers to it. Views and in-place
-operators share one. What a kernel allocates for itself and frees before it returns (the column matrix of a
-convolution, oneDNN's reordered copies) is not counted, nor what an allocator rounds up or keeps.
+operators share their operand's storage. Not counted is what a kernel allocates and frees before it returns
+(the column matrix of a convolution, oneDNN's reordered copies), and what an allocator adds by rounding up or
+caching.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from addercost.trace.record import ACTIVATION, BUFFER, GRADIENT, INPUT, PARAMETE
 
 
 class OptimizerState(NamedTuple):
-    """What torch's optimizer keeps for a parameter with a gradient: so many tensors of its size, and more."""
+    """What torch's optimizer stores for each parameter with a gradient: `copies` tensors of its size, and
+    `more_bytes` more.
+    """
 
     copies: int
     more_bytes: int
@@ -28,12 +31,12 @@ class OptimizerState(NamedTuple):
 OPTIMIZERS: Mapping[str, OptimizerState] = MappingProxyType(
     {"sgd": OptimizerState(0, 0), "momentum": OptimizerState(1, 0), "adam": OptimizerState(2, 4)}
 )
-"""Plain SGD; SGD with momentum; Adam and AdamW, whose count of steps is a float32 a parameter."""
+"""Plain SGD; SGD with momentum; Adam and AdamW, which also store a float32 step count for each parameter."""
 
 
 @dataclass(frozen=True, slots=True)
 class LayerMemory:
-    """The most memory in use while a call of a layer runs."""
+    """The largest memory in use while a call of the layer runs."""
 
     path: str
     peak_bytes: Count
@@ -41,11 +44,11 @@ class LayerMemory:
 
 @dataclass(frozen=True, slots=True)
 class TrainingMemory:
-    """What a training step needs besides weights. optimizer: one of `OPTIMIZERS`.
+    """What a training step needs besides weights.
 
-    saved_bytes: what the forward keeps for the backward pass, outputs included, when that begins.
-    gradient_bytes: of the parameters' gradients. optimizer_bytes: of the state that the optimizer keeps from
-    its first step on.
+    optimizer: one of `OPTIMIZERS`. saved_bytes: what the forward has kept for the backward pass when that
+    begins, outputs included. gradient_bytes: of the parameters' gradients. optimizer_bytes: of the state that
+    the optimizer keeps from its first step on.
     """
 
     optimizer: str
@@ -56,12 +59,12 @@ class TrainingMemory:
 
 @dataclass(frozen=True, slots=True)
 class ModelMemory:
-    """weight_bytes: of parameters and buffers, tied ones once. input_bytes: of the inputs, which the caller
-    keeps.
+    """The memory of a run, in bytes.
 
-    peak_bytes: the most that is in use at once: weights, inputs, activations, and in training gradients and
-    the optimizer's state. peak_path: the layer that runs then. layers: the same of each layer, in the order
-    of the rows of the counts.
+    weight_bytes: of parameters and buffers; a shared one counts once. input_bytes: of the inputs, which the
+    caller keeps alive. peak_bytes: the largest amount in use at once, of weights, inputs and activations, and
+    in training also gradients and the optimizer's state. peak_path: the layer that runs then. layers: the
+    peak of each layer, in the order of the counts' rows.
     """
 
     weight_bytes: Count
@@ -73,10 +76,10 @@ class ModelMemory:
 
 
 def memory_of(trace: Trace, optimizer: str | None = None) -> ModelMemory | None:
-    """The memory of a traced run; None where the trace has no storages.
+    """The memory of a traced run; None if the trace has no storages.
 
-    optimizer: of a training step; "sgd" by default. Raises ArgumentError for an unknown one, or where the
-    trace is none of a training step.
+    optimizer: for a training step; "sgd" by default. Raises ArgumentError for an unknown optimizer, and for
+    one with a trace that is not of a training step.
     """
     check_optimizer(optimizer)
     begin = next((call.index for call in trace.calls if "backward" in call.tags), None)
@@ -106,10 +109,10 @@ def memory_of(trace: Trace, optimizer: str | None = None) -> ModelMemory | None:
 
 
 def activation_peak_bytes(trace: Trace, kept_bytes: Iterable[int]) -> int | None:
-    """The most that the results of calls take at once; None where the trace has no storages.
+    """The largest number of bytes that the results of calls take at once; None if the trace has no storages.
 
-    kept_bytes: of each storage that holds what the forward keeps for the next one, as a cache of keys and
-    values, which is not part of it.
+    kept_bytes: sizes of the storages that the forward leaves for the next one, such as a key-value cache.
+    They do not count.
     """
     if trace.storages is None:
         return None
@@ -126,7 +129,7 @@ def activation_peak_bytes(trace: Trace, kept_bytes: Iterable[int]) -> int | None
 
 
 def check_optimizer(name: str | None) -> None:
-    """Raises ArgumentError for an unknown one."""
+    """Raises ArgumentError for an unknown optimizer."""
     if name is not None and name not in OPTIMIZERS:
         raise unknown_name("optimizer", name, OPTIMIZERS)
 
@@ -136,7 +139,7 @@ def _bytes(storages: Sequence[Storage], *kinds: str) -> int:
 
 
 def _in_use(storages: Sequence[Storage], calls: int) -> list[int]:
-    """Bytes in use during each call, weights left out."""
+    """Bytes in use during each call, without weights."""
     changes = [0] * (calls + 1)
     for storage in storages:
         if storage.kind in (PARAMETER, BUFFER):
@@ -152,7 +155,7 @@ def _in_use(storages: Sequence[Storage], calls: int) -> list[int]:
 
 
 def _training(storages: Sequence[Storage], begin: int, optimizer: str) -> TrainingMemory:
-    """begin: the first call of the backward pass."""
+    """The memory of a training step. begin: the index of the first call of the backward pass."""
     kept = [s for s in storages if s.made < begin and (s.freed is None or s.freed >= begin)]
     gradients = [storage for storage in storages if storage.kind == GRADIENT]
     state = OPTIMIZERS[optimizer]

@@ -1,8 +1,8 @@
-"""The number that other counting tools report for a trace, and where each differs from the MAC sites.
+"""The numbers that other counting tools report for a trace, and how each differs from the MAC sites.
 
-A rule states what its tool does on a CPU in evaluation mode, without recording gradients; tests run the tools
-themselves beside it. A trace does not have all that a tool sees. Where a tool's number depends on the rest,
-it is not modelled, and the reason is said.
+A tool's rule describes what the tool does on a CPU in evaluation mode, without recording gradients. Tests run
+the tools themselves for comparison. A trace does not contain all that a tool sees. Where a tool's number
+depends on more, it is not modelled, and the result says why.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from addercost.trace.record import Trace
 
 @dataclass(frozen=True, slots=True)
 class ToolCount:
-    """One tool's number, and by what it differs from the MAC sites.
+    """One tool's number, and why it differs from the MAC sites.
 
-    reported: the number that it prints, in `unit`; None where that is not modelled, for the reason `unknown`.
-    per_site: 1 for tools that count MACs, 2 for those that count FLOPs. differences: by cause, in MACs
-    (`reported / per_site` = MAC sites + their sum).
+    reported: the number that it prints, in `unit`; None if it is not modelled, for the reason `unknown`.
+    per_site: 1 for tools that count MACs, 2 for tools that count FLOPs. differences: MACs by cause, so that
+    `reported / per_site` = MAC sites + their sum.
     """
 
     tool: str
@@ -38,7 +38,7 @@ class ToolCount:
 def reconcile(trace: Trace) -> tuple[ToolCount, ...]:
     """One entry for each of `TOOLS`. Operators that no rule counts are left out.
 
-    The tools read torch's modules, so of the trace of a file without torch (ONNX) none has a number.
+    The tools read torch's modules, so none has a number for the trace of a file that is not torch's (ONNX).
     """
     seen = list(seen_calls(trace))
     sites = sum(one.sites for one in seen)
@@ -84,4 +84,6 @@ TOOLS: Mapping[str, tuple[str, int, ToolRule]] = {
     "torch FlopCounterMode on meta": ("FLOPs", 2, flop_counter.on_meta),
     "torchvision _ops": ("GFLOPS", 1, _sites),
 }
-"""By name: (the tool's word for its unit, units a MAC, differences of one call)."""
+"""By the tool's name: its word for the unit, units for a MAC, and the function that gives the differences of
+one call.
+"""

@@ -1,4 +1,4 @@
-"""Counting rules by operator: the table that every rule of `addercost.counts.rules` enters itself into."""
+"""The table of counting rules by operator. Every rule of `addercost.counts.rules` registers itself here."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall
 
 CountingRule = Callable[[OpCall], OperatorWork | None]
-"""None where the values of its arguments decide, so that the call is not counted."""
+"""Returns None where the count depends on values of arguments that are unknown; the call is then not
+counted.
+"""
 RULES: dict[str, CountingRule] = {}
-"""The rule of each operator. An operator is named without its overload: "aten.mm"."""
+"""The rule of each operator. Operators are named without the overload: "aten.mm"."""
 
 
 _Rule = TypeVar("_Rule", bound=CountingRule)
 
 
 def rule(*names: str) -> Callable[[_Rule], _Rule]:
-    """Registers a counting rule for operators, named without their overload. A second rule is an error."""
+    """Registers a counting rule for operators, named without their overload. Raises ValueError for an
+    operator that has one.
+    """
 
     def register(function: _Rule) -> _Rule:
         for name in names:

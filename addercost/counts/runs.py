@@ -1,13 +1,14 @@
-"""What a run of one operator call starts and moves: kernels and bytes, run eagerly and fused. No torch.
+"""What one operator call starts and moves: kernels and bytes, run eagerly and fused. This file needs no
+torch.
 
 `eager`: operator by operator, as torch runs a model. Each call is one kernel, which reads its operands from
 memory and writes its outputs there.
 
-`fused`: as a compiler such as torch.compile runs it. An element-wise operator is computed where its largest
-operand is made, so it starts no kernel and moves its further operands alone. A convolution first brings its
-weights into the order that its kernel wants: a copy to channels-last where the filter is larger than a pixel,
-and the blocking of oneDNN, each a kernel that reads and writes the weights. (A graph whose weights are frozen
-has that done once; torch.compile does not freeze them by default.)
+`fused`: as a compiler such as torch.compile runs it. An element-wise operator is computed in the kernel that
+makes its largest operand. It therefore starts no kernel, and moves only its other operands. A convolution
+first brings its weights into the order that its kernel needs: a copy to channels-last where the filter is
+larger than a pixel, and the blocking of oneDNN. Each of these is a kernel that reads and writes the weights.
+(A graph with frozen weights does this only once, but torch.compile does not freeze them by default.)
 
 In both, a view starts nothing. A normalisation by statistics of its own input reads that input once for the
 mean, once for the variance and once to normalise it.
@@ -24,14 +25,14 @@ from addercost.trace.record import IN_REGISTERS, OpCall
 
 
 class Run(NamedTuple):
-    """Kernels that are started, and bytes that they read and write."""
+    """How many kernels are started, and how many bytes they read and write."""
 
     calls: int
     n_bytes: int
 
 
 class LayerRuns(NamedTuple):
-    """One layer's run in each of the two modes."""
+    """One layer's kernels and bytes in each of the two modes."""
 
     eager: Run
     fused: Run
@@ -55,7 +56,9 @@ _CONVOLUTIONS = frozenset(
                  "conv_transpose2d", "conv_transpose3d")
 )  # fmt: skip
 COPIES = frozenset(f"aten.{name}" for name in ("clone", "copy", "copy_", "_to_copy", "contiguous"))
-"""Torch tags them element-wise. A copy is what nobody could fuse, such as the reordering of heads."""
+"""Copies. Torch tags them element-wise, but those in a trace are such as cannot be fused, like the reordering
+of heads.
+"""
 
 _OWN_STATISTICS = frozenset(
     (*ROW_NORMS, "aten._softmax", "aten._safe_softmax", "aten._log_softmax", "aten.softmax",
@@ -67,16 +70,16 @@ _PASSES = 3
 
 
 def runs_of(call: OpCall, moved: tuple[int, int]) -> LayerRuns:
-    """What one call starts and moves in each mode; a gradient is taken as any other call.
+    """What one call starts and moves in each mode. A gradient is treated as any other call.
 
-    moved: bytes that it must read and write, by `addercost.counts.memory.traffic`.
+    moved: bytes that the call must read and write, by `addercost.counts.memory.traffic`.
     """
     if not starts_kernel(call):
         return NOTHING
     name = call.name
     read, written = moved
     if IN_REGISTERS in [spec.role for spec in call.tensors()]:
-        run = Run(0, read + written)  # computed by the kernel of the call before it
+        run = Run(0, read + written)  # The kernel of the call before it computes it.
         return LayerRuns(run, run)
     is_batch_norm = name in _BATCH_NORMS
     if name in _OWN_STATISTICS or (is_batch_norm and takes_batch_statistics(call)):
@@ -97,8 +100,9 @@ def _with_weights_reordered(call: OpCall, run: Run) -> Run:
 
 
 def _replaced(call: OpCall) -> int:
-    """Bytes of the operand in whose place the result is computed: the largest that the forward made, unless
-    the result is larger, as where an operand is broadcast."""
+    """Bytes of the operand that the fused kernel never stores: the largest one that the forward made.
+
+    It is 0 where the result is larger than that operand, as after a broadcast."""
     made = [spec.n_bytes for spec in call.tensors() if spec.role in ("activation", "input", "constant")]
     largest = max(made, default=0)
     return largest if call.outputs and largest >= call.output.n_bytes else 0

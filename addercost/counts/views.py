@@ -1,4 +1,4 @@
-"""Counts summed in two further ways: by operator, and by module with everything inside it."""
+"""Counts summed in two more ways: by operator, and by module with everything inside it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from addercost.arithmetic import OpCounts
 
 @dataclass(frozen=True, slots=True)
 class OperatorCounts:
-    """All calls of one operator, without its overload: "aten.convolution".
+    """All calls of one operator.
 
-    counted: whether a rule counts it; without one, `counts` and `mac_sites` are 0.
+    op: the operator without its overload, "aten.convolution". counted: whether a rule counts it; without one,
+    `counts` and `mac_sites` are 0.
     """
 
     op: str
@@ -27,7 +28,7 @@ class OperatorCounts:
 
 @dataclass(frozen=True, slots=True)
 class ModuleCounts:
-    """One module and everything inside it. path: "layer1.0"; the model itself has the path ""."""
+    """One module and everything inside it. path: such as "layer1.0"; the model itself has the path ""."""
 
     path: str
     counts: OpCounts
@@ -38,7 +39,7 @@ class ModuleCounts:
 
 
 class LayerRow(Protocol):
-    """What `by_module` reads of a row: the counts of the calls that the module at `path` made itself."""
+    """What `by_module` needs of a row: the counts of the calls that the module at `path` made itself."""
 
     @property
     def path(self) -> str: ...
@@ -55,8 +56,8 @@ class LayerRow(Protocol):
 
 
 def by_module(layers: Iterable[LayerRow]) -> tuple[ModuleCounts, ...]:
-    """One row for the path of every layer and of every module around it, each module before those inside it,
-    modules of one parent in the order they first ran. The first row is the whole model."""
+    """One row for each layer and for each module around it. Each module comes before those inside it, and
+    modules of one parent are in the order in which they first ran. The first row is the whole model."""
     own: dict[str, list[LayerRow]] = {"": []}
     inside: dict[str, list[str]] = {"": []}
     for layer in layers:
@@ -68,7 +69,7 @@ def by_module(layers: Iterable[LayerRow]) -> tuple[ModuleCounts, ...]:
             outer = path
         own[layer.path].append(layer)
     order, waiting = [], [""]
-    # No recursion: modules can be nested more deeply than Python's stack.
+    # A stack instead of recursion, because modules can be nested more deeply than Python's own stack.
     while waiting:
         order.append(waiting.pop())
         waiting.extend(reversed(inside[order[-1]]))
@@ -79,7 +80,9 @@ def by_module(layers: Iterable[LayerRow]) -> tuple[ModuleCounts, ...]:
 
 
 def _around(path: str) -> Iterator[str]:
-    """The modules around a module, from the outermost inwards, and itself: "a", "a.b" for "a.b"."""
+    """The paths of the modules around a module, from the outermost inwards, then its own: "a", "a.b" for
+    "a.b".
+    """
     end = path.find(".")
     while end >= 0:
         yield path[:end]

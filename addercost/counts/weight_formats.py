@@ -1,10 +1,10 @@
-"""Formats that weights are stored in: bits, and the operations that bring them back or scale their sums.
+"""Formats in which weights are stored: their bits, and the operations that convert them or scale their sums.
 
-A quantised weight is a small whole number q. Those of a block share a scale d, and perhaps a smallest value
-m, so that w = d·q + m. Two ways to compute with them are counted. *dequantise*: each weight is brought back
-to the format of the activations once a forward, and products are in that format. *integer dot*: activations
-are rounded to int8 at run time, products and sums of a block are integers, and each output takes a scale, and
-a smallest value, for every block.
+A quantised weight is a small integer q. The weights of a block share a scale d, and in some formats a
+smallest value m, so that w = d·q + m. There are two ways to compute with them. *dequantise*: once in each
+forward, every weight is converted back to the format of the activations, and products are in that format.
+*integer dot*: activations are rounded to int8 at run time, the products and sums of a block are integers, and
+each output is multiplied by a scale (and a smallest value is added) for every block.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ from addercost.errors import unknown_name
 from addercost.trace.record import TensorSpec
 
 INTEGER_DOT = "int8"
-"""The way to compute that is named after its activations; without a name weights are brought back."""
+"""The name of the second way, after its activations. Without a name, weights are converted back."""
 
 
 @dataclass(frozen=True, slots=True)
 class WeightFormat:
-    """dtype: of the stored tensor, whose bits `trace.record` knows. block: weights that share a scale, 0 for
-    all weights of an output. has_minimum: whether they share a smallest value too. shifted: q is stored from
-    0 up, and a middle value is subtracted from it. nested: a block's scale and smallest value are themselves
-    small whole numbers times one of a larger block. source: where the format is published.
+    """One format.
+
+    dtype: of the stored tensor; `trace.record` knows its bits. block: how many weights share a scale; 0 means
+    all weights of an output. has_minimum: they also share a smallest value. shifted: q is stored as a number
+    from 0 up, and a middle value is subtracted from it. nested: the scale and smallest value of a block are
+    themselves small integers times one of a larger block. source: where the format is published.
     """
 
     name: str
@@ -40,7 +42,7 @@ class WeightFormat:
         return TensorSpec((), self.dtype).item_bits
 
     def blocks(self, inputs: int) -> int:
-        """How many blocks the weights of an output with so many inputs have."""
+        """The number of blocks among the weights of an output with this many inputs."""
         return -(-inputs // self.block) if self.block else 1
 
 
@@ -92,11 +94,11 @@ BY_DTYPE = {item.dtype: item for item in WEIGHT_FORMATS.values()}
 
 
 def _q4_k_m(path: str, number: int, layers: int) -> str:
-    """More bits where llama.cpp's `Q4_K_M` takes them: the output layer, and in half of the blocks the values
-    of attention and the second product of the feed-forward layer.
+    """More bits where llama.cpp's `Q4_K_M` uses them: for the output layer and, in half of a model's blocks,
+    for the values of attention and the second product of the feed-forward layer.
 
     Source: llama.cpp, llama-quant.cpp, `use_more_bits`: the first and the last eighth of the blocks, and
-    every third between.
+    every third one between.
     """
     name = path.rpartition(".")[2]
     if name in ("lm_head", "output", "embed_out"):
@@ -106,17 +108,21 @@ def _q4_k_m(path: str, number: int, layers: int) -> str:
 
 
 MIXTURES: Mapping[str, Callable[[str, int, int], str]] = {"q4_k_m": _q4_k_m}
-"""Formats that give some layers another one: by path, number of the block, and number of blocks."""
+"""Formats that differ between layers, as functions of a layer's path, its block's number, and the number of
+blocks.
+"""
 
 
 def checked_format(name: str) -> str:
-    """The name itself. Raises ArgumentError with the nearest names."""
+    """The same name. Raises ArgumentError, with the nearest names, for an unknown one."""
     if name not in WEIGHT_FORMATS and name not in MIXTURES:
         raise unknown_name("weight format", name, [*WEIGHT_FORMATS, *MIXTURES])
     return name
 
 
 def format_of(name: str, path: str, number: int, blocks: int) -> WeightFormat:
-    """The format of one layer. path: of its module; number: of the block that it is in, of so many."""
+    """The format of one layer. path: of its module. number: of the model's block that it is in. blocks: how
+    many blocks there are.
+    """
     mixture = MIXTURES.get(name)
     return WEIGHT_FORMATS[name if mixture is None else mixture(path, number, blocks)]

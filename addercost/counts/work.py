@@ -1,4 +1,4 @@
-"""What one operator call has to do, before any counting convention is applied to it."""
+"""What one operator call has to compute, before a counting convention is applied."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from addercost.arithmetic import Arithmetic, OpCounts
 
 @dataclass(frozen=True, slots=True)
 class Sites:
-    """Input-weight pairings and the sums they go into: the part of an operator that an arithmetic replaces.
+    """The part of an operator that an arithmetic replaces: pairs of an input and a weight, and the sums of
+    their terms.
 
-    count: pairings. A padded tap is one too: hardware computes it, and an adder layer needs it.
-    outputs: sums of at least one pairing; the first term of each sum takes no addition.
+    count: pairs. A padded tap is one too, because hardware computes it and an adder layer needs it. outputs:
+    sums of at least one term; the first term of each sum takes no addition.
     biased: outputs to which a bias is added.
     inputs: elements of the input that the arithmetic itself prepares (signs, rounding, tables); 0 where that
     is done already.
-    weighted: one side is a parameter, so the call is a layer and not a product of two activations.
-    negated: an adder layer negates its sum, so that the first term saves no addition.
+    weighted: one side is a parameter, so the call is a layer and not a product of two activations. negated:
+    an adder layer negates its sum, so its first term takes an operation too.
     scaled: a binary layer multiplies each output by a factor.
     """
 
@@ -35,9 +36,10 @@ class Sites:
 
 @dataclass(frozen=True, slots=True)
 class OperatorWork:
-    """What a counting rule finds in one call: `sites`, and every operation that belongs to no site.
+    """What a counting rule finds in one call: `sites`, and in `other` every operation that belongs to no
+    site.
 
-    `OperatorWork()` says that the call computes nothing. Where nothing is known about a call there is None.
+    `OperatorWork()` means that the call computes nothing. A rule returns None where the work is unknown.
     """
 
     sites: tuple[Sites, ...] = ()
@@ -45,7 +47,7 @@ class OperatorWork:
 
     @property
     def mac_sites(self) -> int:
-        """Input-weight pairings of all sites, whatever their arithmetic."""
+        """The number of pairs over all sites, whatever their arithmetic."""
         return sum([site.count for site in self.sites])
 
 
@@ -53,8 +55,8 @@ NO_WORK = OperatorWork()
 
 
 def accumulator_of(number_format: str) -> str:
-    """The format that products are summed in: int32 for narrow integers, fp32 for eight-bit and four-bit
-    floating point, else the format itself."""
+    """The format in which products are summed: int32 for narrow integers, fp32 for eight-bit and four-bit
+    floating point, otherwise the format itself."""
     if number_format.startswith(("float8", "float4")):
         return "fp32"
     return "int32" if number_format in ("int4", "int8", "uint8", "int16", "uint16") else number_format

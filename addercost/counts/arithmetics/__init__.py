@@ -1,6 +1,7 @@
-"""Arithmetics of layers, one a file: each file's `DEFINITION` is all that counts and costs know of it.
+"""Arithmetics of layers, one in each file. Counting and costing use nothing of an arithmetic but its file's
+`DEFINITION`.
 
-A new one is a member of `addercost.arithmetic.Arithmetic` and a file here of that name.
+A new arithmetic needs a member of `addercost.arithmetic.Arithmetic` and a file of that name here.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from addercost.counts.work import Sites
 from addercost.errors import ArgumentError
 
 ARITHMETIC_TAG = "arithmetic:"
-"""Start of the tag that says in which arithmetic a layer is counted, whatever its operator."""
+"""The beginning of a tag that names the arithmetic in which a layer is counted, whatever its operator."""
 
 DEFINITIONS: Mapping[Arithmetic, ArithmeticDefinition] = {
     arithmetic: import_module(f"{__name__}.{arithmetic.value}").DEFINITION for arithmetic in Arithmetic
@@ -22,11 +23,11 @@ DEFINITIONS: Mapping[Arithmetic, ArithmeticDefinition] = {
 
 
 WITH_LAYERS = tuple(arithmetic for arithmetic, made in DEFINITIONS.items() if made.convolution)
-"""Those that networks can be built of, trained and timed in. The others are counted and costed alone."""
+"""Arithmetics in which networks can be built, trained and timed. The others are only counted and costed."""
 
 
 def layered(arithmetic: Arithmetic) -> Arithmetic:
-    """The arithmetic itself. Raises ArgumentError where no layer of ours computes in it."""
+    """The same arithmetic. Raises ArgumentError if addercost has no layer that computes in it."""
     if arithmetic not in WITH_LAYERS:
         raise ArgumentError(
             f"{arithmetic} is counted and costed, and has no convolutions here that run",
@@ -36,15 +37,15 @@ def layered(arithmetic: Arithmetic) -> Arithmetic:
 
 
 def site_counts(sites: Sites) -> OpCounts:
-    """The operations that the papers' tables count at sites."""
+    """The operations that the papers' tables count for these sites."""
     return DEFINITIONS[sites.arithmetic].per_site(sites)
 
 
 def exact_counts(sites: Sites) -> OpCounts:
-    """All operations, bias included. Where sums are added up, the first term of each takes no addition."""
+    """All operations, bias included. The first term of each sum takes no addition."""
     return DEFINITIONS[sites.arithmetic].exact(sites)
 
 
 def recipes(arithmetic: Arithmetic, number_format: str) -> tuple[Recipe, ...]:
-    """Every known way to execute a site. At equal speed the first is taken."""
+    """Every known way to execute a site. Of several that are equally fast, the first is taken."""
     return DEFINITIONS[arithmetic].recipes(number_format)

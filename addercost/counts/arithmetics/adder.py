@@ -22,7 +22,7 @@ SIGNED_BYTES = "signed bytes are offset by 128 first, which leaves differences u
 
 
 def _per_site(sites: Sites) -> OpCounts:
-    """A subtraction and an addition. The papers leave the absolute value out.
+    """A subtraction and an addition at each site. The papers leave out the absolute value.
 
     Source: Chen et al., CVPR 2020, tables 2 and 3 (#Mul, #Add, #XNOR).
     """
@@ -30,8 +30,9 @@ def _per_site(sites: Sites) -> OpCounts:
 
 
 def _exact(sites: Sites) -> OpCounts:
-    """bias - Σ|x - w|: K subtractions, K absolute values, K further additions. The first term saves no
-    addition: it is subtracted from the bias, or negated where there is no bias.
+    """bias - Σ|x - w|: K subtractions, K absolute values and K further additions for an output.
+
+    The first term is not free: it is subtracted from the bias, or negated where there is no bias.
     """
     saved = 0 if sites.negated else first_terms(sites)
     absolute = OpCounts.of(sites.number_format, abs=sites.count)
@@ -119,7 +120,7 @@ def recipes(number_format: str) -> tuple[Recipe, ...]:
 
 
 def _element(number_format: str, accumulator_format: str) -> tuple[ElementPart, ...]:
-    """The absolute value, which masks a bit, is left out, as in the papers."""
+    """The element has no part for the absolute value, which only masks a bit. The papers leave it out too."""
     return (OpClass.ADD, number_format, 1), (OpClass.ADD, accumulator_format, 1)
 
 

@@ -1,4 +1,8 @@
-"""What an arithmetic is: operations at a site, instructions that do them, and how weights are kept."""
+"""What an arithmetic is: its operations at a site, the instructions that compute them, and how weights are
+stored.
+
+A site is one pair of an input and a weight.
+"""
 
 from __future__ import annotations
 
@@ -26,18 +30,20 @@ def same(number_format: str) -> tuple[str, ...]:
 
 
 def sums(number_format: str) -> tuple[str, ...]:
-    """Where the additions of an accumulation may be counted: at the operands' format or a wider one."""
+    """The formats in which the additions of an accumulation may be counted: that of the operands, or a wider
+    one.
+    """
     return _SUMS.get(number_format, (number_format,))
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A way of combining input-weight pairs by instructions of one form and width. ops: (op, times).
+    """One way to compute sites with instructions of one form and width.
 
-    name: unique among the recipes of an arithmetic and a format, and stable: measurements are kept by it.
-    counted: the op whose sites a step has: `OP` as many as one instruction of it, `2 x OP` twice as many,
-    `bits of OP` one for each bit of its register, `one of OP` a single one. vectors_only: not on scalar
-    registers.
+    name: unique among the recipes of an arithmetic and a format. It must not change, because measurements are
+    stored by it. ops: (instruction, how often a step executes it). counted: how many sites a step has. `OP`
+    means as many as one instruction OP computes, `2 x OP` twice as many, `bits of OP` one for each bit of its
+    register, and `one of OP` a single one. vectors_only: the recipe does not work with scalar registers.
     """
 
     name: str
@@ -48,7 +54,7 @@ class Recipe:
 
 
 class Steps(StrEnum):
-    """How many steps an inner loop has, by the operations of a layer."""
+    """How the number of steps of an inner loop follows from the operations of a layer."""
 
     OPERATIONS = "as many as operations of the loop's class"
     PAIRS = "as many of these as have the others beside them"
@@ -58,13 +64,13 @@ class Steps(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InnerLoop:
-    """Which operations of a layer its inner loop does, so that they are charged together.
+    """Which operations of a layer belong to its inner loop, so that they are charged together.
 
-    counted_by: the class of operations that a loop is found by, once for each number format. others: (class,
-    times, formats) of what a step does besides; formats gives those it may be counted in, from the loop's.
-    own_layers: whether these operations are such a loop only in layers of the arithmetic. order: sorts the
-    formats in which a loop is looked for. operands: the format of a loop's operands, from the one that it is
-    found by.
+    counted_by: the class of operations by which a loop is found, once for each number format. others: (class,
+    times, formats) of the further operations of a step; formats maps the loop's format to those in which they
+    may be counted. own_layers: the operations form such a loop only in layers of this arithmetic. order: the
+    sort key by which formats are searched for a loop. operands: the format of the loop's operands, from the
+    format by which it is found.
     """
 
     counted_by: OpClass
@@ -76,19 +82,23 @@ class InnerLoop:
 
 
 ElementPart = tuple[OpClass, str, float]
-"""An operation of an accelerator's element: its class, its format, and how often it is done for a site."""
+"""An operation of an accelerator's processing element: its class, its format, and how often it runs for a
+site.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class ArithmeticDefinition:
-    """Everything that counting and costing need to know of an arithmetic.
+    """Everything that counting and costing need to know about an arithmetic.
 
-    summary: one line, with the source. per_site: the operations that the papers count at sites. exact: all
-    operations, bias included. recipes: by number format; at equal speed the first is taken. runs_as: another
-    arithmetic in whose measured loops it runs as well. element: of an accelerator, by the formats of operands
-    and sums, empty where it has none. weight_bits: of a weight as its layer keeps it, with its share of
-    scales; None where that is the format's. convolution, linear: operators of ours that compute a layer, ""
-    where there is none. of_activations: whether products of two activations, as in attention, use it too.
+    summary: one line, with the source. per_site: the operations that the papers count for sites. exact: all
+    operations, bias included. loop: the inner loop of a layer. recipes: by number format; of several that are
+    equally fast, the first is taken. runs_as: another arithmetic whose measured loops compute this one as
+    well. element: the operations of an accelerator's processing element, by the formats of operands and sums;
+    empty if there is no such element. weight_bits: bits of a stored weight, including its share of scales;
+    None means those of the number format. convolution, linear: addercost's operators that compute such a
+    layer; "" if there are none. of_activations: products of two activations, as in attention, use this
+    arithmetic too.
     """
 
     arithmetic: Arithmetic
@@ -106,32 +116,35 @@ class ArithmeticDefinition:
 
 
 def combined(sites: Sites, combine: OpClass, accumulations: int) -> OpCounts:
-    """A combination at every site in the operands' format, and so many additions in that of the sums."""
+    """One operation `combine` at every site, in the operands' format, and `accumulations` additions in the
+    format of the sums.
+    """
     return OpCounts.of(sites.number_format, **{combine: sites.count}) + OpCounts.of(
         sites.accumulator_format, add=accumulations
     )
 
 
 def first_terms(sites: Sites) -> int:
-    """Terms that take no addition, since they are the first of their sums."""
+    """The number of terms that take no addition because they are the first of their sums."""
     return min(sites.outputs, sites.count)
 
 
 def later_terms(sites: Sites) -> int:
-    """Additions of the sums: K-1 for an output of K terms, and one more for a bias."""
+    """The number of additions in the sums: K-1 for an output of K terms, and one more for a bias."""
     return sites.count - first_terms(sites) + sites.biased
 
 
 def groups(sites: Sites, size: int) -> int:
-    """Into how many groups of up to `size` terms the sums are divided, of all sums together."""
+    """The number of groups of up to `size` terms, over all sums."""
     if sites.outputs and sites.count % sites.outputs == 0:
         return sites.outputs * -(-(sites.count // sites.outputs) // size)
     return -(-sites.count // size)
 
 
 def input_groups(sites: Sites, size: int) -> tuple[int, int]:
-    """(groups of up to `size` inputs, rows of inputs that a sum is made of). Windows of a convolution share
-    their inputs, so there a row is as many inputs as a sum has terms.
+    """(groups of up to `size` inputs, rows of inputs that a sum is made from).
+
+    The windows of a convolution share their inputs. There a row is as many inputs as a sum has terms.
     """
     terms = sites.count // sites.outputs if sites.outputs else 0
     if not terms or not sites.inputs:

@@ -1,4 +1,4 @@
-"""L-Mul: a product of two floats as an addition of their bits and of an offset."""
+"""L-Mul: the product of two floats, approximated by adding their bits and an offset."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BITS = {
     "bf16": "int16",
     **dict.fromkeys(("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz"), "int8"),
 }
-"""The integers that hold a float: sign, exponent and mantissa are added as one of these."""
+"""The integer types by float type: sign, exponent and mantissa are added as one such integer."""
 
 
 def _bits_of(number_format: str) -> tuple[str, ...]:
@@ -31,17 +31,17 @@ def _bits_of(number_format: str) -> tuple[str, ...]:
 
 
 def _per_site(sites: Sites) -> OpCounts:
-    """One integer addition as wide as the operands in place of a multiplication, and the sum's addition.
+    """One integer addition as wide as the operands in place of a multiplication, and the addition of the sum.
 
     (1 + x_m)·2^x_e times (1 + y_m)·2^y_e becomes (1 + x_m + y_m + 2^-l)·2^(x_e + y_e), which is the sum of
-    both numbers' bits and of a constant. Integers are multiplied, as before. The sums stay in floating point.
-    Source: Luo and Sun, arXiv:2410.00907 (0.1 pJ for 3.7 pJ in fp32).
+    both numbers' bits and a constant. Integer operands are multiplied as before. The sums stay in floating
+    point. Source: Luo and Sun, arXiv:2410.00907 (0.1 pJ in place of 3.7 pJ in fp32).
     """
     return _with_integers(sites, 1, sites.count)
 
 
 def _exact(sites: Sites) -> OpCounts:
-    """K additions of bits, K of the offset, K-1 of the sum, one more for a bias."""
+    """K additions of bits, K of the offset, K-1 of the sum, and one more for a bias."""
     return _with_integers(sites, 2, later_terms(sites))
 
 
@@ -71,7 +71,7 @@ def recipes(number_format: str) -> tuple[Recipe, ...]:
 
 
 def _element(number_format: str, accumulator_format: str) -> tuple[ElementPart, ...]:
-    """None for integers, which have no exponents to add."""
+    """Empty for integers, which have no exponents to add."""
     bits = _BITS.get(number_format)
     return ((OpClass.ADD, bits, 1), (OpClass.ADD, accumulator_format, 1)) if bits else ()
 

@@ -1,4 +1,6 @@
-"""Weights of 4 bits by table look-up: a bit of four weights at once names a sum of their inputs (T-MAC)."""
+"""Weights of 4 bits by table look-up: the same bit of four weights is an index into a table of sums of their
+inputs (T-MAC).
+"""
 
 from __future__ import annotations
 
@@ -15,14 +17,15 @@ from addercost.counts.arithmetics.definition import (
 from addercost.counts.work import Sites
 
 BITS, INPUTS = 4, 4
-"""Bits of a weight, and inputs whose sums are in one table."""
+"""Bits of a weight, and inputs of a table."""
 _ENTRIES = 2 ** (INPUTS - 1)
-"""Half of the sums ±x1 ± x2 ± x3 ± x4: the others are the negatives of these."""
+"""Entries of a table: half of the sums ±x1 ± x2 ± x3 ± x4. The other half are their negatives."""
 _SCALED_TOGETHER = 128
 
 
 def _per_site(sites: Sites) -> OpCounts:
-    """A look-up of a byte and an addition for every bit of a weight and four inputs: one of each a site.
+    """A look-up of a byte and an addition for each bit of a weight and each four inputs. That is one of each
+    for a site.
 
     Source: Wei et al., EuroSys 2025 (T-MAC, arXiv:2407.00088): one-bit matrices, groups of 4.
     """
@@ -31,13 +34,16 @@ def _per_site(sites: Sites) -> OpCounts:
 
 
 def _exact(sites: Sites) -> OpCounts:
-    """The look-ups and their additions, without the first of each sum and bit; a shift and an addition join a
-    further bit. A table of four inputs is 3 additions for one entry and, with 3 doubled inputs, one more for
-    each of the 7 others; it is rounded to int8 by its largest entry (|t|, comparison, product and rounding
-    an entry; a division a table). Outputs take a product with their scale, the sum of their row of inputs, a
-    sum of entries, times the weights' middle, and the bias if any.
+    """All operations of look-ups, tables and outputs.
 
-    Source: as above: mirrored tables, tables of int8.
+    Look-ups and their additions are as in the papers, except that the first term of each sum and bit takes no
+    addition. Joining the sum of a further bit takes a shift and an addition. A table of four inputs takes 3
+    additions for one entry, 3 doublings of inputs, and one addition for each of the 7 other entries. It is
+    rounded to int8 by its largest entry: |t|, a comparison, a product and a rounding for each entry, and a
+    division for the table. An output takes a product with its scale; the sum of its row of inputs, which is a
+    sum of entries, times the middle value of the weights; and the bias if there is one.
+
+    Source: as for the sites: mirrored tables, tables of int8.
     """
     looked_up = BITS * groups(sites, INPUTS)
     sums = min(BITS * sites.outputs, looked_up)
@@ -59,7 +65,7 @@ def _exact(sites: Sites) -> OpCounts:
 
 
 def recipes(number_format: str) -> tuple[Recipe, ...]:
-    """Two shuffles look up the halves of the bytes of a vector of bits."""
+    """Two shuffles of bytes look up both halves of each byte in a vector of weight bits."""
     if number_format != "int8":
         return ()
     return (
@@ -90,6 +96,6 @@ DEFINITION = ArithmeticDefinition(
     InnerLoop(OpClass.LOOKUP, Steps.OPERATIONS, ((OpClass.ADD, 1, _sums),)),
     recipes,
     _element,
-    # A scale and a middle value of 16 bits each for 128 weights.
+    # Each 128 weights share a scale and a middle value of 16 bits each.
     weight_bits=BITS + 2 * 16 / _SCALED_TOGETHER,
 )

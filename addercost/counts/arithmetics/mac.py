@@ -22,7 +22,7 @@ def _per_site(sites: Sites) -> OpCounts:
 
 
 def _exact(sites: Sites) -> OpCounts:
-    """K multiplications, K-1 additions, one more for a bias."""
+    """K multiplications, K-1 additions, and one more for a bias."""
     return combined(sites, OpClass.MUL, later_terms(sites))
 
 
@@ -85,7 +85,7 @@ DEFINITION = ArithmeticDefinition(
     "layers multiply and add",
     _per_site,
     _exact,
-    # Any products that are summed are such a loop, whatever the layer.
+    # Any summed products form such a loop, in layers of every arithmetic.
     InnerLoop(OpClass.MUL, Steps.PAIRS, ((OpClass.ADD, 1, sums),), own_layers=False),
     recipes,
     _element,

@@ -24,7 +24,7 @@ def _per_site(sites: Sites) -> OpCounts:
 
 
 def _exact(sites: Sites) -> OpCounts:
-    """K shifts, K-1 additions, one more for a bias."""
+    """K shifts, K-1 additions, and one more for a bias."""
     return combined(sites, OpClass.SHIFT, later_terms(sites))
 
 
@@ -62,7 +62,7 @@ DEFINITION = ArithmeticDefinition(
     InnerLoop(OpClass.SHIFT, Steps.OPERATIONS, ((OpClass.ADD, 1, sums),)),
     recipes,
     _element,
-    # A sign and one of 31 exponents, or zero: 63 values.
+    # A weight is zero, or a sign and one of 31 exponents: 63 values.
     weight_bits=6,
     convolution="addercost.shift_conv2d.default",
     linear="addercost.shift_linear.default",

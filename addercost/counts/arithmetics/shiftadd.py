@@ -16,25 +16,29 @@ from addercost.counts.arithmetics.definition import (
 from addercost.counts.work import Sites
 
 BASES, INPUTS = 3, 8
-"""Binary matrices a weight is the scaled sum of, and inputs whose 256 sums ±x1 … ±x8 are in one table."""
+"""Binary matrices whose scaled sum is the weights, and inputs of a table. A table has the 256 sums
+±x1 … ±x8.
+"""
 _SCALED_TOGETHER = 128
 
 
 def _per_site(sites: Sites) -> OpCounts:
-    """For every binary matrix and every eight inputs a look-up, a shift by the scale, and an addition.
+    """A look-up, a shift by the scale, and an addition for each binary matrix and each eight inputs.
 
     Source: You et al., NeurIPS 2024 (arXiv:2406.05981), and the authors' energy script
-    (GATECH-EIC/ShiftAddLLM, energy/shiftaddllm_energy.py), which charges a look-up and a shift for each
-    matrix and eight inputs. It charges one addition for all matrices; their sum takes one each.
+    (GATECH-EIC/ShiftAddLLM, energy/shiftaddllm_energy.py). The script too charges a look-up and a shift for
+    each matrix and eight inputs. It charges one addition for all matrices together, but adding them up takes
+    one for each.
     """
     looked_up = BASES * groups(sites, INPUTS)
     return OpCounts.of(sites.number_format, lookup=looked_up, shift=looked_up, add=looked_up)
 
 
 def _exact(sites: Sites) -> OpCounts:
-    """The same without the first addition of each output, and the bias. A table of eight inputs takes 8
-    additions for its first entry (the negative of their sum), 8 doublings, and one addition for each of the
-    other 255 entries, as the authors' kernel makes it.
+    """The operations at sites without the first addition of each output, the bias, and the tables.
+
+    A table of eight inputs takes 8 additions for its first entry (the negative of their sum), 8 doublings,
+    and one addition for each of the other 255 entries, as in the authors' kernel.
     """
     looked_up = BASES * groups(sites, INPUTS)
     tables, _ = input_groups(sites, INPUTS)
@@ -79,6 +83,6 @@ DEFINITION = ArithmeticDefinition(
     InnerLoop(OpClass.LOOKUP, Steps.OPERATIONS, ((OpClass.SHIFT, 1, same), (OpClass.ADD, 1, same))),
     recipes,
     _element,
-    # A scale of 16 bits for each matrix and 128 weights.
+    # Each matrix has a scale of 16 bits for 128 weights.
     weight_bits=BASES * (1 + 16 / _SCALED_TOGETHER),
 )

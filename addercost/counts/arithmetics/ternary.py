@@ -20,8 +20,9 @@ from addercost.counts.arithmetics.mac import recipes as multiply_adds
 from addercost.counts.work import Sites
 
 TERNARY = "ternary"
-"""Tag of a layer whose weights are -1, 0 and 1 already, so that its inputs stay as they are; the dtype of
-such weights, of two bits each; and the format of the operation that selects x, -x or 0 by one.
+"""A name with three uses. It tags a layer whose weights are -1, 0 and 1 already, so that its inputs stay as
+they are. It is the dtype of such weights, of two bits each. And it is the format of the operation that
+selects x, -x or 0 by a weight.
 """
 
 
@@ -34,20 +35,22 @@ def _accumulator(sites: Sites) -> str:
 
 
 def _per_site(sites: Sites) -> OpCounts:
-    """One addition. Which of x, -x and 0 is added costs nothing in the papers.
+    """One addition at each site. The papers charge nothing for the choice between x, -x and 0.
 
-    Source: Ma et al., arXiv:2402.17764 (BitNet b1.58). The paper charges additions of
-    8 bits; sums of more than a few terms need more, so they are of 32 bits here.
+    Source: Ma et al., arXiv:2402.17764 (BitNet b1.58). The paper charges additions of 8 bits. Sums of more
+    than a few terms need more bits, so this counts additions of 32 bits.
     """
     return OpCounts.of(_accumulator(sites), add=sites.count)
 
 
 def _exact(sites: Sites) -> OpCounts:
-    """K selections, K-1 additions. Inputs of floating point are rounded to int8 by the largest |x| of a row
-    of K: |x|, a comparison, a product and a rounding (an addition) each, and a division a row; outputs take
-    one product with the scales, and the bias if any. A weight of zero is added like the others.
+    """K selections and K-1 additions for an output, and the rounding of floating-point inputs.
 
-    Source: Ma et al., arXiv:2402.17764 (absmean weights, absmax activations of 8 bits a token).
+    Such inputs are rounded to int8 by the largest |x| of each row of K. An input takes |x|, a comparison, a
+    product and a rounding (an addition), and a row takes a division. An output then takes one product with
+    the scales, and the bias if there is one. A weight of zero is added like the others.
+
+    Source: Ma et al., arXiv:2402.17764 (absmean weights, absmax activations of 8 bits for each token).
     """
     made = OpCounts.of(TERNARY, logic=sites.count)
     made += OpCounts.of(_accumulator(sites), add=sites.count - first_terms(sites))
@@ -61,7 +64,7 @@ def _exact(sites: Sites) -> OpCounts:
 
 
 def recipes(number_format: str) -> tuple[Recipe, ...]:
-    """Multiply-adds with weights that were widened, and on floats additions under masks."""
+    """Multiply-adds with weights that were widened first; for floats also additions under masks."""
     f = number_format
     widened = tuple(
         replace(recipe, assumption="; ".join(filter(None, ("weights are widened first", recipe.assumption))))
@@ -88,12 +91,14 @@ def _selections(number_format: str) -> tuple[str, ...]:
 
 
 def _integers_first(number_format: str) -> int:
-    """The sums of rounded inputs are integers; what a layer adds besides is in floating point."""
+    """Integers come first: the sums of rounded inputs are integers, and a layer's other additions are in
+    floating point.
+    """
     return 0 if number_format.startswith(("int", "uint")) else 1
 
 
 def _operands(number_format: str) -> str:
-    """Rounded inputs are bytes, whatever integers their sums are."""
+    """The operands are bytes if the sums are int32, because inputs were then rounded to int8."""
     return "int8" if number_format == "int32" else number_format
 
 

@@ -19,8 +19,11 @@ def _per_site(sites: Sites) -> OpCounts:
 
 
 def _exact(sites: Sites) -> OpCounts:
-    """One comparison an input for its sign; K xnor and K popcounts; then α·(2p - K) + bias: a doubling
-    (shift) and a subtraction on integers, a multiplication, and the bias if any.
+    """One comparison for each input to take its sign; K xnor and K popcounts for an output; then α·(2p - K) +
+    bias.
+
+    The latter is a doubling (shift) and a subtraction on integers, a multiplication, and the bias if there is
+    one.
     """
     around = OpCounts.of("int32", shift=sites.outputs, add=sites.outputs) + OpCounts.of(
         sites.number_format,
@@ -69,7 +72,7 @@ _RECIPES = (
 
 
 def recipes(number_format: str) -> tuple[Recipe, ...]:
-    """Packed words are the same whatever the format of the activations."""
+    """Words of packed signs do not depend on the format of the activations."""
     return _RECIPES
 
 

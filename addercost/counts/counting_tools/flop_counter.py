@@ -29,8 +29,10 @@ def on_cpu(one: Seen) -> Differences:
 
 
 def is_fused_on_a_cpu(one: Seen) -> bool:
-    """torch has one kernel for attention with four axes and values as wide as keys, and takes other attention
-    apart. It does so too where the channels of a head are not neighbours in memory, which no trace says.
+    """Whether torch runs this attention as one kernel on a CPU.
+
+    It does for attention with four axes and values as wide as keys, and decomposes other attention. It also
+    decomposes where the channels of a head are not neighbours in memory, which no trace shows.
     """
     if not one.is_op("scaled_dot_product_attention"):
         return False

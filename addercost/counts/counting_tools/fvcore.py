@@ -1,4 +1,4 @@
-"""fvcore: the operators of a jit trace, in which a layer such as an LSTM is one operator."""
+"""fvcore: it counts the operators of a jit trace, in which a layer such as an LSTM is one operator."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _UNKNOWN_ADAPTIVE = "adaptive pooling, of which it knows that of two axes"
 
 
 def fvcore(one: Seen) -> Differences:
-    """Sites of layers and products, and what norms, pools and resizing have by its own figures.
+    """Sites of layers and products, and fvcore's own figures for norms, pooling and resizing.
 
-    A convolution with padding="same" counts nothing there, which no trace says.
+    fvcore counts nothing for a convolution with padding="same", which no trace shows.
     """
     if one.type == "MultiheadAttention" or one.is_op("scaled_dot_product_attention"):
         yield ATTENTION, -one.sites

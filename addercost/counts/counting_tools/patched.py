@@ -1,4 +1,4 @@
-"""calflops and DeepSpeed's profiler: patched functions that add up inside hooks on every module."""
+"""calflops and DeepSpeed's profiler: they patch functions, which add up inside hooks on every module."""
 
 from __future__ import annotations
 

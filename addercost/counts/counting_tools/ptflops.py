@@ -1,4 +1,4 @@
-"""ptflops: hooks on modules and patched functions together, or (`aten`) a dispatch mode."""
+"""ptflops: hooks on modules together with patched functions, or (`aten`) a dispatch mode."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ from addercost.counts.counting_tools.seen import (
 from addercost.counts.norm_operators import BATCH_NORMS, ROW_NORMS
 
 _ACTIVATIONS = {"ReLU": 2, "PReLU": 2, "ELU": 2, "GELU": 2, "LeakyReLU": 1, "ReLU6": 1, "SiLU": 1}
-"""Units an element: a module counts, and the function that it calls counts where it is patched."""
+"""What a module counts for an element. Where the function that it calls is patched, that function counts as
+well.
+"""
 _BY_SPELLING = frozenset((
     "add", "mul", "mm", "bmm", "addmm", "baddbmm", "mv", "dot", "addmv", "relu", "relu_", "_prelu_kernel",
     "elu", "elu_", "gelu", "silu", "silu_", "hardtanh", "hardtanh_", "_softmax", "_safe_softmax",
@@ -38,8 +40,10 @@ _IN_LAYERS = "activations, norms and pools of modules"
 
 
 def pytorch(one: Seen) -> Differences:
-    """For the whole batch. What a model calls outside torch's modules counts where it is a patched function:
-    torch.add(x, y) and x.add(y) count, x + y does not."""
+    """The number for the whole batch.
+
+    A call outside torch's modules counts only if its function is patched: torch.add(x, y) and x.add(y) count,
+    but x + y does not."""
     if one.shared:
         raise NotModelled(SHARED)
     if "MultiheadAttention" in one.inside:
@@ -87,7 +91,9 @@ def _elsewhere(one: Seen) -> Differences:
 
 
 def _resized(one: Seen, twice: bool) -> Differences:
-    """interpolate counts its outputs; the hook of nn.Upsample counts those of one image beside it."""
+    """interpolate counts its outputs. The hook of nn.Upsample additionally counts the outputs of one
+    image.
+    """
     out = one.call.output
     if any(
         after % before for before, after in zip(one.call.shape("self")[2:], out.shape[2:], strict=True)
@@ -97,7 +103,7 @@ def _resized(one: Seen, twice: bool) -> Differences:
 
 
 def aten(one: Seen) -> Differences:
-    """Products by operator, and 1 an output where one adds a bias."""
+    """Products by operator, and 1 for an output of an operator that adds a bias."""
     if one.type == "MultiheadAttention" or is_fused_on_a_cpu(one):
         yield ATTENTION, -one.sites
     elif one.type == "LSTM":

@@ -1,7 +1,8 @@
-"""A trace as counting tools see it: each call with its module's class, recurrent layers by their weights.
+"""A trace as counting tools see it: each call with the class of its module, and recurrent layers with their
+weights.
 
-A trace has the operators that ran, not how the model's source calls them. Where a tool's number depends on
-that, its rule raises `NotModelled`. Classes go by their names, and a module without weights that several
+A trace has the operators that ran, but not how the model's source calls them. Where a tool's number depends
+on that, its rule raises `NotModelled`. Classes are compared by name. A module without weights that several
 parents share looks like several modules.
 """
 
@@ -16,15 +17,16 @@ from addercost.trace.record import OpCall, TensorSpec, Trace
 
 
 class NotModelled(Exception):  # noqa: N818 (an answer, no error)
-    """A tool's number cannot be known from the trace. The message says why."""
+    """The trace does not determine a tool's number. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recurrent:
-    """One RNN, GRU or LSTM layer or cell. rows: batch × steps; of a layer's call, summed over its calls.
+    """One RNN, GRU or LSTM, a layer or a cell.
 
-    cells: for each direction of each layer (inputs, hidden units, whether it has biases), `cell` for a cell
-    module. parameters: elements of all its weights and biases. kind: "RNN", "GRU" or "LSTM".
+    kind: "RNN", "GRU" or "LSTM". cell: it is a cell module. rows: batch × steps, summed over all calls of the
+    layer. cells: (inputs, hidden units, whether it has biases) for each direction of each layer. parameters:
+    elements of all weights and biases.
     """
 
     kind: str
@@ -38,12 +40,13 @@ class Recurrent:
 class Seen:
     """One call as a tool sees it.
 
-    type: its module's class. shape: the module's last output. own: elements of the module's own parameters,
-    by name. calls: how often the module's forward ran. first: the module's first call. leaf: the module has
-    none inside it. shared: its weights belong to a module of the same class at another path. borrows: some
-    weights belong to another module. inside: classes of the modules around it and its own. recurrent: set on
-    the first call of a recurrent module. history: the views that made one of the call's tensors, the latest
-    first. has_unsqueezed: the module adds an axis, as layers do that are given no batch.
+    type: the class of its module. shape: the module's last output. own: elements of the module's own
+    parameters, by name. calls: how often the module's forward ran. first: this is the module's first call.
+    leaf: no module is inside the module. shared: its weights belong to a module of the same class at another
+    path. borrows: some of its weights belong to another module. inside: the classes of the modules around it,
+    and its own. recurrent: set on the first call of a recurrent module. history: the views that made one of
+    the call's tensors, the latest first. has_unsqueezed: the module adds an axis, as torch's layers do with
+    inputs that have no batch axis.
     """
 
     call: OpCall
@@ -71,7 +74,7 @@ class Seen:
 
     @property
     def elements(self) -> int:
-        """Of the first tensor among the arguments."""
+        """Elements of the first tensor among the arguments."""
         return next((spec.numel for spec in self.call.tensors()), 0)
 
     @property
@@ -87,7 +90,9 @@ ToolRule = Callable[[Seen], Differences]
 
 CONVOLUTIONS = frozenset(f"Conv{kind}{axes}d" for kind in ("", "Transpose") for axes in (1, 2, 3))
 LAYERS = frozenset(f"{lazy}{layer}" for lazy in ("", "Lazy") for layer in (*CONVOLUTIONS, "Linear"))
-"""Classes of torch whose calls the tools know. They know a class itself, not one that is called similarly."""
+"""Classes of torch whose calls the tools know. The tools compare the class itself, so a subclass is
+unknown.
+"""
 RECURRENT = frozenset(f"{kind}{cell}" for kind in ("RNN", "GRU", "LSTM") for cell in ("", "Cell"))
 BATCH_NORM_LAYERS = frozenset((*(f"BatchNorm{axes}d" for axes in (1, 2, 3)), "SyncBatchNorm"))
 INSTANCE_NORM_LAYERS = frozenset(f"InstanceNorm{axes}d" for axes in (1, 2, 3))
@@ -116,7 +121,7 @@ ACTIVATIONS = frozenset(
 KNOWN = (
     LAYERS | RECURRENT | NORM_LAYERS | POOLS | UPSAMPLERS | ACTIVATIONS | {"Softmax", "Embedding", "Bilinear"}
 )
-"""Classes of torch whose forward is known. What runs elsewhere may be called in several ways."""
+"""Classes of torch whose forward is known. Elsewhere an operator may have been called in several ways."""
 
 ATTENTION = "attention, fused on a CPU"
 LEFT_OUT = "products outside the layers it knows"
@@ -124,7 +129,7 @@ SHARED = "a layer under several parents, which it counts several times"
 
 
 def seen_calls(trace: Trace) -> Iterator[Seen]:
-    """The calls of a trace in order. Those that no rule counts are left out."""
+    """The calls of a trace in order, without those that no rule counts."""
     shapes: dict[str, tuple[int, ...]] = {}
     producers: dict[int, OpCall] = {}
     unsqueezed: set[str] = set()
@@ -186,7 +191,7 @@ def _is_view(call: OpCall) -> bool:
 
 
 def _own_weights(trace: Trace) -> dict[str, dict[str, int]]:
-    """By a module's path, the elements of its own parameters by name."""
+    """The number of elements of each module's own parameters, by path and name."""
     found: dict[str, dict[str, int]] = {}
     for qualified, elements in trace.parameters.items():
         path, _, name = qualified.rpartition(".")
@@ -195,7 +200,7 @@ def _own_weights(trace: Trace) -> dict[str, dict[str, int]]:
 
 
 def _recurrent_layers(trace: Trace, works: Mapping[int, OperatorWork | None]) -> dict[str, Recurrent]:
-    """By path. A layer that cannot be put together from its calls is not among them."""
+    """Recurrent layers by path. A layer is missing if its calls do not determine its sizes."""
     found = {}
     weights = _own_weights(trace)
     for path, kind in trace.modules.items():

@@ -1,4 +1,6 @@
-"""thop: hooks on modules of the classes that it knows. Of 2020 (0.0.31) and of 2022 (0.1.1)."""
+"""thop: hooks on modules of the classes that it knows, in its versions of 2020 (0.0.31) and of 2022
+(0.1.1).
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ _NEAREST = tuple(f"upsample_nearest{axes}d" for axes in (1, 2, 3))
 
 
 def old(one: Seen) -> Differences:
-    """A model that is itself one layer has 0: the sum goes over the modules inside it."""
+    """The version of 2020. A model that is itself a single layer has 0, because the sum is over the modules
+    inside it.
+    """
     if one.call.module == "" and one.leaf and one.type in LAYERS | RECURRENT | NORM_LAYERS:
         yield "the model itself, which is not inside a module", -one.sites
         return
@@ -86,7 +90,7 @@ def _both(one: Seen, flat_average: bool) -> Differences:
 
 
 def _adaptive(one: Seen, whole: bool) -> int:
-    """For each output the inputs of its window, and 1. whole: a window's sides are rounded down."""
+    """For each output, the inputs of its window plus 1. whole: the sides of a window are rounded down."""
     axes = int(one.type[-2])
     before, after = one.call.tensors()[0].shape[-axes:], one.call.output.shape[-axes:]
     if one.type == "AdaptiveAvgPool1d":
@@ -96,7 +100,7 @@ def _adaptive(one: Seen, whole: bool) -> int:
 
 
 def _transposed(one: Seen) -> Differences:
-    """It takes a tap for every output where a transposed convolution has one for every input."""
+    """thop counts every tap at each output, but a transposed convolution uses every tap at each input."""
     weight, groups = one.call.optional_tensor("weight"), one.call.args.get("groups")
     if weight is None or not isinstance(groups, int):
         raise NotModelled("a transposed convolution that is not torch's own")

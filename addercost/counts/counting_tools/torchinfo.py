@@ -1,4 +1,4 @@
-"""torchinfo: the parameters of each layer times its batch, for convolutions also times the image."""
+"""torchinfo: the parameters of each layer times the batch, and for convolutions also times the pixels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from addercost.counts.counting_tools.seen import (
 
 
 def torchinfo(one: Seen) -> Differences:
-    """It does not see the middle axes of a linear layer's input, nor modules without `weight` and `bias`."""
+    """torchinfo ignores the middle axes of a linear layer's input, and modules without `weight` and
+    `bias`.
+    """
     yield "products left out", -one.sites
     if one.shared:
         raise NotModelled(SHARED)

@@ -1,4 +1,4 @@
-"""One file per family of operators. Importing this package registers all of their rules."""
+"""One file for each family of operators. Importing this package registers all of their rules."""
 
 from __future__ import annotations
 

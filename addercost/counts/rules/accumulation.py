@@ -1,4 +1,4 @@
-"""Adding into places chosen by an index: one operation for every source element."""
+"""Adding to places that an index selects: one operation for every source element."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _source(call: OpCall) -> TensorSpec:
 
 @rule("aten.index_add", "aten.index_add_", "aten.scatter_add", "aten.scatter_add_")
 def add_at(call: OpCall) -> OperatorWork:
-    """One addition a source element, a multiplication before it where α is not 1."""
+    """One addition for each source element, and a multiplication before it where α is not 1."""
     source = _source(call)
     n = call.tensor("index").numel if "scatter" in call.name else source.numel
     scaled = n if call.args.get("alpha", 1) != 1 else 0
@@ -37,7 +37,9 @@ def add_at(call: OpCall) -> OperatorWork:
 
 @rule("aten.scatter_reduce", "aten.scatter_reduce_", "aten.index_reduce", "aten.index_reduce_")
 def reduce_at(call: OpCall) -> OperatorWork:
-    """One operation a source element, which `reduce` names. A mean adds, and divides every output."""
+    """One operation, which `reduce` names, for each source element. A mean adds, and then divides every
+    output.
+    """
     source, kind = _source(call), str(call.args["reduce"])
     n = call.tensor("index").numel if "scatter" in call.name else source.numel
     divisions = call.output.numel if kind == "mean" else 0
@@ -49,7 +51,7 @@ def reduce_at(call: OpCall) -> OperatorWork:
 
 @rule("aten.scatter", "aten.scatter_")
 def scatter(call: OpCall) -> OperatorWork:
-    """A copy, unless a reduction is asked for."""
+    """A copy. With `reduce`, one addition or multiplication for each element of the index."""
     join = _JOIN.get(str(call.args.get("reduce")), {})
     return OperatorWork(other=OpCounts.of(call.output.number_format, **join) * call.tensor("index").numel)
 
@@ -64,7 +66,7 @@ def scatter(call: OpCall) -> OperatorWork:
     "aten._unsafe_masked_index_put_accumulate",
 )
 def put(call: OpCall) -> OperatorWork:
-    """A copy, or with `accumulate` one addition for every value."""
+    """A copy. With `accumulate`, one addition for each value."""
     values = call.optional_tensor("values") or call.optional_tensor("source")
     accumulates = call.args.get("accumulate", False) or call.name.endswith("accumulate")
     return OperatorWork(
@@ -74,15 +76,17 @@ def put(call: OpCall) -> OperatorWork:
 
 @rule("flex_lib.zeros_and_scatter")
 def scatter_of_scores(call: OpCall) -> OperatorWork:
-    """The gradient of a table from which a user's function of attention's scores reads: the gradient of every
-    score is added to the entry that was read for it."""
+    """One addition for each score's gradient. It goes to the entry of a table that a user's function of the
+    attention scores had read for that score."""
     values = call.tensor("vals")
     return OperatorWork(other=OpCounts.of(values.number_format, add=values.numel))
 
 
 @rule("aten._embedding_bag", "aten._embedding_bag_forward_only", "aten.embedding_bag")
 def embedding_bag(call: OpCall) -> OperatorWork:
-    """weight: [V, D], indices: [n], out: [B, D]: n rows joined into B: sum (0), mean (1), max (2)."""
+    """weight: [V, D], indices: [n], out: [B, D]: n rows are joined into B by sum (mode 0), mean (1) or
+    maximum (2).
+    """
     out, indices = call.output, call.tensor("indices")
     depth = out.shape[-1]
     n, mode = indices.numel * depth, call.args.get("mode", 0)
@@ -97,7 +101,7 @@ def embedding_bag(call: OpCall) -> OperatorWork:
 
 @rule("aten.bincount")
 def bincount(call: OpCall) -> OperatorWork:
-    """One addition to its bin for every value, of its weight where there are weights."""
+    """One addition for each value: 1, or its weight if there are weights, is added to the value's bin."""
     x = call.tensor("self")
     weights = call.optional_tensor("weights")
     return OperatorWork(other=OpCounts.of((weights or x).number_format, add=x.numel))
@@ -105,7 +109,9 @@ def bincount(call: OpCall) -> OperatorWork:
 
 @rule("aten.histc", "aten.histogram", "aten._histogramdd_from_bin_cts")
 def histogram(call: OpCall) -> OperatorWork:
-    """Bins of equal width: (x - low)·scale rounded down, two compares, an addition to its bin."""
+    """Bins of equal width: for each value (x - low)·scale rounded down, two compares, and an addition to its
+    bin.
+    """
     x = call.tensor("self")
     points = x.shape[0] if "dd" in call.name and x.shape else x.numel
     return OperatorWork(
@@ -115,7 +121,7 @@ def histogram(call: OpCall) -> OperatorWork:
 
 @rule("aten._histogramdd_from_bin_tensors")
 def histogram_of_edges(call: OpCall) -> OperatorWork:
-    """x: [n, d]: a binary search among each dimension's edges, one addition to its bin."""
+    """x: [n, d]: a binary search among each dimension's edges, and one addition to the bin for each row."""
     x = call.tensor("self")
     edges = call.args["bins"]
     assert isinstance(edges, tuple)
@@ -126,7 +132,7 @@ def histogram_of_edges(call: OpCall) -> OperatorWork:
 
 @rule("aten._histogramdd_bin_edges")
 def histogram_edges(call: OpCall) -> OperatorWork:
-    """Lowest and highest value of every column."""
+    """The smallest and the largest value of every column."""
     x = call.tensor("self")
     columns = x.shape[-1] if x.shape else 1
     return OperatorWork(other=OpCounts.of(x.number_format, compare=2 * max(x.numel - columns, 0)))
@@ -134,7 +140,7 @@ def histogram_edges(call: OpCall) -> OperatorWork:
 
 @rule("aten.count_nonzero")
 def count_nonzero(call: OpCall) -> OperatorWork:
-    """x: n elements, out: r sums: n compares with 0 and n - r additions."""
+    """x: n elements, out: r counts: n compares with 0 and n - r additions."""
     x = call.tensor("self")
     results = call.output.numel if x.numel else 0
     return OperatorWork(
@@ -144,14 +150,14 @@ def count_nonzero(call: OpCall) -> OperatorWork:
 
 @rule("aten.nonzero", "aten.nonzero_static", "aten.masked_scatter_backward")
 def find(call: OpCall) -> OperatorWork:
-    """One comparison an element."""
+    """One comparison for each element."""
     x = call.tensor("self")
     return OperatorWork(other=OpCounts.of(x.number_format, compare=x.numel))
 
 
 @rule("aten.segment_reduce")
 def segment_reduce(call: OpCall) -> OperatorWork:
-    """data: [n, …] joined into the output's segments."""
+    """data: [n, …] joined within each segment of the output."""
     x, out = call.tensor("data"), call.output
     kind = str(call.args["reduce"])
     joins = OpCounts.of(x.number_format, **_JOIN[kind]) * max(x.numel - out.numel, 0)

@@ -1,4 +1,4 @@
-"""Our own layers: adder, binary, shift and ternary, convolutional and linear."""
+"""addercost's own layers: adder, binary, shift and ternary, convolutional and linear."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _linear_as(arithmetic: Arithmetic, call: OpCall) -> OperatorWork:
 
 
 def _sums_as(arithmetic: Arithmetic, call: OpCall, terms: int, biased: bool) -> OperatorWork:
-    """The work of a layer whose every output is a sum of `terms` terms."""
+    """The work of a layer in which every output is a sum of `terms` terms."""
     x, out = call.tensor("input"), call.output
     sites = Sites(
         count=out.numel * terms,
@@ -42,14 +42,14 @@ def _sums_as(arithmetic: Arithmetic, call: OpCall, terms: int, biased: bool) -> 
 @rule("addercost.adder_conv2d", "addercost.adder_conv2d_u8")
 def adder_conv2d(call: OpCall) -> OperatorWork:
     """x: [N, C, H, W], w: [K, C/G, R, S], out: [N, K, P, Q] = bias - Σ |x - w| over T = C/G·R·S terms: T
-    differences, T magnitudes and T additions an output."""
+    differences, T magnitudes and T additions for each output."""
     return _convolution_as(Arithmetic.ADDER, call)
 
 
 @rule("addercost.adder_conv2d_quantized")
 def adder_conv2d_quantized(call: OpCall) -> OperatorWork:
-    """x: [N, C, H, W] as codes round(x/scale) + zero, kept within the range (rounding is an addition);
-    out: [N, K, P, Q], each sum of bytes times the scale."""
+    """x: [N, C, H, W] becomes codes round(x/scale) + zero, limited to the range (rounding is an addition);
+    out: [N, K, P, Q] is each sum of bytes times the scale."""
     x, out, byte = call.tensor("input"), call.output, call.tensor("weight").number_format
     (sites,) = _convolution_as(Arithmetic.ADDER, call).sites
     sites = replace(sites, number_format=byte, accumulator_format=accumulator_of(byte))
@@ -59,15 +59,15 @@ def adder_conv2d_quantized(call: OpCall) -> OperatorWork:
 
 @rule("addercost.adder_conv2d_fused")
 def adder_conv2d_fused(call: OpCall) -> OperatorWork:
-    """out: [N, K, P, Q], each sum times a factor, plus a term, and with `relu` compared with 0."""
+    """out: [N, K, P, Q]: each sum times a factor plus an addend, and with `relu` a comparison with 0."""
     (sites,) = _convolution_as(Arithmetic.ADDER, call).sites
     return OperatorWork((replace(sites, biased=call.output.numel),), _stored(call))
 
 
 @rule("addercost.adder_conv2d_coded")
 def adder_conv2d_coded(call: OpCall) -> OperatorWork:
-    """As `adder_conv2d_fused` on bytes: floats become codes where they are read, and outputs become codes
-    where there is a `next_scale`."""
+    """As `adder_conv2d_fused`, on bytes: a floating-point input is first rounded to codes, and with
+    `next_scale` the outputs are rounded to codes too."""
     x, out, byte = call.tensor("input"), call.output, call.tensor("weight").number_format
     (sites,) = _convolution_as(Arithmetic.ADDER, call).sites
     sites = replace(
@@ -80,7 +80,9 @@ def adder_conv2d_coded(call: OpCall) -> OperatorWork:
 
 
 def _stored(call: OpCall) -> OpCounts:
-    """A product for each output, and a comparison where there is a ReLU; the sums have their addends."""
+    """A product for each output, and a comparison with ReLU. The additions of the addends are part of the
+    sums.
+    """
     each = call.output.numel
     return OpCounts.of("fp32", mul=each, compare=each if call.args.get("relu") else 0)
 
@@ -93,7 +95,7 @@ def adder_linear(call: OpCall) -> OperatorWork:
 
 @rule("addercost.adder_pairs")
 def adder_pairs(call: OpCall) -> OperatorWork:
-    """A layer recognised in plain torch: the magnitudes of `sites` differences, summed."""
+    """A layer that was recognised in plain torch: `sites` differences, their magnitudes, and their sums."""
     x, out, sites = call.tensor("input"), call.output, call.args["sites"]
     assert isinstance(sites, int)
     return OperatorWork(
@@ -115,14 +117,16 @@ def adder_pairs(call: OpCall) -> OperatorWork:
 @rule("addercost.binary_conv2d")
 def binary_conv2d(call: OpCall) -> OperatorWork:
     """x: [N, C, H, W], w: [K, C/G, R, S], out: [N, K, P, Q] = α·Σ sign(x)·sign(w) over T = C/G·R·S terms: a
-    comparison an input; T exclusive nors, T counted bits, a shift, a subtraction and a product an output, and
-    the bias if any."""
+    comparison for each input; T exclusive nors, T counted bits, a shift, a subtraction and a product for each
+    output, and the bias if there is one."""
     return _convolution_as(Arithmetic.XNOR, call)
 
 
 @rule("addercost.binary_conv2d_packed")
 def binary_conv2d_packed(call: OpCall) -> OperatorWork:
-    """x: [N, C, H, W], weight_shape: [K, C/G, R, S], out: [N, K, P, Q], each times a factor, plus a term."""
+    """x: [N, C, H, W], weight_shape: [K, C/G, R, S], out: [N, K, P, Q]: as `binary_conv2d`; each sum gets a
+    factor and an addend.
+    """
     shape = call.args["weight_shape"]
     assert isinstance(shape, tuple)
     terms = math.prod(size for size in shape[1:] if isinstance(size, int))
@@ -138,7 +142,7 @@ def binary_linear(call: OpCall) -> OperatorWork:
 @rule("addercost.shift_conv2d")
 def shift_conv2d(call: OpCall) -> OperatorWork:
     """x: [N, C, H, W], w: [K, C/G, R, S] of ±2^e, out: [N, K, P, Q] = Σ x·w over T = C/G·R·S terms: T shifts
-    and T - 1 additions an output, one more for a bias."""
+    and T - 1 additions for each output, and one more for a bias."""
     return _convolution_as(Arithmetic.SHIFT, call)
 
 
@@ -151,13 +155,13 @@ def shift_linear(call: OpCall) -> OperatorWork:
 @rule("addercost.ternary_linear")
 def ternary_linear(call: OpCall) -> OperatorWork:
     """x: […, C], w: [K, C] of -1, 0 and 1, out: […, K] = Σ x·w over C terms: C selections of x, -x or 0 and C
-    - 1 additions an output. Floating-point x is rounded to int8 by the largest |x| of its row: a magnitude, a
-    comparison, a product and an addition each, and one product an output."""
+    - 1 additions for each output. Floating-point x is rounded to int8 by the largest |x| of its row: a
+    magnitude, a comparison, a product and an addition for each input, and one product for each output."""
     return _linear_as(Arithmetic.TERNARY, call)
 
 
 @rule("addercost.ternary_linear_packed")
 def ternary_linear_packed(call: OpCall) -> OperatorWork:
-    """x: […, C], words: [K, bytes], out: […, K]: as `ternary_linear`, of weights that are packed."""
+    """x: […, C], words: [K, bytes], out: […, K]: as `ternary_linear`, with packed weights."""
     biased = call.optional_tensor("bias") is not None
     return _sums_as(Arithmetic.TERNARY, call, call.tensor("input").shape[-1], biased)

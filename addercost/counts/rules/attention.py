@@ -24,9 +24,10 @@ from addercost.trace.record import KEPT_SCORES, SCORES, OpCall, TensorSpec
 def attention(call: OpCall) -> OperatorWork:
     """q: [B…, L, E], k: [B…, S, E], v: [B…, S, D]: softmax(q·kᵀ·scale + mask)·v.
 
-    L·S sums of E products, scaled; the mask added, be it numbers, truth values or causal; L rows of softmax
-    over S, dropped out in training; L·D sums of S products. With grouped queries several heads of q share one
-    of k and v. A mask changes no other count: a kernel may skip what is masked, but the formula contains it.
+    There are L·S sums of E products, which are scaled. The mask is added, whether it is numbers, truth values
+    or causal. L rows of softmax over S follow, with dropout in training, and then L·D sums of S products.
+    With grouped queries, several heads of q share one head of k and v. A mask changes no other count: a
+    kernel may skip what is masked, but the formula contains it.
     """
     q, k, v = call.tensor("query"), call.tensor("key"), call.tensor("value")
     heads = math.prod(call.output.shape[:-2])
@@ -67,7 +68,7 @@ def _is_masked(call: OpCall) -> bool:
 
 
 def _dropout_counts(call: OpCall, scores: int, products: int) -> OpCounts:
-    """u < 1 - p for every score, and that many products."""
+    """A random number and the comparison u < 1 - p for each score, and `products` products with it."""
     if not call.args.get("dropout_p"):
         return OpCounts()
     number_format = call.tensor("query").number_format
@@ -77,8 +78,8 @@ def _dropout_counts(call: OpCall, scores: int, products: int) -> OpCounts:
 
 @rule("addercost.partial_attention")
 def partial_attention(call: OpCall) -> OperatorWork:
-    """q: [B, H, L, E], v: [B, G, S, D], n scores of them all: n sums of E products, scaled; B·H·L rows of
-    softmax over what is computed of each; n products for B·H·L·D outputs.
+    """q: [B, H, L, E], v: [B, G, S, D], only n scores: n sums of E products, scaled; softmax over the
+    computed scores of each of B·H·L rows; B·H·L·D sums with n·D products in all.
     """
     q, v, n = call.tensor("query"), call.tensor("value"), call.args["scores"]
     assert isinstance(n, int)
@@ -87,7 +88,7 @@ def partial_attention(call: OpCall) -> OperatorWork:
 
 def _scores_by_number(call: OpCall, n: int, rows: int, width: int, depth: int) -> OperatorWork:
     number_format = call.tensor("query").number_format
-    rows = min(rows, n)  # a row without a score is left out
+    rows = min(rows, n)  # A row without any score is not computed.
     return OperatorWork(
         sites=(_product(number_format, n * width, n), _product(number_format, n * depth, rows * depth)),
         other=OpCounts.of(
@@ -98,7 +99,7 @@ def _scores_by_number(call: OpCall, n: int, rows: int, width: int, depth: int) -
 
 @rule("addercost.partial_attention_backward")
 def partial_attention_backward(call: OpCall) -> OperatorWork:
-    """As `attention_backward`, with n scores."""
+    """As `attention_backward`, with only n scores."""
     q, v, n = call.tensor("query"), call.tensor("value"), call.args["scores"]
     assert isinstance(n, int)
     return _backward_by_number(call, n, q.numel // q.shape[-1], q.shape[-1], v.shape[-1])
@@ -122,7 +123,7 @@ def _backward_by_number(call: OpCall, n: int, rows: int, width: int, depth: int)
 
 
 def block_sites(call: OpCall) -> tuple[int, int] | None:
-    """(sites of all scores, those of the scores that are computed) of a `partial_attention`; else None."""
+    """(sites of all scores, sites of the computed scores) of a `partial_attention`; None for other calls."""
     n = call.args.get(SCORES)
     if call.name != "addercost.partial_attention" or not isinstance(n, int):
         return None
@@ -133,8 +134,8 @@ def block_sites(call: OpCall) -> tuple[int, int] | None:
 
 @rule("torch_attn._varlen_attn", "torch_attn._varlen_attn_out")
 def attention_of_lengths(call: OpCall) -> OperatorWork | None:
-    """q: [T, H, E], v: [U, G, D], sequences of lengths l and s one after the other: H·Σ l·s scores, as in
-    `partial_attention`. Not counted where the lengths have no values.
+    """q: [T, H, E], v: [U, G, D], sequences of lengths l and s one after another: H·Σ l·s scores, as in
+    `partial_attention`. Not counted where the values of the lengths are unknown.
     """
     q, v, n = call.tensor("query"), call.tensor("value"), call.args.get(SCORES)
     if not isinstance(n, int):
@@ -144,7 +145,9 @@ def attention_of_lengths(call: OpCall) -> OperatorWork | None:
 
 @rule("torch_attn._varlen_attn_backward")
 def attention_of_lengths_backward(call: OpCall) -> OperatorWork | None:
-    """The gradients of `attention_of_lengths`."""
+    """The gradients of `attention_of_lengths`: five products as in `attention_backward`, over its H·Σ l·s
+    scores.
+    """
     q, v, n = call.tensor("query"), call.tensor("value"), call.args.get(SCORES)
     if not isinstance(n, int):
         return None
@@ -152,9 +155,10 @@ def attention_of_lengths_backward(call: OpCall) -> OperatorWork | None:
 
 
 def kept_sites(call: OpCall) -> tuple[int, int] | None:
-    """(all sites of the call, those that its mask keeps), of a causal mask, a window, or another mask whose
-    values are known. A causal query i sees the keys up to i. None for a call that is no attention or has no
-    such mask.
+    """(all sites of the call, sites that its mask keeps), for a causal mask, a window, or another mask with
+    known values.
+
+    A causal query i sees the keys up to i. None for a call that is not attention or has no such mask.
     """
     if ("attention" not in call.name and "_attn" not in call.name) or "backward" in call.name:
         return None
@@ -187,9 +191,10 @@ def kept_sites(call: OpCall) -> tuple[int, int] | None:
     "aten._scaled_dot_product_cudnn_attention_backward",
 )
 def attention_backward(call: OpCall) -> OperatorWork:
-    """q: [B…, L, E], k: [B…, S, E], v: [B…, S, D]: the scores again, then ∂v = pᵀ·g, ∂p = g·vᵀ, ∂q = ∂s·k,
-    ∂k = ∂sᵀ·q, with p = exp(s - logsumexp) and ∂s = p·(∂p - Σ g·out)·scale. Dropout is drawn again, and
-    scales p and ∂p. ∂mask is the sum of ∂s over what the mask is spread over."""
+    """q: [B…, L, E], k: [B…, S, E], v: [B…, S, D]: the scores are computed again; then ∂v = pᵀ·g, ∂p = g·vᵀ,
+    ∂q = ∂s·k, ∂k = ∂sᵀ·q, with p = exp(s - logsumexp) and ∂s = p·(∂p - Σ g·out)·scale. Dropout draws its
+    random numbers again, and scales p and ∂p. ∂mask is ∂s summed over the axes along which the mask was
+    broadcast."""
     q, k, v = call.tensor("query"), call.tensor("key"), call.tensor("value")
     out = _output_of(call)
     rows, width, columns, depth = q.shape[-2], q.shape[-1], k.shape[-2], v.shape[-1]
@@ -218,5 +223,5 @@ def attention_backward(call: OpCall) -> OperatorWork:
 
 
 def _output_of(call: OpCall) -> TensorSpec:
-    """The forward's output, which has the shape of its gradient."""
+    """The forward's output, or its gradient, which has the same shape."""
     return call.optional_tensor("out") or call.tensor("grad_out")

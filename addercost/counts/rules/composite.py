@@ -1,4 +1,4 @@
-"""Operators that torch takes apart before the dispatch tracer sees them, for traces that kept them whole."""
+"""Operators that torch decomposes before the dispatch tracer sees them. Other traces have them whole."""
 
 from __future__ import annotations
 
@@ -27,15 +27,17 @@ for _axes in (1, 2, 3):
 
 @rule("aten.rrelu", "aten.rrelu_", "aten.prelu", "aten.prelu_")
 def leaky(call: OpCall) -> OperatorWork:
-    """`x if x > 0 else x · slope`, a slope for all or each channel: a comparison and a product an element."""
+    """`x if x > 0 else x · slope`, with one slope or one for each channel: a comparison and a product for
+    each element.
+    """
     return per_element(call, {"compare": 1, "mul": 1})
 
 
 @rule("aten.einsum")
 def einsum(call: OpCall) -> OperatorWork:
-    """Factors are joined from the left, two at a time: one product for every place of their joint indices,
+    """Factors are joined from the left, two at a time: one product for every combination of their indices,
     summed over the indices that no later factor and no output has. Where no index is summed, the products are
-    plain multiplications and no MAC sites."""
+    plain multiplications and not MAC sites."""
     equation, tensors = str(call.args["equation"]), call.args["tensors"]
     assert isinstance(tensors, tuple)
     factors = [spec for spec in tensors if isinstance(spec, TensorSpec)]
@@ -73,7 +75,7 @@ def einsum(call: OpCall) -> OperatorWork:
 
 
 def _letters(term: str, spec: TensorSpec) -> list[str]:
-    """The term's index letters; an ellipsis becomes digits, counted from its last axis."""
+    """The index letters of a term. An ellipsis becomes digits, numbered from its last axis."""
     if "..." not in term:
         return list(term)
     before, _, after = term.partition("...")
@@ -83,7 +85,7 @@ def _letters(term: str, spec: TensorSpec) -> list[str]:
 
 @rule("aten.diff")
 def diff(call: OpCall) -> OperatorWork:
-    """x of length L along `dim`, n times in turn: L - 1, L - 2, … subtractions for each row."""
+    """x of length L along `dim`, differenced n times: L - 1, L - 2, … subtractions for each row."""
     out, times, dim = call.output, call.args.get("n", 1), call.args.get("dim", -1)
     assert isinstance(times, int) and isinstance(dim, int)
     length = out.shape[dim]
@@ -96,10 +98,10 @@ _GATES = {"aten.lstm": 4, "aten.gru": 3, "aten.rnn_tanh": 1, "aten.rnn_relu": 1}
 
 @rule(*_GATES)
 def recurrent(call: OpCall) -> OperatorWork:
-    """x: [T, N, C], every layer and direction with w: [G·H, C'], u: [G·H, H'], biases and a projection.
+    """x: [T, N, C], for every layer and direction w: [G·H, C'], u: [G·H, H'], biases and a projection.
 
-    A step has G·H sums of C' and of H' products. Its element-wise part is that of the cell:
-    LSTM c' = σ(f)·c + σ(i)·tanh(g), h = σ(o)·tanh(c'); GRU n = tanh(x + σ(r)·y), h = n + σ(z)·(h - n).
+    A step has G·H sums of C' products and of H' products, and the element-wise part of its cell: LSTM c' =
+    σ(f)·c + σ(i)·tanh(g), h = σ(o)·tanh(c'); GRU n = tanh(x + σ(r)·y), h = n + σ(z)·(h - n).
     """
     x, params = call.tensor("input" if "input" in call.args else "data"), call.args["params"]
     assert isinstance(params, tuple)
@@ -132,5 +134,5 @@ def recurrent(call: OpCall) -> OperatorWork:
         "aten.rnn_relu": OpCounts.of(number_format, compare=1),
     }[call.name]
     joined = gates - (1 if call.name == "aten.gru" else 0)
-    element += OpCounts.of(number_format, add=joined)  # each gate adds its two sums
+    element += OpCounts.of(number_format, add=joined)  # Each gate adds its two sums.
     return OperatorWork((sites,), element * (steps * cells * hidden))

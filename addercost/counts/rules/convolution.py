@@ -14,7 +14,7 @@ from addercost.trace.record import OpCall, TensorSpec
 def convolution(call: OpCall) -> OperatorWork:
     """x: [N, C, *H], w: [K, C/G, *R], out: [N, K, *P]: N·K·|P| sums of C/G·|R| products.
 
-    Transposed, w: [C, K/G, *R]: every one of N·C·|H| inputs is multiplied by K/G·|R| weights.
+    Transposed, w: [C, K/G, *R]: each of the N·C·|H| inputs is multiplied by K/G·|R| weights.
     """
     x, w, out = call.tensor("input"), call.tensor("weight"), call.output
     sites = convolution_sites(call, x, w, out)
@@ -35,15 +35,16 @@ def convolution(call: OpCall) -> OperatorWork:
 
 
 def convolution_sites(call: OpCall, x: TensorSpec, w: TensorSpec, out: TensorSpec) -> int:
-    """Pairings of an input with a weight, by the shape line of `convolution`."""
+    """The number of pairs of an input and a weight; shapes as in `convolution`."""
     return of_stored((x if call.args.get("transposed") else out).numel * math.prod(w.shape[1:]), w)
 
 
 def _reached(call: OpCall) -> int:
-    """Sums of a transposed convolution before cropping: positions that at least one tap reaches.
+    """The number of sums of a transposed convolution before cropping: positions to which at least one tap
+    adds.
 
-    Along one axis input i and tap r add to output i·stride + r·dilation; a stride larger than the
-    kernel leaves gaps.
+    Along one axis, input i and tap r add to output i·stride + r·dilation. A stride larger than the kernel
+    leaves gaps.
     """
     (n, _, *h), (_, k_per_group, *r) = call.shape("input"), call.shape("weight")
     stride, dilation, groups = call.args["stride"], call.args["dilation"], call.args["groups"]

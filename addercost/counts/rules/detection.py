@@ -1,4 +1,5 @@
-"""torchvision's operators: deformable convolution, pooling of regions of interest, and suppression of boxes.
+"""torchvision's operators: deformable convolution, pooling of regions of interest, and non-maximum
+suppression.
 
 Arithmetic on indices, such as where a window starts, is not counted. Rounding down is an addition.
 """
@@ -16,12 +17,12 @@ from addercost.trace.record import SAMPLED_LINES, SAMPLES, OpCall, TensorSpec
 
 @rule("torchvision.deform_conv2d")
 def deform_conv2d(call: OpCall) -> OperatorWork:
-    """x: [N, C, H, W], w: [K, C/G, R, S], offset: [N, 2·O·R·S, P, Q], mask: [N, O·R·S, P, Q]; out:
-    [N, K, P, Q]: a convolution whose taps are read between pixels.
+    """x: [N, C, H, W], w: [K, C/G, R, S], offset: [N, 2·O·R·S, P, Q], mask: [N, O·R·S, P, Q]; out: [N, K, P,
+    Q]: a convolution whose taps are interpolated between pixels.
 
-    A place (of N·O·R·S·P·Q) adds its offset to two coordinates, rounds both down, takes both remainders and
-    their complements, and multiplies these to four weights. A tap (of N·C·R·S·P·Q) is a sum of four products,
-    times its mask if there is one.
+    Each of the N·O·R·S·P·Q places adds its offset to two coordinates, rounds both down, takes both remainders
+    and their complements, and multiplies these to four weights. Each of the N·C·R·S·P·Q taps is a sum of four
+    products, times its mask if there is one.
     """
     x, w, out = call.tensor("input"), call.tensor("weight"), call.output
     offset = call.tensor("offset")
@@ -46,13 +47,13 @@ def deform_conv2d(call: OpCall) -> OperatorWork:
 
 @rule("torchvision._deform_conv2d_backward")
 def deform_conv2d_backward(call: OpCall) -> OperatorWork:
-    """Shapes as in `deform_conv2d`, grad as out: ∂w = grad·columnsᵀ and ∂columns = wᵀ·grad, as many sites
-    each as in the forward; ∂bias sums grad.
+    """Shapes as in `deform_conv2d`, grad as out: ∂w = grad·columnsᵀ and ∂columns = wᵀ·grad, each with as many
+    sites as the forward; ∂bias sums grad.
 
-    A place has its four weights again. A tap is read again (four products, three sums, its mask). ∂columns,
-    times the mask, gives four products that are added to ∂x; and, times the derivative of the reading along
-    either axis (two differences, two products, one sum), one addition to ∂offset for each. ∂mask adds
-    ∂columns times what was read.
+    The four weights of each place are computed again. Each tap is interpolated again (four products, three
+    sums, its mask). ∂columns times the mask gives four products, which are added to ∂x. Times the derivative
+    of the interpolation along either axis (two differences, two products, one sum) it gives one addition to
+    ∂offset for each axis. ∂columns times the interpolated value is added to ∂mask.
     """
     grad, x, w, offset = (call.tensor(name) for name in ("grad", "input", "weight", "offset"))
     places = offset.numel // 2
@@ -76,12 +77,14 @@ def deform_conv2d_backward(call: OpCall) -> OperatorWork:
 @rule("torchvision.roi_align", "torchvision.ps_roi_align")
 def roi_align(call: OpCall) -> OperatorWork | None:
     """rois: [K, 5], out: [K, C, P, Q]: each output is the mean of s·s values between pixels. Where s is not
-    given the boxes' sizes decide it: each rounds the sides of a bin up. Boxes without values are not counted.
+    given it follows from the size of each box: the sides of a bin, rounded up. Boxes with unknown values are
+    then not counted.
 
-    A box: four coordinates scaled, moved by half a pixel if aligned; two sides, else at least 1 long; two
-    sides of a bin. A coordinate of samples (s·P and s·Q a box): start + bin·i + (j + ½)·bin/s, kept above 0,
-    rounded down, its remainder and complement. A sample (s²·P·Q a box): four weights; a sum of four products
-    a channel. With position-sensitive pooling every box is moved, and its sides are at least 0.1 long.
+    Each box: four coordinates are scaled, and moved by half a pixel if aligned; two sides are computed, at
+    least 1 long unless aligned; then two sides of a bin. Each of the s·P and s·Q coordinates of samples in a
+    box: start + bin·i + (j + ½)·bin/s, limited to at least 0, rounded down, its remainder and complement.
+    Each of the s²·P·Q samples in a box: four weights, and a sum of four products for each channel. In
+    position-sensitive pooling every box is moved, and its sides are at least 0.1 long.
     """
     out, number_format = call.output, call.tensor("input").number_format
     sampled = _sampled(call, out)
@@ -96,7 +99,7 @@ def roi_align(call: OpCall) -> OperatorWork | None:
 
 @rule("torchvision._roi_align_backward", "torchvision._ps_roi_align_backward")
 def roi_align_backward(call: OpCall) -> OperatorWork | None:
-    """grad: [K, C, P, Q]: the same places as in `roi_align`; each gradient divided by its s·s samples, and
+    """grad: [K, C, P, Q]: the same places as in `roi_align`; each gradient is divided by its s·s samples, and
     each sample adds four products with it to pixels.
     """
     grad = call.tensor("grad")
@@ -111,8 +114,8 @@ def roi_align_backward(call: OpCall) -> OperatorWork | None:
 
 
 def _sampled(call: OpCall, pooled: TensorSpec) -> tuple[int, int] | None:
-    """(places that are read of one channel of all boxes, heights and widths at which they are); None where
-    the boxes decide it and have no values. pooled: [K, C, P, Q].
+    """(samples in one channel of all boxes, rows and columns on which they are). None where these follow from
+    boxes with unknown values. pooled: [K, C, P, Q].
     """
     s, boxes, (p, q) = call.args["sampling_ratio"], pooled.shape[0], pooled.shape[-2:]
     assert isinstance(s, int)
@@ -123,7 +126,7 @@ def _sampled(call: OpCall, pooled: TensorSpec) -> tuple[int, int] | None:
 
 
 def _sampled_places(call: OpCall, pooled: TensorSpec, samples: int, lines: int) -> OpCounts:
-    """Where the samples in the bins of all boxes are, and their weights."""
+    """The operations that compute where the samples of all boxes are, and their weights."""
     boxes = pooled.shape[0]
     by_size = SAMPLES in call.args
     sensitive = "ps_" in call.name
@@ -144,23 +147,27 @@ def _sampled_places(call: OpCall, pooled: TensorSpec, samples: int, lines: int) 
 
 @rule("torchvision.roi_pool", "torchvision.ps_roi_pool", "torchvision._ps_roi_pool_backward")
 def pooled_regions(call: OpCall) -> OperatorWork | None:
-    """The boxes' sizes, which are values, decide how many pixels a bin has, so nothing is known."""
+    """Not counted: how many pixels a bin has follows from the boxes' sizes, which are values and not
+    shapes.
+    """
     return None
 
 
 @rule("torchvision._roi_pool_backward")
 def roi_pool_backward(call: OpCall) -> OperatorWork:
-    """grad: [K, C, P, Q]: each is added to the pixel that was its bin's largest."""
+    """grad: [K, C, P, Q]: each gradient is added to the pixel that was the largest of its bin."""
     grad = call.tensor("grad")
     return OperatorWork(other=OpCounts.of(grad.number_format, add=grad.numel))
 
 
 @rule("torchvision.nms")
 def suppression(call: OpCall) -> OperatorWork:
-    """dets: [n, 4], scores: [n]: n boxes by score, in the worst case each compared with every one before.
+    """dets: [n, 4], scores: [n]: the n boxes are sorted by score, and in the worst case each is compared with
+    every one before it.
 
-    An area: two differences and a product. A pair: four corners of the common box (the larger and the
-    smaller), two sides of at least 0, its area, over the sum of both areas less itself, compared.
+    An area takes two differences and a product. A pair of boxes takes the four corners of its intersection
+    (the larger or the smaller of two), two sides of at least 0, its area, the division by the sum of both
+    areas minus the intersection, and a comparison.
     """
     boxes = call.tensor("dets")
     n, number_format = boxes.shape[0], boxes.number_format

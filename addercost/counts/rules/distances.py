@@ -14,8 +14,8 @@ from addercost.trace.record import OpCall, TensorSpec
 def norm_counts(rows: int, n: int, order: object) -> Mapping[str, int]:
     """Operations of `rows` norms of n numbers each, by order.
 
-    2: squares, their sum, a root; 1: magnitudes, their sum; ±inf: magnitudes, compares; 0: compares, their
-    sum. Any other order: magnitudes, n powers, a sum and one power more.
+    2: squares, their sum, a root. 1: magnitudes, their sum. ±inf: magnitudes, compares. 0: compares, their
+    sum. Any other order: magnitudes, n powers, a sum, and one more power.
     """
     joins, all_ = rows * max(n - 1, 0), rows * n
     if order in (None, 2):
@@ -36,14 +36,14 @@ def _differences(number_format: str, rows: int, n: int, order: object) -> Operat
 
 @rule("aten._cdist_forward")
 def pairwise(call: OpCall) -> OperatorWork:
-    """a: [B…, n, k], b: [B…, m, k]: the norm of each of n·m differences."""
+    """a: [B…, n, k], b: [B…, m, k]: the norms of n·m differences."""
     a, out = call.tensor("x1"), call.output
     return _differences(a.number_format, out.numel, a.shape[-1], call.args["p"])
 
 
 @rule("aten._euclidean_dist")
 def euclidean(call: OpCall) -> OperatorWork:
-    """As `pairwise` with p = 2, however torch computes it."""
+    """As `pairwise` with p = 2, although torch may compute it differently."""
     a, out = call.tensor("x1"), call.output
     return _differences(a.number_format, out.numel, a.shape[-1], 2)
 
@@ -64,7 +64,7 @@ def distance(call: OpCall) -> OperatorWork:
 
 @rule("aten.linalg_vector_norm", "aten.norm", "aten.native_norm")
 def vector_norm(call: OpCall) -> OperatorWork:
-    """x: […] to out: […], each over the same number of elements."""
+    """x: […] to out: […]: each norm is over the same number of elements."""
     x = call.tensor("self")
     results = call.output.numel if x.numel else 0
     order = call.args.get("ord", call.args.get("p", 2))
@@ -74,7 +74,9 @@ def vector_norm(call: OpCall) -> OperatorWork:
 
 @rule("aten.renorm", "aten.renorm_")
 def renorm(call: OpCall) -> OperatorWork:
-    """Each slice along `dim`: its norm against the largest allowed, then every element times a factor."""
+    """For each slice along `dim`: its norm is compared with the largest allowed one, and every element is
+    multiplied by a factor.
+    """
     x, dim = call.tensor("self"), call.args["dim"]
     assert isinstance(dim, int)
     slices = x.shape[dim]
@@ -87,7 +89,7 @@ def renorm(call: OpCall) -> OperatorWork:
 
 @rule("aten.embedding_renorm_")
 def embedding_renorm(call: OpCall) -> OperatorWork:
-    """weight: [V, D], indices: [n]: each row that is looked up, as in `renorm`, once: at most n rows."""
+    """weight: [V, D], indices: [n]: as `renorm` for each row that is looked up, at most n rows."""
     w, rows = call.tensor("self"), call.tensor("indices").numel
     rows = min(rows, w.shape[0])
     counts = norm_counts(rows, w.shape[1], call.args["norm_type"])
@@ -99,11 +101,13 @@ def embedding_renorm(call: OpCall) -> OperatorWork:
 
 @rule("aten._trilinear")
 def trilinear(call: OpCall) -> OperatorWork:
-    """Σ over the summed axes of three factors, as y[n, o] = Σ over i, j of x[n, i]·w[o, i, j]·z[n, j] of a
-    bilinear layer: each term is a product x·z, and one site, which is its product with w, added to the sum.
+    """Σ of products of three factors over the summed axes, such as y[n, o] = Σ over i, j of x[n, i]·w[o, i,
+    j]·z[n, j] of a bilinear layer: each term is a product x·z and one site, in which it is multiplied by w
+    and added to the sum.
 
-    A factor is expanded along the axes of its `expand` list; there is one term for each element of the joint
-    shape. Without a sum there is no site. No arithmetic replaces these sites, as they have three factors.
+    A factor is expanded along the axes in its `expand` list; there is one term for each element of the joint
+    shape. Without a sum there is no site. No other arithmetic replaces these sites, because they have three
+    factors.
     """
     shape = _joint_shape(call)
     summed = call.args["sumdim"]
@@ -118,7 +122,7 @@ def trilinear(call: OpCall) -> OperatorWork:
 
 @rule("aten.bilinear")
 def bilinear(call: OpCall) -> OperatorWork:
-    """x: […, I], z: […, J], w: [N, I, J], out: […, N]: as `trilinear`, where a tracer keeps it whole."""
+    """x: […, I], z: […, J], w: [N, I, J], out: […, N]: as `trilinear`, for traces that have it whole."""
     x, w, out = call.tensor("input1"), call.tensor("weight"), call.output
     biased = out.numel if call.optional_tensor("bias") else 0
     return _sums_of_three(x, out.numel * math.prod(w.shape[1:]), out.numel, biased)

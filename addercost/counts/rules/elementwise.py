@@ -1,7 +1,7 @@
-"""Element-wise operators: one formula, counted once per element of the output.
+"""Element-wise operators: each has one formula, counted once for every element of the output.
 
 Each row is (formula, operations of one element). The tests evaluate every formula with numbers that count
-their own operators, and compare its value with torch's.
+their own operations, and compare its value with torch's.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ ELEMENTWISE: Mapping[str, Row] = {
     "__iand__": _row("a & b", logic=1),
     "__ior__": _row("a | b", logic=1),
     "__ixor__": _row("a ^ b", logic=1),
-    # derivatives: g is the gradient of the output, y the output where the forward kept it
+    # derivatives: g is the gradient of the output, and y is the output where the forward kept it
     "sigmoid_backward": _row("g * (1 - y) * y", mul=2, add=1),
     "tanh_backward": _row("g * (1 - y * y)", mul=2, add=1),
     "threshold_backward": _row("g if a > lo else 0", compare=1),
@@ -160,7 +160,7 @@ ELEMENTWISE: Mapping[str, Row] = {
     ),
     "logit_backward": _row("g / (a * (1 - a))", mul=1, add=1, divide=1),
 }
-"""A formula with branches, of which torch computes one (elu, leaky_relu), counts its longer branch."""
+"""By name. Of a formula with branches (elu, leaky_relu) torch computes one; the longer branch is counted."""
 
 GELU: Mapping[str, Row] = {
     "none": _row("0.5 * a * (1 + erf(a * root_half))", mul=3, add=1, transcendental=1),
@@ -179,18 +179,24 @@ GELU_BACKWARD: Mapping[str, Row] = {
         mul=12, add=5, transcendental=1,
     ),
 }  # fmt: skip
-"""The derivative: Φ(a) + a·φ(a), and that of the tanh form with a² computed once."""
+"""The derivative by the `approximate` argument: Φ(a) + a·φ(a), or that of the tanh form with a² computed
+once.
+"""
 
 
 def per_element(call: OpCall, counts: Mapping[str, int]) -> OperatorWork:
-    """`counts` for every element of the output, in the format the operands share."""
+    """The work of `counts` operations for every element of the output, in the format that the
+    operands share.
+    """
     operands = [spec for spec in call.tensors() if spec.shape] or list(call.tensors())
     number_format = operands[0].number_format if operands else call.output.number_format
     return OperatorWork(other=OpCounts.of(number_format, **counts) * call.output.numel)
 
 
 def special_function(call: OpCall) -> OperatorWork:
-    """The rule of every operator that torch tags as element-wise and that has no row of its own."""
+    """The rule of operators that torch tags as element-wise and that have no row of their own: one
+    transcendental for each element.
+    """
     return per_element(call, {"transcendental": 1})
 
 
@@ -199,7 +205,8 @@ def _register(name: str, row: Row) -> None:
 
     @rule(f"aten.{name}", f"aten.{name}_", f"prims.{name}")
     def count(call: OpCall) -> OperatorWork:
-        # add, sub and rsub take a factor for their second operand; elsewhere an alpha is something else.
+        # `add`, `sub` and `rsub` multiply their second operand by alpha. In other operators alpha means
+        # something else.
         return per_element(call, scaled if call.args.get("alpha", 1) != 1 else row[1])
 
 
@@ -214,14 +221,16 @@ def gelu(call: OpCall) -> OperatorWork:
 
 @rule("aten.gelu_backward")
 def gelu_backward(call: OpCall) -> OperatorWork:
-    """g·(Φ(a) + a·φ(a)) with Φ(a) = (1 + erf(a/√2))/2 and φ(a) = exp(-a²/2)/√(2π); with `approximate="tanh"`
+    """g·(Φ(a) + a·φ(a)) with Φ(a) = (1 + erf(a/√2))/2 and φ(a) = exp(-a²/2)/√(2π); with `approximate="tanh"`,
     g times the derivative of that form."""
     return per_element(call, GELU_BACKWARD[str(call.args.get("approximate", "none"))][1])
 
 
 @rule("aten.elu", "aten.elu_")
 def elu(call: OpCall) -> OperatorWork:
-    """a if a > 0 else (α·s)·expm1(t·a). α·s is computed once for all; a factor of 1 is no multiplication."""
+    """a if a > 0 else (α·s)·expm1(t·a). α·s is computed once for all elements; a factor of 1 is not a
+    multiplication.
+    """
     scale, inner = call.args.get("scale", 1), call.args.get("input_scale", 1)
     outer = call.args.get("alpha", 1) != 1 or scale != 1
     return per_element(call, {"compare": 1, "transcendental": 1, "mul": outer + (inner != 1)})
@@ -229,13 +238,15 @@ def elu(call: OpCall) -> OperatorWork:
 
 @rule("aten.selu", "aten.selu_")
 def selu(call: OpCall) -> OperatorWork:
-    """`elu` by constant factors, where a tracer keeps it whole."""
+    """`elu` with constant factors, for traces that have it whole."""
     return per_element(call, {"compare": 1, "transcendental": 1, "mul": 1})
 
 
 @rule("aten.round", "aten.round_")
 def rounded(call: OpCall) -> OperatorWork:
-    """An addition; with decimals a multiplication by the power of ten before it and a division after."""
+    """An addition; with decimals, also a multiplication by the power of ten before it and a division after
+    it.
+    """
     if call.args.get("decimals"):
         return per_element(call, {"mul": 1, "add": 1, "divide": 1})
     return per_element(call, {"add": 1})
@@ -251,13 +262,15 @@ def multivariate_log_gamma(call: OpCall) -> OperatorWork:
 
 @rule("aten.frexp")
 def mantissa_and_exponent(call: OpCall) -> OperatorWork:
-    """Two masks and the removal of the exponent's bias."""
+    """Two masks, and an addition that removes the exponent's bias."""
     return per_element(call, {"logic": 2, "add": 1})
 
 
 @rule("aten.pow", "aten.pow_", "aten.float_power", "aten.float_power_", "prims.pow")
 def power(call: OpCall) -> OperatorWork:
-    """a**2 and a**3 are products, a**0.5 a root, a**-1 a division; any other exponent is transcendental."""
+    """a**2 and a**3 are products, a**0.5 is a root, a**-1 is a division; any other exponent is
+    transcendental.
+    """
     exponent = call.args.get("exponent")
     known: dict[object, dict[str, int]] = {
         0: {},
@@ -275,7 +288,7 @@ def power(call: OpCall) -> OperatorWork:
 
 @rule("aten.clamp", "aten.clamp_", "aten.clip", "aten.clip_")
 def clamp(call: OpCall) -> OperatorWork:
-    """One compare for each bound that is given."""
+    """One comparison for each bound that is given."""
     bounds = sum(call.args.get(name) is not None for name in ("min", "max"))
     return per_element(call, {"compare": bounds})
 

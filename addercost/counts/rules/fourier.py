@@ -1,9 +1,8 @@
 """Fast Fourier transforms by the mixed-radix algorithm of Cooley and Tukey (1965).
 
-Twiddle factors that are 1 count as multiplications too.
-
-For a power of two this is the textbook's 5·n·log2(n) real operations: 2·n·log2(n) multiplications and
-3·n·log2(n) additions (Van Loan, Computational Frameworks for the Fast Fourier Transform, 1992, section 1.4).
+Multiplications by twiddle factors count even where the factor is 1. For a power of two the result is the
+textbook's 5·n·log2(n) real operations: 2·n·log2(n) multiplications and 3·n·log2(n) additions (Van Loan,
+Computational Frameworks for the Fast Fourier Transform, 1992, section 1.4).
 """
 
 from __future__ import annotations
@@ -43,9 +42,9 @@ def complex_transform(n: int) -> tuple[int, int]:
 
 
 def _transform_counts(call: OpCall, shape: tuple[int, ...], axes: tuple[int, ...], halved: int) -> OpCounts:
-    """Transforms over `axes` of complex data of `shape`; along the axis `halved` the data is real.
+    """Transforms over `axes` of complex data of `shape`. Along the axis `halved` the data is real.
 
-    A real transform is half a complex one of its length.
+    A real transform costs half as much as a complex one of the same length.
     """
     mul = add = 0
     for axis in axes:
@@ -56,9 +55,10 @@ def _transform_counts(call: OpCall, shape: tuple[int, ...], axes: tuple[int, ...
         mul += lines * m * factor
         add += lines * a * factor
         if axis == halved:
-            # Of the n coefficients of a real row n/2 + 1 differ: only those are transformed along other axes.
+            # A real row of n has n/2 + 1 independent coefficients. Only those are transformed along other
+            # axes.
             shape = (*shape[:axis], n // 2 + 1, *shape[axis + 1 :])
-    # A complex product is 4 multiplications and 2 additions, a complex sum 2 additions.
+    # A complex product is 4 multiplications and 2 additions; a complex sum is 2 additions.
     return OpCounts.of(call.output.number_format, mul=2 * mul, add=mul + add)
 
 
@@ -69,7 +69,7 @@ def _axes(call: OpCall, rank: int) -> tuple[int, ...]:
 
 
 def _scaling(call: OpCall) -> OpCounts:
-    """A factor of 1/n or 1/√n on both parts of every output."""
+    """A factor of 1/n or 1/√n on the two parts of every output."""
     out = call.output
     if not call.args.get("normalization"):
         return OpCounts()
@@ -79,7 +79,8 @@ def _scaling(call: OpCall) -> OpCounts:
 @rule("aten._fft_c2c")
 def complex_to_complex(call: OpCall) -> OperatorWork:
     """Along each axis of length n, for each prime factor p of n: n/p butterflies of p·(p-1) complex
-    additions, p - 1 complex products and for p > 2 (p-1)² more. With `normalization` a factor an output."""
+    additions, p - 1 complex products and, for p > 2, (p-1)² more. With `normalization` each output is
+    multiplied by a factor."""
     x = call.tensor("self")
     axes = _axes(call, len(x.shape))
     return OperatorWork(other=_transform_counts(call, x.shape, axes, -1) + _scaling(call))
@@ -87,7 +88,9 @@ def complex_to_complex(call: OpCall) -> OperatorWork:
 
 @rule("aten._fft_r2c")
 def real_to_complex(call: OpCall) -> OperatorWork:
-    """Along the last axis on real numbers, then along the others on its n/2 + 1 coefficients."""
+    """Real numbers are transformed along the last axis, then its n/2 + 1 coefficients along the other axes,
+    as in `complex_to_complex`.
+    """
     x = call.tensor("self")
     axes = _axes(call, len(x.shape))[::-1]
     return OperatorWork(

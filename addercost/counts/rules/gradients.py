@@ -15,7 +15,7 @@ from addercost.trace.record import OpCall, TensorSpec
 
 
 def _wanted(call: OpCall) -> tuple[bool, bool, bool]:
-    """(input, weight, bias): which gradients are asked for."""
+    """Which gradients are asked for: (input, weight, bias)."""
     mask = call.args.get("output_mask", (True, True, True))
     assert isinstance(mask, tuple)
     first, second, third = (bool(value) for value in (*mask, False)[:3])
@@ -24,7 +24,7 @@ def _wanted(call: OpCall) -> tuple[bool, bool, bool]:
 
 @rule("aten.convolution_backward", "aten.convolution_backward_overrideable")
 def convolution_backward(call: OpCall) -> OperatorWork:
-    """g: [N, K, *P], x: [N, C, *H], w: [K, C/G, *R]: every site once for each gradient.
+    """g: [N, K, *P], x: [N, C, *H], w: [K, C/G, *R]: every site is used once for each gradient.
 
     ∂x[i] = Σ g·w over the sites that read x[i]; ∂w = Σ g·x over the sites that used w; ∂b = Σ g.
     """
@@ -47,7 +47,9 @@ def convolution_backward(call: OpCall) -> OperatorWork:
 
 
 def _reached(call: OpCall, x: TensorSpec, w: TensorSpec) -> int:
-    """Elements of the padded input that some site reads (transposed: every input is read)."""
+    """Elements of the padded input that at least one site reads. In a transposed convolution every input is
+    read.
+    """
     if call.args.get("transposed"):
         return x.numel
     stride, dilation = call.args["stride"], call.args["dilation"]
@@ -66,9 +68,9 @@ def _reached(call: OpCall, x: TensorSpec, w: TensorSpec) -> int:
     "addercost.adder_conv2d_weight_gradient",
 )
 def adder_gradient(call: OpCall) -> OperatorWork:
-    """Σ g·(x - w) for the weight, Σ g·HardTanh(w - x) for the input: a difference and a MAC a site, for the
-    input also two compares. Where `gradient` is "sign", both take the sign of the difference instead: two
-    compares and a subtraction."""
+    """Σ g·(x - w) for the weight, Σ g·HardTanh(w - x) for the input: each site has a difference and a MAC,
+    and for the input also two compares. Where `gradient` is "sign", both take the sign of the difference
+    instead: two compares and a subtraction."""
     g, x, w = call.tensor("grad"), call.tensor("input"), call.tensor("weight")
     count = g.numel * math.prod(w.shape[1:])
     sign = call.args.get("gradient") == "sign"
@@ -93,10 +95,9 @@ def _reached_of_geometry(call: OpCall, x: TensorSpec, w: TensorSpec, g: TensorSp
 
 @rule("aten.native_batch_norm_backward", "aten.cudnn_batch_norm_backward", "aten.batch_norm_backward")
 def batch_norm_backward(call: OpCall) -> OperatorWork:
-    """g, x: [N, C, …], m elements a channel. With the statistics of the batch:
-
-    Σg; x̂ = (x - mean)·r; Σg·x̂; ∂x = (g - Σg/m - x̂·Σ(g·x̂)/m)·(γ·r). ∂β and ∂γ are the two sums. With running
-    statistics ∂x = g·(γ·r) alone.
+    """g, x: [N, C, …], m elements in a channel. With the statistics of the batch: Σg; x̂ = (x - mean)·r;
+    Σg·x̂; ∂x = (g - Σg/m - x̂·Σ(g·x̂)/m)·(γ·r). ∂β and ∂γ are the two sums. With running statistics only ∂x =
+    g·(γ·r).
     """
     g = call.tensor("grad_out" if "grad_out" in call.args else "grad_output")
     channels = g.shape[1] if len(g.shape) > 1 else 1
@@ -122,8 +123,8 @@ def batch_norm_backward(call: OpCall) -> OperatorWork:
 
 @rule("aten.native_layer_norm_backward")
 def layer_norm_backward(call: OpCall) -> OperatorWork:
-    """g, x: [rows…, n]. h = g·γ; x̂ = (x - mean)·r; ∂x = (h - Σh/n - x̂·Σ(h·x̂)/n)·r a row; ∂γ = Σ g·x̂ and
-    ∂β = Σ g over rows."""
+    """g, x: [rows…, n]. h = g·γ; x̂ = (x - mean)·r; for each row ∂x = (h - Σh/n - x̂·Σ(h·x̂)/n)·r; ∂γ = Σ
+    g·x̂ and ∂β = Σ g over rows."""
     x, normalized = call.tensor("input"), call.args["normalized_shape"]
     assert isinstance(normalized, tuple)
     n = math.prod(size for size in normalized if isinstance(size, int))
@@ -132,7 +133,7 @@ def layer_norm_backward(call: OpCall) -> OperatorWork:
 
 @rule("aten.native_group_norm_backward")
 def group_norm_backward(call: OpCall) -> OperatorWork:
-    """x: [N, C, …] in G groups: N·G rows as in layer norm; ∂γ and ∂β sum over all but the channels."""
+    """x: [N, C, …] in G groups: N·G rows as in layer norm; ∂γ and ∂β sum over all axes but the channels."""
     x, groups = call.tensor("input"), call.args["group"]
     assert isinstance(groups, int)
     rows = x.shape[0] * groups if x.numel else 0
@@ -140,7 +141,7 @@ def group_norm_backward(call: OpCall) -> OperatorWork:
 
 
 def _rows_backward(call: OpCall, x: TensorSpec, rows: int, parameters: int) -> OperatorWork:
-    """`rows` equal rows; γ and β have `parameters` elements."""
+    """The work for `rows` rows of equal length, where γ and β have `parameters` elements each."""
     for_x, for_w, for_b = _wanted(call)
     e, number_format = x.numel, x.number_format
     if not e:
@@ -163,7 +164,7 @@ def _rows_backward(call: OpCall, x: TensorSpec, rows: int, parameters: int) -> O
 
 @rule("aten._fused_rms_norm_backward")
 def rms_norm_backward(call: OpCall) -> OperatorWork:
-    """h = g·γ; x̂ = x·r; ∂x = (h - x̂·Σ(h·x̂)/n)·r a row; ∂γ = Σ g·x̂ over rows."""
+    """h = g·γ; x̂ = x·r; for each row ∂x = (h - x̂·Σ(h·x̂)/n)·r; ∂γ = Σ g·x̂ over rows."""
     x, normalized = call.tensor("input"), call.args["normalized_shape"]
     assert isinstance(normalized, tuple)
     n = math.prod(size for size in normalized if isinstance(size, int))
@@ -214,14 +215,14 @@ def _rows(call: OpCall, g: TensorSpec) -> int:
     "aten.embedding_dense_backward",
 )
 def scatter_backward(call: OpCall) -> OperatorWork:
-    """Every gradient added to the element that it came from."""
+    """Each gradient is added to the element that the forward copied."""
     g = call.tensor("grad_output")
     return OperatorWork(other=OpCounts.of(g.number_format, add=g.numel))
 
 
 @rule("aten.avg_pool2d_backward", "aten.avg_pool3d_backward")
 def avg_pool_backward(call: OpCall) -> OperatorWork:
-    """Every gradient divided by its window of k and added to k elements."""
+    """Each gradient is divided by its window's k and added to k elements."""
     g = call.tensor("grad_output")
     k = window_size(call)
     return OperatorWork(other=OpCounts.of(g.number_format, divide=g.numel, add=g.numel * k))
@@ -244,7 +245,7 @@ def adaptive_avg_pool_backward(call: OpCall) -> OperatorWork:
     "aten._upsample_nearest_exact3d_backward",
 )
 def nearest_backward(call: OpCall) -> OperatorWork:
-    """Every gradient added to the element that was copied."""
+    """Each gradient is added to the element that the forward copied."""
     g = call.tensor("grad_output")
     return OperatorWork(other=OpCounts.of(g.number_format, add=g.numel))
 
@@ -256,7 +257,9 @@ def nearest_backward(call: OpCall) -> OperatorWork:
     "aten.upsample_bicubic2d_backward",
 )
 def interpolation_backward(call: OpCall) -> OperatorWork:
-    """Along each axis in turn a gradient is spread over 2 taps (4 for bicubic), each product added."""
+    """Along each axis in turn a gradient is spread over 2 taps (4 for bicubic): a product and an addition for
+    each.
+    """
     g = call.tensor("grad_output")
     axes, taps = len(g.shape) - 2, 4 if "bicubic" in call.name else 2
     products = g.numel * sum(taps**axis for axis in range(1, axes + 1))
@@ -265,7 +268,9 @@ def interpolation_backward(call: OpCall) -> OperatorWork:
 
 @rule("aten.nll_loss_backward", "aten.nll_loss2d_backward")
 def nll_loss_backward(call: OpCall) -> OperatorWork:
-    """-g at the target of every row, divided by the number of rows for a mean, times the class's weight."""
+    """-g at the target of every row, divided by the number of rows for a mean, and multiplied by the class's
+    weight if there are weights.
+    """
     rows = call.tensor("target").numel
     x = call.tensor("self")
     mean = call.args.get("reduction", 1) == 1
@@ -277,8 +282,8 @@ def nll_loss_backward(call: OpCall) -> OperatorWork:
 
 @rule("aten._cdist_backward")
 def cdist_backward(call: OpCall) -> OperatorWork:
-    """x1: [B…, n, k], x2: [B…, m, k]: Σ over m of g·d(|x1 - x2|)/dx1, for p = 1 the sign of the difference,
-    otherwise its magnitude's power over the distance's."""
+    """x1: [B…, n, k], x2: [B…, m, k]: Σ over m of g·d(|x1 - x2|)/dx1. For p = 1 the derivative is the sign of
+    the difference, otherwise a power of its magnitude divided by a power of the distance."""
     # torch 2.15 calls it grad_output.
     g, x = call.tensor("grad" if "grad" in call.args else "grad_output"), call.tensor("x1")
     sites = g.numel * x.shape[-1]
@@ -297,7 +302,7 @@ def cdist_backward(call: OpCall) -> OperatorWork:
 
 @rule("aten._prelu_kernel_backward")
 def prelu_backward(call: OpCall) -> OperatorWork:
-    """∂x = g or g·w and ∂w = 0 or g·x, depending on the sign of x: one compare, two products."""
+    """∂x = g or g·w and ∂w = 0 or g·x, by the sign of x: one compare and two products for each element."""
     x = call.tensor("self")
     return OperatorWork(other=OpCounts.of(x.number_format, compare=1, mul=2) * x.numel)
 
@@ -311,7 +316,7 @@ def prelu_backward(call: OpCall) -> OperatorWork:
     "aten.trace_backward",
 )
 def placed(call: OpCall) -> OperatorWork:
-    """The gradient is written into zeros. Where windows overlap (unfold), gradients are added up."""
+    """A copy of the gradient into zeros. Where windows overlap (unfold), gradients are added up."""
     g = call.tensor("grad_in" if "grad_in" in call.args else next(iter(call.args)))
     overlaps = max(g.numel - call.output.numel, 0) if "unfold" in call.name else 0
     return OperatorWork(other=OpCounts.of(g.number_format, add=overlaps))
@@ -319,6 +324,6 @@ def placed(call: OpCall) -> OperatorWork:
 
 @rule("aten.col2im")
 def fold(call: OpCall) -> OperatorWork:
-    """columns: [N, C·|R|, L]: every one is added to the image, the first at a pixel as well."""
+    """columns: [N, C·|R|, L]: each element is one addition to the image, also the first at a pixel."""
     x = call.tensor("self")
     return OperatorWork(other=OpCounts.of(x.number_format, add=x.numel))

@@ -1,4 +1,4 @@
-"""Resizing and sampling between grid points. Weights that depend on sizes alone are not counted."""
+"""Resizing and sampling between grid points. Weights that depend only on sizes are not counted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from addercost.trace.record import OpCall
 
 @rule("aten.upsample_linear1d", "aten.upsample_bilinear2d", "aten.upsample_trilinear3d")
 def linear(call: OpCall) -> OperatorWork:
-    """Along each of d axes in turn, w·a + v·b: 2^d - 1 such pairs an output."""
+    """w·a + v·b along each of d axes in turn: 2^d - 1 such pairs for each output."""
     axes = len(call.output.shape) - 2
     pairs = call.output.numel * (2**axes - 1)
     return OperatorWork(other=OpCounts.of(call.output.number_format, mul=2 * pairs, add=pairs))
@@ -20,16 +20,16 @@ def linear(call: OpCall) -> OperatorWork:
 
 @rule("aten.upsample_bicubic2d")
 def bicubic(call: OpCall) -> OperatorWork:
-    """Four rows of four taps, then four taps across them: five sums of four products an output."""
+    """Four rows of four taps, then four taps across the rows: five sums of four products for each output."""
     out = call.output
     return OperatorWork(other=OpCounts.of(out.number_format, mul=20 * out.numel, add=15 * out.numel))
 
 
 @rule("aten._upsample_bilinear2d_aa", "aten._upsample_bicubic2d_aa", "aten._upsample_lanczos2d_aa")
 def antialiased(call: OpCall) -> OperatorWork:
-    """x: [N, C, H, W], out: [N, C, P, Q]: rows to length Q first, then columns to length P.
+    """x: [N, C, H, W], out: [N, C, P, Q]: rows are resized to length Q first, then columns to length P.
 
-    Output i of P has the taps within s·support of its centre (i + ½)·s, s = max(H/P, 1) when shrinking.
+    Output i of P has the taps within s·support of its centre (i + ½)·s, with s = max(H/P, 1) when shrinking.
     """
     (n, c, h, w), (_, _, p, q) = call.shape("self" if "self" in call.args else "input"), call.output.shape
     support = 1 if "bilinear" in call.name else 2 if "bicubic" in call.name else 3
@@ -50,20 +50,20 @@ def _taps(size: int, out: int, support: int) -> int:
 
 
 _BILINEAR, _BICUBIC = 0, 2
-"""torch's numbers of modes; 1 takes the nearest number as it is."""
+"""torch's numbers for modes. 1 copies the nearest value."""
 
 _REFLECTION = 2
-"""torch's number of a padding; 0 has zeros around, 1 the border."""
+"""torch's number for padding by reflection. 0 is padding with zeros, 1 with the border's values."""
 
 
 @rule("aten.grid_sampler_2d", "aten.grid_sampler_3d", "aten._grid_sampler_2d_cpu_fallback")
 def grid_sample(call: OpCall) -> OperatorWork:
-    """x: [N, C, *H], grid: [N, *P, d], out: [N, C, *P]: weights are computed once for each place of the grid;
-    each channel is a sum of 2^d products there (4 x 4 for bicubic, as five sums of four).
+    """x: [N, C, *H], grid: [N, *P, d], out: [N, C, *P]: the weights of each place of the grid are computed
+    once, and each channel there is a sum of 2^d products (of 4 x 4 for bicubic, as five sums of four).
 
-    A coordinate g becomes (g + 1)·H/2 - ½ (align_corners: (g + 1)·(H - 1)/2) and is rounded down. The weights
-    of a place are products of the remainder and its complement along each axis. Padding by the border clamps
-    a coordinate; padding by reflection also takes an absolute value and a remainder.
+    A coordinate g becomes (g + 1)·H/2 - ½ (with align_corners (g + 1)·(H - 1)/2) and is rounded down. The
+    weights of a place are products of the remainder or its complement along each axis. Padding by the border
+    limits a coordinate to the image. Padding by reflection also takes an absolute value and a remainder.
     """
     out, grid = call.output, call.tensor("grid")
     axes = grid.shape[-1]
@@ -83,7 +83,7 @@ def grid_sample(call: OpCall) -> OperatorWork:
 
 def _coordinate(call: OpCall, number_format: str, padding: object) -> OpCounts:
     unaligned = 0 if call.args.get("align_corners") else 1
-    counts = OpCounts.of(number_format, add=1 + unaligned + 1, mul=1)  # the last for rounding
+    counts = OpCounts.of(number_format, add=1 + unaligned + 1, mul=1)  # The last addition rounds.
     if padding:
         counts += OpCounts.of(number_format, compare=2)
     if padding == _REFLECTION:
@@ -92,21 +92,22 @@ def _coordinate(call: OpCall, number_format: str, padding: object) -> OpCounts:
 
 
 def _polynomials(number_format: str) -> OpCounts:
-    """Four cubic ones along an axis: the remainder, distances 1+t, t, 1-t and 2-t; 3 products each."""
+    """Four cubic polynomials along an axis, with 3 products each, of the distances 1+t, t, 1-t and 2-t, where
+    t is the remainder.
+    """
     return OpCounts.of(number_format, add=1 + 3 + 2 * 2 + 2 * 3, mul=12)
 
 
 @rule("aten.grid_sampler_2d_backward", "aten.grid_sampler_3d_backward")
 def grid_sample_backward(call: OpCall) -> OperatorWork:
     """grad_output: [N, C, *P], input: [N, C, *H], grid: [N, *P, d]: the coordinates and weights of each place
-    again.
+    are computed again; ∂input is each gradient times 2^d weights, added to as many pixels.
 
-    ∂input: each gradient times 2^d weights, added to as many pixels. ∂grid: along each axis a channel has
-    2^(d-1) differences of pixels, times the shares along the other axes, summed and times the gradient; a
-    coordinate sums its channels and is scaled as it was in the forward, with the other sign where it was
-    reflected. What the border holds has no gradient. The nearest pixel takes a gradient as it is, and gives
-    the grid none. Bicubic has 16 weights, and along each axis sums of 16 products with the polynomials'
-    derivatives.
+    For ∂grid, each channel takes 2^(d-1) differences of pixels along each axis, times the weights along the
+    other axes, sums them, and multiplies by the gradient. A coordinate sums its channels and is scaled as in
+    the forward, with the other sign where it was reflected. A coordinate that was limited to the border has
+    no gradient. In nearest mode a pixel takes the gradient as it is, and the grid gets none. Bicubic has 16
+    weights, and along each axis sums of 16 products with the polynomials' derivatives.
     """
     grad, grid = call.tensor("grad_output"), call.tensor("grid")
     axes, number_format = grid.shape[-1], grad.number_format
@@ -122,7 +123,8 @@ def grid_sample_backward(call: OpCall) -> OperatorWork:
         taps = 16
         place += _polynomials(number_format) * axes
         weights, shares = taps, axes * taps
-        # Two near and two far ones; the distances beyond the place fall as its coordinate grows.
+        # Two near and two far polynomials. The distances to the pixels beyond the place shrink as its
+        # coordinate grows.
         derivatives = OpCounts.of(number_format, mul=2 * 2 + 2 * 2, add=2 * 1 + 2 * 2 + 2)
         differences = OpCounts.of(number_format, mul=taps + 1, add=taps - 1)
     else:
@@ -145,7 +147,7 @@ def grid_sample_backward(call: OpCall) -> OperatorWork:
 
 
 def _corner_products(axes: int) -> int:
-    """Products for the weights of all corners, built up axis by axis: 4 in the plane, 4 + 8 in space."""
+    """Products for the weights of all corners, axis by axis: 4 in two dimensions, 4 + 8 in three."""
     return sum(2**axis for axis in range(2, axes + 1))
 
 

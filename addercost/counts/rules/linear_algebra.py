@@ -2,7 +2,8 @@
 
 Direct methods are counted exactly as written in Golub and Van Loan, Matrix Computations, 4th edition
 (Cholesky 4.2, LU with partial pivoting 3.4, Householder QR 5.2, triangular systems 3.1). Spectral methods
-iterate until they converge; for them the book's flop estimates stand, half multiplications, half additions.
+iterate until they converge. For them this uses the book's estimates of flops: half of them are
+multiplications, half additions.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ def cholesky_counts(n: int) -> dict[str, int]:
 
 
 def lu_counts(m: int, n: int, pivot: bool = True) -> dict[str, int]:
-    """Column k: the largest of m-k magnitudes, m-k-1 divisions, (m-k-1)·(n-k-1) products subtracted."""
+    """For column k: the largest of m-k magnitudes, m-k-1 divisions, and (m-k-1)·(n-k-1) products
+    subtracted.
+    """
     steps = range(min(m, n))
     products = sum((m - k - 1) * (n - k - 1) for k in steps)
     counts = {"mul": products, "add": products, "divide": sum(m - k - 1 for k in steps)}
@@ -32,13 +35,15 @@ def lu_counts(m: int, n: int, pivot: bool = True) -> dict[str, int]:
 
 
 def triangular_counts(n: int, columns: int, unit: bool = False) -> dict[str, int]:
-    """Back substitution for each right-hand side: n(n-1)/2 products subtracted, n divisions."""
+    """Substitution for each right-hand side: n(n-1)/2 products subtracted, n divisions."""
     products = columns * n * (n - 1) // 2
     return {"mul": products, "add": products, "divide": 0 if unit else columns * n}
 
 
 def inverse_counts(n: int) -> dict[str, int]:
-    """Gauss-Jordan in place, pivoting. Step k: 1/a[k,k], its row and column times it, the rest updated."""
+    """Gauss-Jordan in place, with pivoting. Step k computes 1/a[k,k], multiplies row and column k by it, and
+    updates the rest.
+    """
     pivots = n * (n - 1) // 2
     return {
         "mul": n * (n - 1) * (n + 1),
@@ -50,8 +55,8 @@ def inverse_counts(n: int) -> dict[str, int]:
 
 
 def reflector_counts(m: int, n: int) -> dict[str, int]:
-    """Householder QR, R and the vectors v. Step k, rows L = m-k: β = -sign(x₀)·‖x‖, τ = (β - x₀)/β,
-    v = x/(x₀ - β); then each of n-k-1 columns takes w = τ·(vᵀa) and a - w·v, v₀ being 1."""
+    """Householder QR: R and the vectors v. Step k, with L = m-k rows, computes β = -sign(x₀)·‖x‖, τ = (β -
+    x₀)/β and v = x/(x₀ - β); then each of n-k-1 columns takes w = τ·(vᵀa) and a - w·v, where v₀ is 1."""
     mul = add = divide = sqrt = compare = 0
     for k in range(min(m, n)):
         rows, columns = m - k, n - k - 1
@@ -63,7 +68,9 @@ def reflector_counts(m: int, n: int) -> dict[str, int]:
 
 
 def orthogonal_counts(m: int, k: int, columns: int) -> dict[str, int]:
-    """k reflectors of m rows multiplied out into `columns` columns, the last first; zeros are left out."""
+    """k reflectors of m rows, multiplied out into `columns` columns from the last reflector to the first.
+    Products with zeros that are known are not counted.
+    """
     work = sum((2 * (m - i) - 1) * max(columns - i, 0) for i in range(k))
     return {"mul": work, "add": work}
 
@@ -71,7 +78,9 @@ def orthogonal_counts(m: int, k: int, columns: int) -> dict[str, int]:
 def _times(
     call: OpCall, name: str, counts: dict[str, int], also: dict[str, int] | None = None
 ) -> OperatorWork:
-    """`counts` and `also` for each matrix of the batch, in the format of the argument called `name`."""
+    """The operations `counts` and `also` for each matrix of the batch, in the format of the argument
+    `name`.
+    """
     x = call.tensor(name)
     batch = math.prod(x.shape[:-2])
     one = OpCounts.of(x.number_format, **counts) + OpCounts.of(x.number_format, **(also or {}))
@@ -88,7 +97,7 @@ def _matrix(call: OpCall) -> tuple[str, int, int]:
 
 
 def _columns(call: OpCall, name: str, n: int) -> int:
-    """Right-hand sides: [n] is one, […, n, r] are r."""
+    """The number of right-hand sides: 1 for [n], r for […, n, r]."""
     b = call.tensor(name)
     matrix = call.tensor(_matrix(call)[0])
     return 1 if len(b.shape) == len(matrix.shape) - 1 else b.shape[-1]
@@ -112,7 +121,7 @@ def cholesky_solve(call: OpCall) -> OperatorWork:
 
 @rule("aten.cholesky_inverse")
 def cholesky_inverse(call: OpCall) -> OperatorWork:
-    """Both substitutions for every column of the identity."""
+    """Forward and back substitution for every column of the identity."""
     name, n, _ = _matrix(call)
     substitution = triangular_counts(n, n)
     return _times(call, name, substitution, substitution)
@@ -120,7 +129,7 @@ def cholesky_inverse(call: OpCall) -> OperatorWork:
 
 @rule("aten.linalg_lu_factor_ex", "aten.linalg_lu", "aten._lu_with_info")
 def lu(call: OpCall) -> OperatorWork:
-    """A: [m, n], column k: the largest of m-k magnitudes, m-k-1 divisions, (m-k-1)·(n-k-1) products
+    """A: [m, n]: for column k the largest of m-k magnitudes, m-k-1 divisions, and (m-k-1)·(n-k-1) products
     subtracted."""
     name, m, n = _matrix(call)
     return _times(call, name, lu_counts(m, n, bool(call.args.get("pivot", True))))
@@ -128,7 +137,7 @@ def lu(call: OpCall) -> OperatorWork:
 
 @rule("aten.linalg_lu_solve")
 def lu_solve(call: OpCall) -> OperatorWork:
-    """Forward substitution by the unit triangle, back substitution by the other."""
+    """Forward substitution by the unit lower triangle, then back substitution by the upper one."""
     n = call.shape("LU")[-1]
     b = call.tensor("B")
     columns = b.shape[-1] if call.args.get("left", True) else b.shape[-2]
@@ -151,7 +160,9 @@ def solve(call: OpCall) -> OperatorWork:
 
 @rule("aten.linalg_solve_triangular", "aten.triangular_solve")
 def solve_triangular(call: OpCall) -> OperatorWork:
-    """out: […, n, r]: one substitution. From the right, out: […, r, n]."""
+    """out: […, n, r]: one substitution for each of r right-hand sides. Solved from the right, out:
+    […, r, n].
+    """
     out = call.output
     a = call.tensor("A" if call.name.endswith("triangular_solve") else "self")
     n = a.shape[-1]
@@ -161,8 +172,8 @@ def solve_triangular(call: OpCall) -> OperatorWork:
 
 @rule("aten.linalg_inv_ex", "aten.inverse")
 def inverse(call: OpCall) -> OperatorWork:
-    """A: [n, n], Gauss-Jordan in place, pivoting. Step k: 1/a[k,k], its row and column times it, the rest
-    updated by (n-1)² products."""
+    """A: [n, n], Gauss-Jordan in place, with pivoting: step k computes 1/a[k,k], multiplies row and column k
+    by it, and updates the rest by (n-1)² products."""
     name, n, _ = _matrix(call)
     return _times(call, name, inverse_counts(n))
 
@@ -209,7 +220,7 @@ def multiply_by_reflectors(call: OpCall) -> OperatorWork:
 
 @rule("aten.linalg_qr")
 def qr(call: OpCall) -> OperatorWork:
-    """Reflectors; and for "reduced" or "complete" their product into min(m, n) or m columns."""
+    """Reflectors; for "reduced" or "complete" also their product into min(m, n) or m columns."""
     name, m, n = _matrix(call)
     mode = str(call.args.get("mode", "reduced"))
     k = min(m, n)
@@ -302,6 +313,6 @@ def ldl_solve(call: OpCall) -> OperatorWork:
 
 @rule("aten.linalg_cross")
 def cross(call: OpCall) -> OperatorWork:
-    """Three differences of two products for every pair of vectors."""
+    """Three components for every pair of vectors: a difference of two products each."""
     out = call.output
     return OperatorWork(other=OpCounts.of(out.number_format, mul=2 * out.numel, add=out.numel))

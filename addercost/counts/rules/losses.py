@@ -1,4 +1,4 @@
-"""Losses that torch keeps whole."""
+"""Losses that traces have whole."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from addercost.trace.record import OpCall, TensorSpec
 def ctc_loss(call: OpCall) -> OperatorWork:
     """log_probs: [T, N, C], targets: [N, S]: the forward recursion over T steps and 2·S + 1 states.
 
-    A state sums three others by logarithms: two compares for their maximum, three subtractions, three
+    A state adds three others in logarithms: two compares for their maximum, three subtractions, three
     exponentials, two additions, a logarithm, and two additions for the maximum and the new log-probability.
     Source: Graves et al., Connectionist Temporal Classification, ICML 2006, section 4.1.
     """
@@ -37,7 +37,9 @@ def ctc_loss(call: OpCall) -> OperatorWork:
     "torch_nn._linear_cross_entropy_batch_chunked_no_reduction",
 )
 def linear_cross_entropy(call: OpCall) -> OperatorWork:
-    """x: [n, k], w: [C, k]: logits, their log-softmax, the negated entry of each target, and the mean."""
+    """x: [n, k], w: [C, k]: n·C logits of k products, their log-softmax, the negated entry of each target,
+    and the mean.
+    """
     x, w, *_ = call.tensors()
     bias = call.optional_tensor("linear_bias") or call.optional_tensor("bias")
     rows = x.numel // max(x.shape[-1], 1)

@@ -11,7 +11,9 @@ from addercost.trace.record import PRODUCTS, STORED_OUTPUTS, OpCall, TensorSpec
 
 
 def of_stored(sites: int, *operands: TensorSpec) -> int:
-    """The sites of a product with sparse operands. sites: those it would have if all operands were dense."""
+    """The sites of a product with sparse operands. sites: how many there would be if all operands
+    were dense.
+    """
     for spec in operands:
         if spec.stored is not None:
             sites = sites * spec.stored[0] // spec.numel if spec.numel else 0
@@ -21,8 +23,10 @@ def of_stored(sites: int, *operands: TensorSpec) -> int:
 def product(
     a: TensorSpec, b: TensorSpec, sites: int, outputs: int, biased: int = 0, other: OpCounts | None = None
 ) -> OperatorWork:
-    """`sites` products of elements of a and b, summed into `outputs`. sites: if both are dense; of a sparse
-    one the values that it stores are counted alone."""
+    """`sites` products of elements of a and b, summed into `outputs` sums.
+
+    sites: how many there would be if both were dense. Of a sparse operand only the stored values are counted.
+    """
     sites = of_stored(sites, a, b)
     outputs = min(outputs, sites)
     weighted = "parameter" in (a.role, b.role) or "derived" in (a.role, b.role)
@@ -42,7 +46,7 @@ def product(
 def _product_of_sparse(
     call: OpCall, a: TensorSpec, b: TensorSpec, biased: int = 0, other: OpCounts | None = None
 ) -> OperatorWork | None:
-    """Σ over k of a's values in column k × b's values in row k, where the tracer knows both; else None."""
+    """Σ over k of a's values in column k × b's values in row k; None where the tracer does not know both."""
     sites, outputs = call.args.get(PRODUCTS), call.args.get(STORED_OUTPUTS)
     if not isinstance(sites, int) or not isinstance(outputs, int):
         return None
@@ -51,14 +55,16 @@ def _product_of_sparse(
 
 @rule("aten._sparse_sparse_matmul")
 def sparse_mm(call: OpCall) -> OperatorWork | None:
-    """a: [n, k], b: [k, m]: for each of k, the values of a's column times those of b's row."""
+    """a: [n, k], b: [k, m], both sparse: for each of k, the number of values in a's column times that in b's
+    row.
+    """
     return _product_of_sparse(call, call.tensor("self"), call.tensor("other"))
 
 
 @rule("aten.mm")
 def mm(call: OpCall) -> OperatorWork:
-    """a: [n, k], b: [k, m]: n·m sums of k products; fewer where that is a sparse tensor's gradient. Where
-    both are sparse, for each of k, the values of a's column times those of b's row.
+    """a: [n, k], b: [k, m]: n·m sums of k products; for the gradient of a sparse tensor only the sums that it
+    stores. Where both are sparse: for each of k, the number of values in a's column times that in b's row.
     """
     a, b = call.tensor("self"), call.tensor("mat2")
     sparse = _product_of_sparse(call, a, b)
@@ -80,7 +86,7 @@ def bmm(call: OpCall) -> OperatorWork:
 
 @rule("aten.addmm", "aten.addmm_", "aten._addmm_activation", "aten._sparse_addmm")
 def addmm(call: OpCall) -> OperatorWork | None:
-    """β·c + α·(a: [n, k] · b: [k, m]). If all three are sparse, the sum has an addition where both c and the
+    """β·c + α·(a: [n, k] · b: [k, m]). If all three are sparse, there is an addition where both c and the
     product have a value.
     """
     a, b = call.tensor("mat1"), call.tensor("mat2")
@@ -92,7 +98,7 @@ def addmm(call: OpCall) -> OperatorWork | None:
 
 @rule("aten.sparse_sampled_addmm")
 def sampled_addmm(call: OpCall) -> OperatorWork:
-    """β·c + α·(a: [n, k] · b: [k, m]) where c stores a value: a sum of k products for each."""
+    """β·c + α·(a: [n, k] · b: [k, m]) at the places where c stores a value: a sum of k products for each."""
     c, a, b = call.tensor("self"), call.tensor("mat1"), call.tensor("mat2")
     outputs = c.stored[0] if c.stored is not None else c.numel
     return _added(call, a, b, outputs * a.shape[-1], outputs)
@@ -100,7 +106,7 @@ def sampled_addmm(call: OpCall) -> OperatorWork:
 
 @rule("aten._sparse_semi_structured_mm", "aten._sparse_semi_structured_addmm", "aten._cslt_sparse_mm")
 def semi_structured(call: OpCall) -> OperatorWork:
-    """a: [n, k] with two values of every four, b: [k, m]: sums of k/2 products."""
+    """a: [n, k], which stores two of every four values, b: [k, m]: sums of k/2 products."""
     b = next(call.tensor(name) for name in ("mat2", "dense_B") if name in call.args)
     a = next(call.tensor(name) for name in ("mat1", "compressed_A") if name in call.args)
     out = call.output
@@ -150,14 +156,14 @@ def dot(call: OpCall) -> OperatorWork:
 
 @rule("aten.addr", "aten.addr_")
 def addr(call: OpCall) -> OperatorWork:
-    """β·c + α·(a: [n] ⊗ b: [m]): n·m products, each a sum of one."""
+    """β·c + α·(a: [n] ⊗ b: [m]): n·m products, each of which is a sum of one term."""
     a, b = call.tensor("vec1"), call.tensor("vec2")
     return _added(call, a, b, a.numel * b.numel, a.numel * b.numel)
 
 
 @rule("aten.linear")
 def linear(call: OpCall) -> OperatorWork:
-    """x: […, k], w: [m, k], out: […, m]: where a tracer keeps it whole."""
+    """x: […, k], w: [m, k], out: […, m]: sums of k products, for traces that have it whole."""
     x, w, out = call.tensor("input"), call.tensor("weight"), call.output
     biased = out.numel if call.optional_tensor("bias") else 0
     return product(x, w, out.numel * w.shape[-1], out.numel, biased)
@@ -165,10 +171,10 @@ def linear(call: OpCall) -> OperatorWork:
 
 @rule("aten.matmul")
 def matmul(call: OpCall) -> OperatorWork | None:
-    """a: […, n, k], b: […, k, m], out: […, n, m], where a tracer keeps it whole. A vector has no n or m.
+    """a: […, n, k], b: […, k, m], out: […, n, m], for traces that have it whole. A vector has no n or m.
 
-    Nested matrices whose rows differ in length are recorded as vectors of all their elements. An element of
-    such an a takes part in m products. Of two of them the lengths of the sums are not known.
+    Nested matrices, whose rows differ in length, are recorded as vectors of all their elements. An element of
+    such an a takes part in m products. For two nested operands the lengths of the sums are unknown.
     """
     a, b, out = call.tensor("self"), call.tensor("other"), call.output
     if len(a.shape) == 1 and len(b.shape) == 2:

@@ -1,4 +1,4 @@
-"""Operators that compute nothing: they move, select, copy or make data.
+"""Operators that compute nothing: they move, select, copy or create data.
 
 Each is listed here, so that an operator counts 0 by decision and never by oversight. Views are recognised by
 their schema and need no entry.
@@ -43,7 +43,7 @@ MOVEMENT = (
     "triu_indices", "lift_fresh", "_local_scalar_dense", "item", "is_same_size", "sym_size", "sym_numel",
     "sym_stride", "sym_storage_offset", "is_coalesced", "sparse_mask", "_nnz",
     "_efficientzerotensor", "_has_same_storage_numel",
-    # batches of sequences without their padding; the checks of distributions' arguments
+    # batches of sequences without their padding; checks of the arguments of distributions
     "_pack_padded_sequence", "_pad_packed_sequence", "_is_all_true", "_is_any_true", "is_nonzero",
     # sparse and nested layouts
     "_to_dense", "_to_sparse", "_to_sparse_csr", "_to_sparse_csc", "_to_sparse_bsr", "_to_sparse_bsc",
@@ -69,7 +69,7 @@ MARKS_AND_TRANSPORT = (
     *(f"fsdp.{name}" for name in ("all_gather_copy_in", "split_with_sizes_copy", "chunk_cat", "copy_")),
     "inductor.resize_storage_bytes_",
 )  # fmt: skip
-"""Marks of the profiler, and what carries tensors between processes without computing on them."""
+"""Marks for the profiler, and operators that send tensors between processes without computing."""
 
 
 @rule(*(f"aten.{name}" for name in MOVEMENT), *MARKS_AND_TRANSPORT)

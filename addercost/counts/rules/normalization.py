@@ -12,7 +12,9 @@ from addercost.trace.record import OpCall, TensorSpec
 
 
 def moments_counts(rows: int, n: int, number_format: str) -> OpCounts:
-    """Mean and variance of rows of n: a sum, a division; n subtractions; n squares, a sum, a division."""
+    """Mean and variance of rows of n: a sum and a division; n subtractions; n squares, a sum and a
+    division.
+    """
     if n == 0:
         return OpCounts()
     return OpCounts.of(number_format, add=rows * (3 * n - 2), mul=rows * n, divide=2 * rows)
@@ -25,17 +27,17 @@ def _inverse_deviation(rows: int, number_format: str) -> OpCounts:
 
 @rule(*BATCH_NORMS)
 def batch_norm(call: OpCall) -> OperatorWork:
-    """x: [N, C, …]. With running statistics x·a + b, where a channel's a = γ / √(var + ε) and b = β - mean·a.
+    """x: [N, C, …]. With running statistics x·a + b, where each channel has a = γ / √(var + ε) and b = β -
+    mean·a. Training first computes each channel's moments over its elements.
 
-    Training first finds each channel's moments over the other elements, and moves the running ones:
-    two multiplications and an addition each.
+    It then updates the running ones: two multiplications and an addition for each.
     """
     x = call.tensor("self" if "self" in call.args else "input")
     number_format = x.number_format
     channels = x.shape[1] if len(x.shape) > 1 else 1
     affine_mul = channels if call.optional_tensor("weight") else 0
     counts = _inverse_deviation(channels, number_format) + OpCounts.of(
-        # a = γ·r; b = β - mean·a (a negation where there is no β)
+        # a = γ·r; b = β - mean·a, a negation where there is no β
         number_format,
         mul=affine_mul + channels + x.numel,
         add=channels + x.numel,
@@ -56,7 +58,7 @@ def _trains(call: OpCall) -> bool:
 def rows_normalized(
     x: TensorSpec, rows: int, scale: TensorSpec | None, shift: TensorSpec | None
 ) -> OperatorWork:
-    """(x - mean)·r over `rows` equal rows, then γ and β element by element."""
+    """(x - mean)·r over `rows` rows of equal length, then γ and β for each element."""
     n = x.numel // max(rows, 1)
     number_format = x.number_format
     return OperatorWork(
@@ -72,7 +74,9 @@ def rows_normalized(
 
 @rule(*LAYER_NORMS)
 def layer_norm(call: OpCall) -> OperatorWork:
-    """x: [rows…, *normalized_shape]. The difference from the mean is computed once, with the variance."""
+    """x: [rows…, *normalized_shape]: (x - mean)·r·γ + β for each row. The difference from the mean is
+    computed once, with the variance.
+    """
     x, normalized = call.tensor("input"), call.args["normalized_shape"]
     assert isinstance(normalized, tuple)
     n = math.prod(size for size in normalized if isinstance(size, int))
@@ -83,7 +87,7 @@ def layer_norm(call: OpCall) -> OperatorWork:
 
 @rule(*GROUP_NORMS)
 def group_norm(call: OpCall) -> OperatorWork:
-    """x: [N, C, …] in G groups: N·G rows."""
+    """x: [N, C, …] in G groups: N·G rows as in layer norm."""
     x = call.tensor("input")
     groups = call.args.get("group", call.args.get("num_groups"))
     assert isinstance(groups, int)
@@ -93,7 +97,7 @@ def group_norm(call: OpCall) -> OperatorWork:
 
 @rule(*INSTANCE_NORMS)
 def instance_norm(call: OpCall) -> OperatorWork:
-    """x: [N, C, …]: N·C rows."""
+    """x: [N, C, …]: N·C rows as in layer norm."""
     x = call.tensor("input")
     rows = x.shape[0] * x.shape[1]
     return rows_normalized(x, rows, call.optional_tensor("weight"), call.optional_tensor("bias"))
@@ -101,7 +105,7 @@ def instance_norm(call: OpCall) -> OperatorWork:
 
 @rule("aten._fused_rms_norm", "aten.rms_norm")
 def rms_norm(call: OpCall) -> OperatorWork:
-    """x·r·γ, r = 1 / √(mean(x²) + ε): n squares, their sum, a division; n products, n more with γ."""
+    """x·r·γ with r = 1 / √(mean(x²) + ε): n squares, their sum, a division; n products, and n more with γ."""
     x, normalized = call.tensor("input"), call.args["normalized_shape"]
     assert isinstance(normalized, tuple)
     n = math.prod(size for size in normalized if isinstance(size, int))

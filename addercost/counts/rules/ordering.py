@@ -1,6 +1,6 @@
-"""Sorting and selection, by the comparisons of the textbook algorithm in its worst case.
+"""Sorting and selection, by the comparisons that the textbook algorithm makes in its worst case.
 
-How many comparisons a given input takes depends on its values; the worst case depends on its size alone.
+How many comparisons a given input takes depends on its values; the worst case depends only on its size.
 Sources: Knuth, The Art of Computer Programming 3, sections 5.2.4 (merge sort) and 5.3.3 (selection).
 """
 
@@ -13,7 +13,7 @@ from addercost.trace.record import OpCall
 
 
 def merge_sort_compares(n: int) -> int:
-    """n·⌈lg n⌉ - 2^⌈lg n⌉ + 1: what top-down merge sort needs at most."""
+    """n·⌈lg n⌉ - 2^⌈lg n⌉ + 1, the most that top-down merge sort needs."""
     if n < 2:
         return 0
     levels = (n - 1).bit_length()
@@ -27,7 +27,7 @@ def selection_compares(n: int, t: int) -> int:
 
 
 def _rows(call: OpCall) -> tuple[int, int]:
-    """(rows, their length) along `dim`, or one row of everything."""
+    """(number of rows, their length) along `dim`; without `dim`, all elements are one row."""
     x = call.tensor("self")
     dim = call.args.get("dim")
     if not isinstance(dim, int):
@@ -58,7 +58,7 @@ def topk(call: OpCall) -> OperatorWork:
 
 @rule("aten.kthvalue")
 def kth_value(call: OpCall) -> OperatorWork:
-    """The k smallest, or the n + 1 - k largest, whichever are fewer."""
+    """The k smallest or the n + 1 - k largest of each row, whichever are fewer, as `topk`."""
     rows, n = _rows(call)
     k = call.args["k"]
     assert isinstance(k, int)
@@ -74,7 +74,7 @@ def median(call: OpCall) -> OperatorWork:
 
 @rule("aten.mode", "aten._unique2", "aten.unique_dim", "aten._unique")
 def runs(call: OpCall) -> OperatorWork:
-    """Sorted, then every neighbour compared."""
+    """The n elements are sorted as `sort` does, and every two neighbours are compared."""
     rows, n = _rows(call)
     return _compares(call, rows * (merge_sort_compares(n) + max(n - 1, 0)))
 
@@ -102,7 +102,7 @@ def running_extremum(call: OpCall) -> OperatorWork:
 
 @rule("aten.isin")
 def membership(call: OpCall) -> OperatorWork:
-    """The test elements sorted, then each element searched for among them."""
+    """The test elements are sorted, and then each element is searched for among them."""
     for_each, among = call.optional_tensor("elements"), call.optional_tensor("test_elements")
     tests = among.numel if among else 1
     n = for_each.numel if for_each else 1

@@ -11,7 +11,9 @@ from addercost.trace.record import OpCall
 
 
 def window_size(call: OpCall) -> int:
-    """Elements of a window. A single size holds for every axis, whose number is in the operator's name."""
+    """Elements of a window. If one size is given, it is the size along every axis; the operator's name has
+    the number of axes.
+    """
     kernel = call.args["kernel_size"]
     sizes = kernel if isinstance(kernel, tuple) else (kernel,)
     whole = [size for size in sizes if isinstance(size, int)]
@@ -35,7 +37,7 @@ def window_size(call: OpCall) -> int:
     "aten.fractional_max_pool3d",
 )
 def max_pool(call: OpCall) -> OperatorWork:
-    """out windows of k, padding included: k - 1 compares each."""
+    """Windows of k, padding included: k - 1 compares for each output."""
     out = call.output
     return OperatorWork(
         other=OpCounts.of(out.number_format, compare=out.numel * max(window_size(call) - 1, 0))
@@ -44,7 +46,7 @@ def max_pool(call: OpCall) -> OperatorWork:
 
 @rule("aten.avg_pool1d", "aten.avg_pool2d", "aten.avg_pool3d")
 def avg_pool(call: OpCall) -> OperatorWork:
-    """out windows of k, padding included: k - 1 additions and a division each."""
+    """Windows of k, padding included: k - 1 additions and a division for each output."""
     out = call.output
     k = window_size(call)
     return OperatorWork(other=OpCounts.of(out.number_format, add=out.numel * max(k - 1, 0), divide=out.numel))
@@ -52,7 +54,7 @@ def avg_pool(call: OpCall) -> OperatorWork:
 
 @rule("aten._adaptive_avg_pool2d", "aten._adaptive_avg_pool3d", "aten.adaptive_avg_pool1d")
 def adaptive_avg_pool(call: OpCall) -> OperatorWork:
-    """Output i of P covers ⌊i·H/P⌋ to ⌈(i+1)·H/P⌉ along each axis; a window of k: k - 1 additions and a
+    """Output i of P covers ⌊i·H/P⌋ to ⌈(i+1)·H/P⌉ along each axis; a window of k takes k - 1 additions and a
     division."""
     windows, elements = call.output.numel, _elements(call)
     return OperatorWork(other=OpCounts.of(call.output.number_format, add=elements - windows, divide=windows))
@@ -60,7 +62,7 @@ def adaptive_avg_pool(call: OpCall) -> OperatorWork:
 
 @rule("aten.adaptive_max_pool2d", "aten.adaptive_max_pool3d", "aten.adaptive_max_pool1d")
 def adaptive_max_pool(call: OpCall) -> OperatorWork:
-    """Windows as of `adaptive_avg_pool`; one of k elements: k - 1 compares."""
+    """Windows as in `adaptive_avg_pool`; one of k elements takes k - 1 compares."""
     elements = _elements(call)
     return OperatorWork(other=OpCounts.of(call.output.number_format, compare=elements - call.output.numel))
 
@@ -72,7 +74,7 @@ def _elements(call: OpCall) -> int:
 
 
 def adaptive_windows(x: tuple[int, ...], out: tuple[int, ...], axes: int) -> int:
-    """Elements in all windows together: output i of P covers ⌊i·H/P⌋ to ⌈(i+1)·H/P⌉ along each axis."""
+    """Elements of all windows together. Output i of P covers ⌊i·H/P⌋ to ⌈(i+1)·H/P⌉ along each axis."""
     elements = math.prod(out[:-axes])
     for h, p in zip(x[-axes:], out[-axes:], strict=True):
         elements *= sum(-(-(i + 1) * h // p) - i * h // p for i in range(p))

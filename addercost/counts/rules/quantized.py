@@ -1,4 +1,4 @@
-"""Products of narrow numbers: they count in the format of their operands, sums in a wider one."""
+"""Products of narrow numbers. They count in the format of their operands, and their sums in a wider one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _product(
     rescaled: int = 0,
     weighted: bool = True,
 ) -> OperatorWork:
-    """`sites` products in `number_format`; `rescaled` results brought back by a factor in fp32."""
+    """`sites` products in `number_format`; each of `rescaled` results is multiplied by a factor in fp32."""
     site = Sites(
         count=sites,
         outputs=outputs if sites else 0,
@@ -35,14 +35,16 @@ def _product(
 
 @rule("aten._int_mm")
 def integer_mm(call: OpCall) -> OperatorWork:
-    """a: [n, k] int8, b: [k, m] int8, out: [n, m] int32."""
+    """a: [n, k] int8, b: [k, m] int8, out: [n, m] int32: sums of k products."""
     a, out = call.tensor("self"), call.output
     return _product(a, a.number_format, out.numel * a.shape[-1], out.numel)
 
 
 @rule("aten._scaled_mm", "aten._scaled_mm_v2")
 def scaled_mm(call: OpCall) -> OperatorWork:
-    """a: [n, k] float8, b: [k, m] float8: sums in fp32, each times both scales, and the bias."""
+    """a: [n, k] float8, b: [k, m] float8: sums of k products in fp32, each times both scales, and the
+    bias.
+    """
     a, out = call.tensor("self"), call.output
     biased = out.numel if call.optional_tensor("bias") else 0
     return _product(a, a.number_format, out.numel * a.shape[-1], out.numel, biased, 2 * out.numel)
@@ -50,9 +52,11 @@ def scaled_mm(call: OpCall) -> OperatorWork:
 
 @rule("aten._grouped_mm", "transformers.grouped_mm_fallback")
 def grouped_mm(call: OpCall) -> OperatorWork:
-    """Groups of rows of a: [n, k], each by its own [k, m]; or groups of columns of a, out: [G, n, m].
+    """Groups of rows of a: [n, k], each multiplied by its own [k, m]; or groups of columns of a, out: [G, n,
+    m].
 
-    A mixture of experts gives each token to its own experts as rows, so the count is by tokens routed.
+    A mixture of experts gets each token as one row for each of its experts, so the count is for the routed
+    tokens.
     """
     inner = "self" in call.args
     a, b = call.tensor("self" if inner else "input"), call.tensor("mat2" if inner else "weight")
@@ -64,14 +68,18 @@ def grouped_mm(call: OpCall) -> OperatorWork:
 
 @rule("aten._weight_int8pack_mm")
 def int8_weights_mm(call: OpCall) -> OperatorWork:
-    """x: [n, k] floating, w: [m, k] int8 converted to x's format (no operation), a scale for each output."""
+    """x: [n, k] floating-point, w: [m, k] int8, which is converted to x's format (no operation), and a scale
+    for each output.
+    """
     x, out = call.tensor("self"), call.output
     return _product(x, x.number_format, out.numel * x.shape[-1], out.numel, 0, out.numel)
 
 
 @rule("aten._weight_int4pack_mm", "aten._weight_int4pack_mm_for_cpu")
 def int4_weights_mm(call: OpCall) -> OperatorWork:
-    """x: [n, k] floating, k·m weights of 4 bits, each w·scale + zero once before the product."""
+    """x: [n, k] floating-point, k·m weights of 4 bits: each becomes w·scale + zero once, before the
+    product.
+    """
     x, out = call.tensor("self"), call.output
     weights = x.shape[-1] * out.shape[-1]
     work = _product(x, x.number_format, out.numel * x.shape[-1], out.numel)
@@ -80,7 +88,7 @@ def int4_weights_mm(call: OpCall) -> OperatorWork:
 
 @rule("aten._dyn_quant_matmul_4bit")
 def int4_dynamic_mm(call: OpCall) -> OperatorWork:
-    """x: [n, k] rounded to int8 at run time, weights of 4 bits, a scale for each output and block."""
+    """x: [n, k] is rounded to int8 at run time; weights of 4 bits; a scale for each output and block."""
     x, out = call.tensor("inp"), call.output
     k, block = x.shape[-1], call.args["block_size"]
     assert isinstance(block, int)
@@ -90,12 +98,12 @@ def int4_dynamic_mm(call: OpCall) -> OperatorWork:
 
 
 def _quantizing(x: TensorSpec) -> OpCounts:
-    """round(x/scale) + zero, kept within the range: rounding is an addition."""
+    """round(x/scale) + zero, limited to the range. Rounding is an addition."""
     return OpCounts.of(x.number_format, mul=1, add=2, compare=2) * x.numel
 
 
 def _packed_weight(call: OpCall) -> TensorSpec:
-    """The weight inside a packed parameter, which the tracer opened."""
+    """The weight inside a packed parameter. The tracer has unpacked it into its tensors."""
     for name in ("W_prepack", "packed_weight", "weight"):
         value = call.args.get(name)
         items = value if isinstance(value, tuple) else (value,)
@@ -114,7 +122,9 @@ def _packed_weight(call: OpCall) -> TensorSpec:
     "quantized.linear_relu_dynamic",
 )
 def quantized_linear(call: OpCall) -> OperatorWork:
-    """x: […, k], w: [m, k] int8: sums in int32, a bias, one factor and rounding an output."""
+    """x: […, k], w: [m, k] int8: sums of k products in int32, and for each output a bias, one factor and a
+    rounding.
+    """
     x, w, out = call.tensor("X"), _packed_weight(call), call.output
     work = _product(x, w.number_format, out.numel * w.shape[-1], out.numel, out.numel, out.numel)
     other = work.other + OpCounts.of("fp32", add=out.numel)
@@ -131,7 +141,9 @@ def quantized_linear(call: OpCall) -> OperatorWork:
     )
 )
 def quantized_convolution(call: OpCall) -> OperatorWork:
-    """w: [K, C/G, *R] int8, out: [N, K, *P]: as convolution, with the rescaling of a linear layer."""
+    """w: [K, C/G, *R] int8, out: [N, K, *P]: as convolution, with bias, factor and rounding as in a linear
+    layer.
+    """
     x, w, out = call.tensors()[0], _packed_weight(call), call.output
     work = _product(x, w.number_format, out.numel * math.prod(w.shape[1:]), out.numel, out.numel, out.numel)
     other = work.other + OpCounts.of("fp32", add=out.numel)
@@ -150,7 +162,9 @@ def quantized_convolution(call: OpCall) -> OperatorWork:
     "quantized_decomposed.quantize_per_channel",
 )
 def quantize(call: OpCall) -> OperatorWork:
-    """round(x/scale) + zero, kept within the range: 1 mul, 2 add (rounding is one), 2 compare an element."""
+    """round(x/scale) + zero, limited to the range: 1 mul, 2 add (one is the rounding) and 2 compare for each
+    element.
+    """
     x = call.tensors()[0]
     return OperatorWork(other=_quantizing(x))
 
@@ -173,13 +187,15 @@ def dequantize(call: OpCall) -> OperatorWork:
     "aten.fake_quantize_per_channel_affine_cachemask",
 )
 def fake_quantize(call: OpCall) -> OperatorWork:
-    """Quantised and dequantised again: x/scale + zero rounded and kept within the range; (q - zero)·scale."""
+    """x/scale + zero, rounded and limited to the range, then (q - zero)·scale."""
     return per_element(call, {"mul": 2, "add": 3, "compare": 2})
 
 
 @rule("quantized.add", "quantized.add_relu", "quantized.mul", "quantized.mul_relu")
 def quantized_elementwise(call: OpCall) -> OperatorWork:
-    """Both operands brought to fp32, joined, and the result rounded."""
+    """Both operands are converted to fp32, added or multiplied, and the result is rounded: (q - zero)·scale
+    for each operand.
+    """
     n = call.output.numel
     join = OpCounts.of("fp32", **({"add": 1} if ".add" in call.name else {"mul": 1}))
     rounding = OpCounts.of("fp32", mul=1 + 2, add=2 + 2, compare=2 + ("relu" in call.name))

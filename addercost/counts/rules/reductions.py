@@ -9,7 +9,7 @@ from addercost.trace.record import OpCall
 
 
 def _joins(call: OpCall) -> tuple[int, int, str]:
-    """(inputs, results, number format) of a reduction. Of an empty one no result is counted."""
+    """(inputs, results, number format) of a reduction. A reduction of no numbers has no results here."""
     x = call.tensor("self")
     results = call.output.numel if x.numel else 0
     return x.numel, results, x.number_format
@@ -28,14 +28,14 @@ def total(call: OpCall) -> OperatorWork:
 
 @rule("aten.trace")
 def trace(call: OpCall) -> OperatorWork:
-    """x: [n, m]: the min(n, m) elements of the diagonal."""
+    """x: [n, m]: the sum of the min(n, m) elements of the diagonal."""
     x = call.tensor("self")
     return OperatorWork(other=OpCounts.of(x.number_format, add=max(min(x.shape) - 1, 0)))
 
 
 @rule("aten.mean")
 def mean(call: OpCall) -> OperatorWork:
-    """A sum and a division."""
+    """n - 1 additions and a division for each result."""
     n, results, number_format = _joins(call)
     return OperatorWork(other=OpCounts.of(number_format, add=n - results, divide=results))
 
@@ -49,7 +49,9 @@ def product(call: OpCall) -> OperatorWork:
 
 @rule("aten.amax", "aten.amin", "aten.max", "aten.min", "aten.argmax", "aten.argmin")
 def extremum(call: OpCall) -> OperatorWork:
-    """n - 1 compares a result. With a second tensor `max` is element-wise: one compare an element."""
+    """n - 1 compares for each result. With a second tensor `max` is element-wise: one compare for each
+    element.
+    """
     if call.optional_tensor("other"):
         return OperatorWork(other=OpCounts.of(call.tensor("self").number_format, compare=call.output.numel))
     n, results, number_format = _joins(call)
@@ -65,7 +67,7 @@ def both_extrema(call: OpCall) -> OperatorWork:
 
 @rule("aten.hash_tensor")
 def hashed(call: OpCall) -> OperatorWork:
-    """The exclusive or of all bit patterns."""
+    """n - r exclusive ors over the bit patterns of all elements."""
     n, results, _ = _joins(call)
     return OperatorWork(other=OpCounts.of("uint64", logic=max(n - results, 0)))
 
@@ -79,7 +81,7 @@ def truth(call: OpCall) -> OperatorWork:
 
 @rule("aten.var", "aten.std", "aten.var_mean", "aten.std_mean")
 def variance(call: OpCall) -> OperatorWork:
-    """A mean; n differences, n squares, their n - 1 additions and a division; for std a root."""
+    """A mean; n differences, n squares, their n - 1 additions and a division; for `std` a root."""
     n, results, number_format = _joins(call)
     roots = results if "std" in call.name else 0
     return OperatorWork(
@@ -109,7 +111,9 @@ def _running_joins(call: OpCall) -> int:
 
 @rule("aten.logsumexp")
 def logsumexp(call: OpCall) -> OperatorWork:
-    """Maximum (n - 1 compares), subtract it, exp, sum (n - 1), log, add it back."""
+    """The maximum (n - 1 compares), its subtraction, exp, their sum (n - 1 additions), log, and the addition
+    of the maximum.
+    """
     n, results, number_format = _joins(call)
     return OperatorWork(
         other=OpCounts.of(
@@ -120,7 +124,7 @@ def logsumexp(call: OpCall) -> OperatorWork:
 
 @rule("aten.logcumsumexp", "aten._logcumsumexp")
 def running_logsumexp(call: OpCall) -> OperatorWork:
-    """Each step joins two as max(a, b) + log1p(exp(-|a - b|))."""
+    """Each step joins two numbers as max(a, b) + log1p(exp(-|a - b|))."""
     joins = _running_joins(call)
     return OperatorWork(
         other=OpCounts.of(
@@ -135,7 +139,7 @@ def running_logsumexp(call: OpCall) -> OperatorWork:
 
 @rule("aten.equal")
 def equal(call: OpCall) -> OperatorWork:
-    """n compares and the conjunction of their results."""
+    """n compares, and the conjunction of their results."""
     n = call.tensor("self").numel
     return OperatorWork(
         other=OpCounts.of(call.tensor("self").number_format, compare=n)
@@ -145,7 +149,7 @@ def equal(call: OpCall) -> OperatorWork:
 
 @rule("aten.allclose")
 def allclose(call: OpCall) -> OperatorWork:
-    """|a - b| ≤ atol + rtol·|b| for every element, and the conjunction."""
+    """|a - b| ≤ atol + rtol·|b| for every element, and the conjunction of the results."""
     x = call.tensor("self")
     n = x.numel
     return OperatorWork(

@@ -9,7 +9,9 @@ from addercost.trace.record import OpCall
 
 
 def softmax_counts(rows: int, n: int, number_format: str) -> OpCounts:
-    """`rows` of n: the maximum (n-1 compares), subtract it (n), exp (n), their sum (n-1), divide (n)."""
+    """`rows` of n: the maximum (n-1 compares), its subtraction (n), exp (n), their sum (n-1), and n
+    divisions.
+    """
     if n == 0:
         return OpCounts()
     return OpCounts.of(
@@ -23,14 +25,18 @@ def softmax_counts(rows: int, n: int, number_format: str) -> OpCounts:
 
 @rule("aten._softmax", "aten._safe_softmax", "aten.softmax")
 def softmax(call: OpCall) -> OperatorWork:
-    """Rows of n: the maximum (n - 1 compares), subtract it (n), exp (n), their sum (n - 1), divide (n)."""
+    """Rows of n: the maximum (n - 1 compares), its subtraction (n), exp (n), their sum (n - 1), and n
+    divisions.
+    """
     x = call.tensor("self")
     n = _row_length(call)
     return OperatorWork(other=softmax_counts(x.numel // max(n, 1), n, x.number_format))
 
 
 def log_softmax_counts(rows: int, n: int, number_format: str) -> OpCounts:
-    """As softmax up to the sum; then its logarithm, added to the maximum, subtracted from every element."""
+    """As softmax up to the sum; then its logarithm is added to the maximum, and the result is subtracted from
+    every element.
+    """
     if n == 0:
         return OpCounts()
     return OpCounts.of(

@@ -1,7 +1,7 @@
-"""Operators on sparse tensors alone: they count the values that are stored.
+"""Operators for sparse tensors. Only the stored values are counted.
 
-A row is what is left of the tensor's shape without the axis that is summed. Which rows store a value is not
-recorded. So as many of them as there can be are taken to store one: min(rows, values).
+A row is one index of all axes except the one that is summed. The trace does not say which rows store a value,
+so this assumes the most rows that can: min(rows, values).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def _rows(call: OpCall, spec: TensorSpec) -> int:
 
 @rule("aten._sparse_softmax")
 def softmax(call: OpCall) -> OperatorWork:
-    """n values in rows: as `softmax`, a row's first value saves a compare and an addition."""
+    """n values in rows: as `softmax`, where the first value of a row takes no compare and no addition."""
     x = call.tensor("self")
     n, rows = x.n_stored, _rows(call, x)
     counts = OpCounts.of(x.number_format, compare=n - rows, add=2 * n - rows, transcendental=n, divide=n)
@@ -55,7 +55,7 @@ def log_softmax_backward(call: OpCall) -> OperatorWork:
 
 @rule("aten._sparse_sum", "aten._sparse_csr_sum", "aten._coalesce")
 def total(call: OpCall) -> OperatorWork:
-    """n values into m sums: n - m additions. To coalesce is to add up the values of each place."""
+    """n values into m sums: n - m additions. Coalescing adds up the values of each place."""
     x = call.tensor("self")
     n = x.n_stored
     return OperatorWork(other=OpCounts.of(x.number_format, add=n - min(n, call.output.n_stored)))
@@ -70,7 +70,9 @@ KEEP_ZERO = frozenset(
         "expm1", "log1p", "erf", "deg2rad", "rad2deg", "positive", "pow",
     )
 )  # fmt: skip
-"""Element-wise functions that give zero for zero. Of a sparse tensor they compute the values it stores."""
+"""Element-wise functions that map zero to zero. On a sparse tensor they compute only the values that it
+stores.
+"""
 
 OF_ALL_OPERANDS = frozenset(name for name, function in RULES.items() if function.__module__ == __name__)
-"""The operators whose rules are here: they count right however many of their operands are sparse."""
+"""The operators whose rules are in this file. They count correctly for any number of sparse operands."""

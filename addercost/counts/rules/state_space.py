@@ -37,11 +37,12 @@ def selective_scan(call: OpCall) -> OperatorWork:
 
 @rule("addercost.wkv_scan")
 def wkv_scan(call: OpCall) -> OperatorWork:
-    """key: [B, L, D]: n = B·L·D.
+    """key: [B, L, D]: for each of n = B·L·D outputs two exponentials and a division; then the state takes two
+    more exponentials.
 
-    An output: the larger of two exponents (n sums and comparisons), two exponentials (3·n sums before), two
-    sums of products (3·n products, 2·n sums) and a division. The state after it: the same without the
-    division and with as many sums (k is compared as it is, largest + decay is made twice).
+    An output takes the larger of two exponents (n sums and compares), two exponentials (3·n sums before
+    them), two sums of products (3·n products, 2·n sums) and a division. The next state takes the same without
+    the division, and as many sums: k is compared as it is, and largest + decay is computed twice.
     """
     n = call.tensor("key").numel
     return OperatorWork((), OpCounts.of("fp32", add=12, compare=2, transcendental=4, mul=6, divide=1) * n)

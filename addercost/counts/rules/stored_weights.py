@@ -1,7 +1,7 @@
-"""Work around products with weights in a stored format: bringing them back, rounding inputs, scaling sums.
+"""Operations around products with stored weights: converting weights back, rounding inputs, scaling sums.
 
-These operators are put into a trace by `--what-if weights=…`; none is torch's. Unpacking of bits and changes
-of number format are no operations, as elsewhere.
+`--what-if weights=…` puts these operators into a trace; none is torch's. Unpacking bits and changing the
+number format count as no operations, as elsewhere.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from addercost.trace.record import OpCall
 
 @rule("addercost.dequantize_weight")
 def dequantize_weight(call: OpCall) -> OperatorWork:
-    """w = d·q + m, or d·(q - middle), for every weight; a nested block multiplies its d, and its m, out."""
+    """w = d·q + m, or d·(q - middle), for every weight. In a nested format each block first multiplies its d,
+    and its m, by the scale of a larger block.
+    """
     form, weights, blocks = _weights(call)
     shared = blocks * (2 if form.has_minimum else 1) if form.nested else 0
     added = weights if form.has_minimum or form.shifted else 0
@@ -24,14 +26,14 @@ def dequantize_weight(call: OpCall) -> OperatorWork:
 
 @rule("addercost.scale_sums", "addercost.scale_elements")
 def scale_each(call: OpCall) -> OperatorWork:
-    """One factor for each sum, or the scale d of its vector for each element: x = d·q."""
+    """One factor for each sum, or for each element x = d·q, where d is the scale of its vector."""
     return OperatorWork(other=OpCounts.of(call.output.number_format, mul=call.output.numel))
 
 
 @rule("addercost.round_inputs")
 def round_inputs(call: OpCall) -> OperatorWork:
-    """x: [n, k] to int8 by the largest |x| of a row: |x|, a comparison, x times a factor, rounding (an
-    addition); one division a row for the factor."""
+    """x: [n, k] to int8 by the largest |x| of each row: for each input |x|, a comparison, a product with a
+    factor and a rounding (an addition); one division for each row's factor."""
     x = call.tensor("input")
     rows = x.numel // x.shape[-1] if x.numel else 0
     each = OpCounts.of(x.number_format, abs=1, compare=1, mul=1, add=1) * x.numel
@@ -40,8 +42,8 @@ def round_inputs(call: OpCall) -> OperatorWork:
 
 @rule("addercost.scale_block_sums")
 def scale_block_sums(call: OpCall) -> OperatorWork:
-    """out: [n, m] of B blocks of integers each: Σ_b d_w·d_x·s_b, and with a smallest value Σ_b m_w·x_b, where
-    x_b is the sum of a row's inputs in the block. In fp32; shifted weights take a subtraction each."""
+    """out: [n, m] of B blocks of integers each: Σ_b d_w·d_x·s_b in fp32, and with a smallest value also Σ_b
+    m_w·x_b, where x_b is the sum of a row's inputs in the block. Each shifted weight takes a subtraction."""
     form, weights, _ = _weights(call)
     outputs, filters = call.output.numel, call.output.shape[-1]
     inputs = _inputs(call)
@@ -58,14 +60,14 @@ def scale_block_sums(call: OpCall) -> OperatorWork:
 
 
 def _weights(call: OpCall) -> tuple[WeightFormat, int, int]:
-    """(format, number of weights, number of their blocks)."""
+    """(format, number of weights, number of their blocks) of a call."""
     weight, inputs = call.tensor("weight"), _inputs(call)
     form = BY_DTYPE[weight.dtype]
     return form, weight.numel, form.blocks(inputs) * (weight.numel // inputs if inputs else 0)
 
 
 def _inputs(call: OpCall) -> int:
-    """How many inputs an output has: the length of the weight's axis `axis`."""
+    """The number of inputs of an output: the length of the weight's axis `axis`."""
     axis = call.args["axis"]
     assert isinstance(axis, int)
     return call.shape("weight")[axis]

@@ -1,7 +1,7 @@
-"""Changed networks: pure functions from trace to trace, one a file, each with its formula and source.
+"""Changed networks: pure functions from trace to trace, one in each file, each with its formula and source.
 
-`apply(trace, "prune=0.5")` gives the trace of the changed network, which is counted as any other. Accuracy is
-not predicted. A new change registers itself with `alternative`.
+`apply(trace, "prune=0.5")` returns the trace of the changed network, which is counted as any other. The
+change of accuracy is not predicted. A new change registers itself with `alternative`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,9 @@ from addercost.trace.record import OpCall, Trace
 
 
 def tagged(call: OpCall, arithmetic: Arithmetic) -> OpCall:
-    """The call with a tag, in place of an earlier one, that names the arithmetic in which it is counted."""
+    """The call with a tag that names the arithmetic in which it is counted. It replaces an earlier
+    such tag.
+    """
     kept = tuple(tag for tag in call.tags if not tag.startswith(ARITHMETIC_TAG))
     return replace(call, tags=(*kept, ARITHMETIC_TAG + arithmetic.value))
 

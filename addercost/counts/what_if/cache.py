@@ -1,4 +1,6 @@
-"""Keys and values kept in fewer bits: rounded as they are written, brought back as attention reads them."""
+"""Keys and values in fewer bits: they are rounded when they are written and converted back when attention
+reads them.
+"""
 
 from __future__ import annotations
 
@@ -31,13 +33,15 @@ def _read(text: str, name: str, parameter: str) -> str:
     "cache=int8",
 )
 def narrow_cache(trace: Trace, layers: frozenset[int], dtype: str) -> Trace:
-    """Each new vector takes |x|, a comparison, a product and a rounding an element, and a division; each that
-    is read takes a product an element, where an operator first reads it. Scales of two bytes a vector are
-    written and read. Attention that gets keys which this forward appends nothing to, as those of an encoder,
-    reads them in the narrow format too.
+    """Rounds the key-value cache to a narrow format with one scale for each vector.
 
-    Raises ArgumentError where no attention reads keys of tokens before, as where it is not one operator.
-    Source: Liu et al., ICML 2024 (KIVI), without its groups along tokens.
+    Each element of a new vector takes |x|, a comparison, a product and a rounding, and each new vector a
+    division. Each element that is read takes a product, counted where an operator first reads it. Scales of
+    two bytes for each vector are written and read. Attention whose keys are not appended to in this forward,
+    such as those of an encoder, reads them in the narrow format too.
+
+    Raises ArgumentError where no attention reads keys of earlier tokens, or where attention is not one
+    operator. Source: Liu et al., ICML 2024 (KIVI), without its groups along tokens.
     """
     calls: list[OpCall] = []
     waiting: list[_Cached] = []
@@ -71,10 +75,10 @@ def narrow_cache(trace: Trace, layers: frozenset[int], dtype: str) -> Trace:
 
 
 class _Cached:
-    """Vectors of all tokens, to which a call appended new ones, until an operator reads them.
+    """The vectors of all tokens, from the call that appends new ones until an operator reads them.
 
-    A trace does not say which call returned an operand. The vectors are known by their shape, which is that
-    of the new ones but longer along the tokens, and by those of their views.
+    A trace does not say which call returned an operand. The vectors are recognised by their shape, which
+    equals that of the new vectors but is longer along the tokens, or by the shapes of their views.
     """
 
     def __init__(self, appended: OpCall) -> None:
@@ -106,7 +110,9 @@ class _Cached:
 
 
 def _taken(waiting: list[_Cached], spec: TensorSpec) -> TensorSpec | None:
-    """All vectors of the cache that the operand is, which are then no longer waiting; None for another."""
+    """All vectors of the cache, if the operand is one of those that wait to be read; they then no longer
+    wait. Else None.
+    """
     found = next((cached for cached in waiting if cached.has(spec)), None)
     if found is None:
         return None
@@ -115,7 +121,7 @@ def _taken(waiting: list[_Cached], spec: TensorSpec) -> TensorSpec | None:
 
 
 def _read_elsewhere(call: OpCall, dtype: str, waiting: list[_Cached]) -> list[OpCall]:
-    """The call, which reads vectors of the cache as they are brought back."""
+    """The call, preceded by the conversions of those vectors of the cache that it reads."""
     back: list[OpCall] = []
     written = call.args.get("self") if "inplace" in call.tags else None
 
@@ -132,7 +138,9 @@ def _read_elsewhere(call: OpCall, dtype: str, waiting: list[_Cached]) -> list[Op
 
 
 def cache_bytes(cached: Iterable[TensorSpec], dtype: str | None) -> int:
-    """Bytes of a cache. dtype: that its keys and values, [batch, heads, length, size], are kept in."""
+    """Bytes of a cache. dtype: the format in which its keys and values, [batch, heads, length, size], are
+    stored; None is their own.
+    """
     return sum(
         spec.n_bytes
         if dtype is None or len(spec.shape) != 4
@@ -142,7 +150,7 @@ def cache_bytes(cached: Iterable[TensorSpec], dtype: str | None) -> int:
 
 
 def _narrowed(spec: TensorSpec, dtype: str) -> tuple[TensorSpec, TensorSpec]:
-    """The vectors, and their scales."""
+    """The narrow vectors, and their scales."""
     return replace(spec, dtype=dtype), TensorSpec(spec.shape[:-1], _SCALE, "constant")
 
 
@@ -160,7 +168,7 @@ def _written(call: OpCall, dtype: str) -> list[OpCall]:
 
 
 def _read_back(call: OpCall, dtype: str, names: Sequence[str]) -> list[OpCall]:
-    """Attention that reads these of its operands in the narrow format."""
+    """Attention that reads the operands `names` in the narrow format, preceded by their conversion."""
     back = []
     args = dict(call.args)
     for name in names:

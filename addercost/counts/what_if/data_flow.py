@@ -11,10 +11,11 @@ _RETURNED = -1
 
 
 class DataFlow:
-    """The reads of a trace. An in-place operator reads a tensor and makes it anew.
+    """Which call made each tensor, and which calls read it. An in-place operator reads a tensor and makes it
+    again.
 
-    Raises ArgumentError for a training step, whose gradients read tensors in ways that a trace does not show,
-    and for a trace that does not say which of its tensors are the same.
+    Raises ArgumentError for a training step, because a trace does not show all reads of its gradients, and
+    for a trace that does not say which of its tensors are the same.
     """
 
     def __init__(self, trace: Trace, change: str) -> None:
@@ -50,8 +51,8 @@ class DataFlow:
         return bool(self._readers.get((index, spec.number)))
 
     def only_reader(self, index: int, spec: TensorSpec) -> int | None:
-        """The index of the one call that reads `spec` as call `index` made it; None if there are several or
-        none, or if the network returns it.
+        """The index of the only call that reads `spec` as call `index` made it. None if several calls or none
+        read it, or if the network returns it.
         """
         readers = self._readers.get((index, spec.number), ())
         return readers[0] if len(readers) == 1 and readers[0] != _RETURNED else None

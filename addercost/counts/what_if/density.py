@@ -1,4 +1,4 @@
-"""Sparse weights: a share of every layer's weights is stored. Which ones does not matter for the counts."""
+"""Sparse weights: only a share of each layer's weights is stored. The counts do not depend on which ones."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _INDEX_BYTES = 4
 
 @alternative("density", "so large a share of every layer's weights is stored, with an index each", "share")
 def density(trace: Trace, layers: frozenset[int], share: float) -> Trace:
-    """A weight of n elements stores round(share·n) of them, each with a 32-bit index, and takes part in no
-    other products. Shapes stay.
+    """A weight of n elements stores round(share·n) of them, each with a 32-bit index. Only these take part in
+    products. Shapes stay the same.
     """
 
     def stored(name: str, spec: TensorSpec) -> TensorSpec:

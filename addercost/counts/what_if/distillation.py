@@ -8,5 +8,7 @@ from addercost.trace.record import Trace
 
 @alternative("distillation", "changes what the network learns, not what it costs: nothing changes here")
 def distillation(trace: Trace, layers: frozenset[int], value: float) -> Trace:
-    """The same trace. A smaller student is another model: profile that. Source: Hinton et al., 2015."""
+    """The same trace. A smaller student is another model, so profile that one. Source: Hinton et al.,
+    2015.
+    """
     return trace

@@ -1,4 +1,4 @@
-"""Batch norm folded into the layer before it, as networks are deployed."""
+"""Batch norm folded into the layer before it, as is usual when networks are deployed."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _WEIGHTS = {CONVOLUTION: "weight", **{op: names[1] for op, names in PRODUCTS.ite
 def fold_batch_norm(trace: Trace, layers: frozenset[int], value: object) -> Trace:
     """With mean μ, variance σ², scale γ and shift β: w' = w·γ/√(σ² + ε), b' = (b - μ)·γ/√(σ² + ε) + β.
 
-    The layer keeps its sites and has a bias; the batch norm and its parameters go. It stays where the network
-    reads or returns the layer's output besides, where another call uses the layer's weight, after a layer
-    that is not linear in its weight (adder, binary, shift), and where it takes the statistics of its batch.
-    Source: Jacob et al., CVPR 2018, section 3.2.
+    The layer keeps its sites and gets a bias; the batch norm and its parameters disappear. A batch norm stays
+    where the network also reads or returns the layer's output, where another call uses the layer's weight,
+    after a layer that is not linear in its weight (adder, binary, shift), and where it uses the statistics of
+    its batch. Source: Jacob et al., CVPR 2018, section 3.2.
     """
     flow = DataFlow(trace, "fold-bn")
     uses: dict[str, int] = {}
@@ -49,11 +49,11 @@ def fold_batch_norm(trace: Trace, layers: frozenset[int], value: object) -> Trac
         name = _WEIGHTS.get(layer.name)
         if name is None or not _is_linear(layer) or layer.tensor(name).role not in ("parameter", "derived"):
             continue
-        # Of a linear layer's output [n, K] the channels are the K columns, as a batch norm takes them.
+        # The output of a linear layer is [n, K]; its columns are the channels that the batch norm normalises.
         if uses[layer.tensor(name).name] == 1:
             folded[maker] = _with_bias(layer, layer.tensor(name), norm)
             dropped[index] = norm
-            # torch makes an empty tensor before each batch norm, for kernels that want one.
+            # torch makes an empty tensor before each batch norm, for kernels that need one.
             dropped |= {i: call for i, call in unread if call.module == norm.module}
     for norm in dropped.values():
         for spec in norm.parameters():
@@ -72,7 +72,7 @@ def _is_linear(layer: OpCall) -> bool:
 
 
 def _with_bias(layer: OpCall, w: TensorSpec, norm: OpCall) -> OpCall:
-    """The layer with a bias, giving what the batch norm gave."""
+    """The layer with a bias and with the output of the batch norm."""
     bias = weight(w, "bias", (norm.output.shape[1],))
     outputs = norm.outputs[:1]
     if layer.name == CONVOLUTION:

@@ -1,4 +1,4 @@
-"""Element-wise operators computed where the layer before them leaves its output."""
+"""Element-wise operators computed while the output of the layer before them is still in registers."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from addercost.trace.record import IN_REGISTERS, OpCall, TensorSpec, Trace, map_
 
 @alternative("fuse", "a layer, its activation and additions of the same size are one pass over memory")
 def fuse(trace: Trace, layers: frozenset[int], value: object) -> Trace:
-    """A layer and the element-wise operators that follow on its whole output, each the only reader of what
-    the one before it made, hand on n elements of b bytes in registers: n·b fewer are written and n·b fewer
-    read for each of those operators.
+    """A layer and the element-wise operators after it pass their results on in registers.
 
-    The operations stay. The other operand of an addition, such as a residual, is read; it does not depend on
-    the layer, whose output nothing else reads. A tensor that the network returns is written.
-    Source: oneDNN developer guide, "Primitive attributes: post-ops" (sum, eltwise).
+    Each operator must work on the whole output of the one before it, and must be its only reader. For each
+    such operator, with n elements of b bytes, n·b fewer bytes are written and n·b fewer are read.
+
+    The operations stay the same. The other operand of an addition, such as a residual, is still read. It
+    cannot depend on the layer, because nothing else reads the layer's output. A tensor that the network
+    returns is written. Source: oneDNN developer guide, "Primitive attributes: post-ops" (sum, eltwise).
     """
     flow = DataFlow(trace, "fuse")
     handed_on: set[int] = set()
@@ -35,7 +36,9 @@ def fuse(trace: Trace, layers: frozenset[int], value: object) -> Trace:
 
 
 def _next(trace: Trace, flow: DataFlow, index: int) -> int | None:
-    """The element-wise call that alone reads what call `index` made, and makes a tensor of its shape."""
+    """The element-wise call that is the only reader of the output of call `index` and makes a tensor of the
+    same shape.
+    """
     out = trace.calls[index].output
     reader = flow.only_reader(index, out)
     if reader is None:
@@ -50,13 +53,13 @@ def _is_element_wise(call: OpCall) -> bool:
     # Every command imports the names of the what-ifs, and few of them need the rules.
     from addercost.counts.rules.elementwise import ELEMENTWISE
 
-    # Calls of a graph that torch did not run have no tags.
+    # Graphs that torch did not run have calls without tags.
     return "pointwise" in call.tags or call.name.removeprefix("aten.") in ELEMENTWISE
 
 
 def _in_registers(call: OpCall, taken: int | None, handed_on: bool) -> OpCall:
-    """The call with tensors in registers: the argument whose number is `taken`, and the first output where
-    `handed_on`."""
+    """The call with some tensors in registers: the argument whose number is `taken` and, with `handed_on`,
+    the first output."""
 
     def there(name: str, spec: TensorSpec) -> TensorSpec:
         is_there = handed_on and spec is call.output if name == "" else spec.number == taken

@@ -1,4 +1,6 @@
-"""Layers: the calls that combine activations with weights, and those that a what-if puts in their place."""
+"""The calls of layers, which combine activations with weights, and the calls that a what-if puts in their
+place.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,11 @@ from addercost.trace.record import ArgValue, OpCall, TensorSpec, Trace
 
 CONVOLUTION = "aten.convolution"
 PRODUCTS = {"aten.mm": ("self", "mat2"), "aten.addmm": ("mat1", "mat2")}
-"""A linear layer's two operators, and the names of its input [n, C] and its weight [C, K]."""
+"""The two operators of a linear layer, with their names for the input [n, C] and the weight [C, K]."""
 
 
 def layer_indices(trace: Trace) -> list[int]:
-    """Positions of the calls with weights on one side, in order."""
+    """Indices of the calls that multiply by weights, in order."""
     # Every command imports the names of the what-ifs, and few of them need the rules.
     from addercost.counts.call_work import work_of
 
@@ -26,7 +28,7 @@ def layer_indices(trace: Trace) -> list[int]:
 
 
 def activation_products(trace: Trace) -> list[int]:
-    """Positions of the calls that multiply activations by activations, as attention does; no gradients."""
+    """Indices of the calls that multiply activations by activations, as attention does, without gradients."""
     from addercost.counts.call_work import work_of
 
     indices = []
@@ -42,7 +44,7 @@ def is_convolution(call: OpCall) -> bool:
 
 
 def weight(like: TensorSpec, suffix: str, shape: Sequence[int]) -> TensorSpec:
-    """A parameter that takes the place of `like`, or of a part of it."""
+    """A new parameter in place of `like`, or of a part of it."""
     return TensorSpec(tuple(shape), like.dtype, "parameter", f"{like.name}/{suffix}")
 
 
@@ -55,7 +57,7 @@ def convolution(
     strided: bool,
     groups: int = 1,
 ) -> OpCall:
-    """A convolution in the place of `call`; without `strided` one that keeps the size of its input."""
+    """A convolution in place of `call`. Without `strided` it keeps the size of its input."""
     spatial = len(w.shape) - 2
     ones, zeros = (1,) * spatial, (0,) * spatial
     keep = () if strided else (("stride", ones), ("padding", zeros), ("dilation", ones))
@@ -64,23 +66,23 @@ def convolution(
 
 
 def product(call: OpCall, x: TensorSpec, w: TensorSpec, out: TensorSpec, bias: bool) -> OpCall:
-    """A matrix product in the place of the linear layer `call`, [n, C]·[C, K], its bias kept or left out."""
+    """A matrix product [n, C]·[C, K] in place of the linear layer `call`, with or without its bias."""
     if bias and call.name == "aten.addmm":
         return replace(call, args={**call.args, "mat1": x, "mat2": w}, outputs=(out,))
     return replace(call, op="aten.mm.default", args={"self": x, "mat2": w}, outputs=(out,))
 
 
 def resized(spec: TensorSpec, axis: int, size: int) -> TensorSpec:
-    """The same tensor with another size along one axis; a parameter of another size is another tensor."""
+    """The tensor with another size along one axis."""
     shape = list(spec.shape)
     shape[axis] = size
     return replace(spec, shape=tuple(shape))
 
 
 def with_replaced_parameters(trace: Trace, calls: Sequence[OpCall], old: set[str]) -> Trace:
-    """The trace with new calls, its parameters those that the calls now use in place of `old`.
+    """The trace with new calls, and with the parameters that these use in place of `old`.
 
-    A view of a replaced parameter is no use of it: else the parameter would be counted again.
+    A view of a replaced parameter is not a use of it; otherwise the parameter would still be counted.
     """
     kept = {name: n for name, n in trace.parameters.items() if name not in old}
     made: dict[str, int] = {}

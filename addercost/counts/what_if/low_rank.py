@@ -23,9 +23,10 @@ from addercost.trace.record import OpCall, Trace
 def low_rank(trace: Trace, layers: frozenset[int], ratio: float) -> Trace:
     """W: [K, C·R·S] ≈ A: [K, r] · B: [r, C·R·S], r = max(1, round(ratio · min(K, C·R·S))).
 
-    A convolution becomes r filters of the same kernel and K of 1×1: N·P·Q·(r·C·R·S + r·K) sites in place of
-    N·P·Q·K·C·R·S; a linear layer n·(C·r + r·K). Grouped layers stay, and those that would not
-    have fewer sites. Source: Denton et al., NeurIPS 2014; kernel, then 1×1, as Zhang et al., TPAMI 2016.
+    A convolution becomes r filters of the same size and K of 1×1: N·P·Q·(r·C·R·S + r·K) sites in place of
+    N·P·Q·K·C·R·S. A linear layer becomes n·(C·r + r·K) sites. Grouped layers stay as they are, and so do
+    layers that would not have fewer sites. Source: Denton et al., NeurIPS 2014; filter, then 1×1, as Zhang et
+    al., TPAMI 2016.
     """
     calls: list[OpCall] = []
     old: set[str] = set()

@@ -1,4 +1,4 @@
-"""A width of its own for every layer's weights, from a file."""
+"""A bit width for each layer's weights, from a file."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ class _File:
 
 @dataclass(frozen=True, slots=True)
 class LayerWidths:
-    """Bits of a weight by pattern of a layer's path, such as "features.*". A layer takes the first pattern
-    that fits; one that none fits stays as it is. source: the file.
+    """Bits of a weight by pattern of a layer's path, such as "features.*".
+
+    A layer takes the first pattern that matches. A layer that none matches stays as it is. source: the file.
     """
 
     bits: Mapping[str, int]
@@ -34,7 +35,7 @@ class LayerWidths:
 
 
 def _read(text: str, name: str, parameter: str) -> LayerWidths:
-    """Raises ArgumentError for no file, DataError for one of another form."""
+    """Reads the file. Raises ArgumentError without a file name, and DataError for a file of another form."""
     if not text:
         raise ArgumentError(f"what-if {name} needs a {parameter}", f"as {name}:widths.toml")
     content = read_text(Path(text))
@@ -50,7 +51,8 @@ def _read(text: str, name: str, parameter: str) -> LayerWidths:
     "mixed:FILE",
 )
 def mixed(trace: Trace, layers: frozenset[int], widths: LayerWidths) -> Trace:
-    """The same sites, with the bytes of those weights. Raises ArgumentError for a pattern that fits no layer.
+    """The same sites, whose weights take the bytes of their widths. Raises ArgumentError for a pattern that
+    matches no layer.
 
     Source: Wang et al., CVPR 2019 (HAQ): a width for each layer.
     """

@@ -1,4 +1,4 @@
-"""Layers that compute in narrow numbers, and weights that are stored in fewer bits than they compute in."""
+"""Layers that compute with narrow numbers, and weights stored in fewer bits than the layer computes with."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from addercost.counts.what_if.registry import TraceChange, alternative
 from addercost.trace.record import OpCall, TensorSpec, Trace, map_tensors
 
 _PACKED = ("int32", "int64", "uint", "quint", "qint", "bool", "complex")
-"""Dtypes of tensors that stay: packed words, quantised tensors and their kind."""
+"""Beginnings of dtypes that stay as they are: packed words, quantised tensors, truth values and complex
+numbers.
+"""
 
 
 def narrowed(call: OpCall, numbers: str, weights: str, sums: str) -> OpCall:
-    """The layer with inputs and outputs of the dtype `numbers`, weights of `weights`, the bias of `sums`."""
+    """The layer with inputs and outputs of dtype `numbers`, weights of dtype `weights`, and a bias of dtype
+    `sums`.
+    """
 
     def narrow(name: str, spec: TensorSpec) -> TensorSpec:
-        # addmm calls its bias `self`.
+        # `self` is addmm's name for the bias.
         if name == "bias" or (name == "self" and spec.role == "parameter" and len(spec.shape) == 1):
             return replace(spec, dtype=sums)
         if spec.dtype.startswith(_PACKED):
@@ -27,7 +31,7 @@ def narrowed(call: OpCall, numbers: str, weights: str, sums: str) -> OpCall:
 
 
 def in_bits(call: OpCall, bits: int) -> OpCall:
-    """The layer with weights of so many bits, up to 16. It computes in the next wider integers that
+    """The layer with weights of `bits` bits, at most 16. It computes in the next wider integers that
     processors have, of 8 or 16 bits, and sums in int32.
     """
     return narrowed(call, "int8" if bits <= 8 else "int16", f"int{bits}", "int32")
@@ -39,7 +43,9 @@ def _fp8(call: OpCall) -> OpCall:
 
 def _changer(change_layer: Callable[[OpCall], OpCall]) -> TraceChange:
     def change(trace: Trace, layers: frozenset[int], value: object) -> Trace:
-        """The same sites; other calls stay. Unpacking, scaling and requantisation are not counted."""
+        """The same sites; other calls stay as they are. Unpacking, scaling and requantisation are not
+        counted.
+        """
         calls = tuple(change_layer(call) if i in layers else call for i, call in enumerate(trace.calls))
         return replace(trace, calls=calls)
 
@@ -52,7 +58,7 @@ _CHANGES: dict[str, tuple[str, Callable[[OpCall], OpCall]]] = {
         "layers take and give int8 and accumulate in int32; requantisation is not counted",
         lambda call: in_bits(call, 8),
     ),
-    # Dettmers and Zettlemoyer, ICML 2023: 4 bits a weight; scales of blocks are left out here.
+    # Dettmers and Zettlemoyer, ICML 2023: 4 bits for each weight. Scales of blocks are left out here.
     "int4": (
         "weights of 4 bits, widened to int8, which layers take and give; they accumulate in int32; "
         "unpacking, scales and requantisation are not counted",

@@ -1,4 +1,4 @@
-"""Structured pruning: a share of the channels of every layer."""
+"""Structured pruning: only a share of each layer's channels is kept."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from addercost.trace.record import OpCall, TensorSpec, Trace, map_tensors
     "prune", "so large a share of every layer's channels is kept; input and classes stay", "share kept"
 )
 def prune(trace: Trace, layers: frozenset[int], share: float) -> Trace:
-    """Between the first layer's output and the last layer's input every channel count C becomes
-    max(1, round(share·C)): inner layers keep share² of their sites, the first and the last share of them,
-    element-wise work share of its operations.
+    """Between the first layer's output and the last layer's input, every channel count C becomes max(1,
+    round(share·C)).
 
-    `layers` is not used: the channels between two layers belong to both. Defined for networks of
-    convolution and linear layers; ArgumentError for one with products of activations, whose channels are also
-    positions. Source: Li et al., ICLR 2017 (filter pruning).
+    Inner layers keep share² of their sites; the first and the last layer, and element-wise operators, keep
+    share of theirs. `layers` is not used, because the channels between two layers belong to both. This is
+    defined for networks of convolution and linear layers. Raises ArgumentError for a network with products of
+    activations, whose channels are also positions. Source: Li et al., ICLR 2017 (filter pruning).
     """
     from addercost.counts.call_work import work_of
 
@@ -46,7 +46,7 @@ def prune(trace: Trace, layers: frozenset[int], share: float) -> Trace:
     sizes = dict(trace.parameters)
     for call in calls:
         if "view" in call.tags:
-            continue  # a view does not say which of its axes the layer keeps
+            continue  # A view does not say which of its axes the layer keeps.
         sizes |= {spec.name: spec.numel for spec in call.parameters() if spec.name in sizes}
     return replace(trace, calls=tuple(calls), parameters=sizes)
 
@@ -57,7 +57,7 @@ def _pruned(call: OpCall, share: float, inputs: bool, outputs: bool, layer: bool
 
     groups = call.args.get("groups")
     depthwise = isinstance(groups, int) and groups > 1 and layer and call.shape("weight")[1] == 1
-    # A linear layer's weight arrives transposed, [in, out].
+    # The weight of a linear layer is transposed here, [in, out].
     in_axis, out_axis = (0, 1) if call.name in ("aten.mm", "aten.addmm") else (1, 0)
 
     def change(name: str, spec: TensorSpec) -> TensorSpec:
@@ -71,7 +71,7 @@ def _pruned(call: OpCall, share: float, inputs: bool, outputs: bool, layer: bool
             if outputs:
                 shape[0] = kept(shape[0])
         elif spec.role == "parameter":
-            # A view of a weight: both of its axes are channels.
+            # This is a view of a weight, so both of its axes are channels.
             shape = [kept(size) if axis < 2 else size for axis, size in enumerate(shape)]
         elif len(shape) > 1 and (outputs if name == "" else inputs):
             shape[1] = kept(shape[1])

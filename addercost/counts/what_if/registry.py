@@ -1,4 +1,4 @@
-"""The table of what-if changes by name, and the reading of `--what-if` texts."""
+"""The table of what-if changes by name, and the parsing of `--what-if` arguments."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from addercost.errors import ArgumentError, unknown_name
 from addercost.trace.record import OpCall, Trace
 
 TraceChange = Callable[[Trace, frozenset[int], Any], Trace]
-"""From a trace, the indices of the layers to change, and the parameter, to the changed trace."""
+"""From a trace, the indices of the layers to change, and the parameter to the changed trace."""
 
 
 def share(text: str, name: str, parameter: str) -> float:
-    """The parameter of most changes. Raises ArgumentError for what is no share."""
+    """The parameter of most changes, a number above 0 and up to 1. Raises ArgumentError for anything else."""
     try:
         number = float(text)
     except ValueError:
@@ -31,9 +31,11 @@ def share(text: str, name: str, parameter: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """A change of the network. summary: one line for the help. parameter: what the value in `NAME=VALUE`
-    means, or "". read: the parameter's text, the name and the parameter's meaning to the parameter. example:
-    the change as a user writes it.
+    """A change of the network.
+
+    summary: one line for the help. change: the function that makes it. parameter: what the value in
+    `NAME=VALUE` means, or "". read: converts the parameter's text; it also gets the change's name and the
+    parameter's meaning for its errors. example: the change as a user writes it.
     """
 
     name: str
@@ -54,7 +56,9 @@ def alternative(
     read: Callable[[str, str, str], Any] = share,
     example: str = "",
 ) -> Callable[[TraceChange], TraceChange]:
-    """Registers the decorated function as the change of that name. A second one is an error."""
+    """Registers the decorated function as the change of this name. Raises ValueError for a name that is
+    taken.
+    """
 
     def register(change: TraceChange) -> TraceChange:
         if name in ALTERNATIVES:
@@ -68,7 +72,7 @@ def alternative(
 
 def parse(text: str) -> tuple[Alternative, Any]:
     """`lowrank=0.25` or `mixed:bits.toml` → the alternative and its parameter. Raises ArgumentError for an
-    unknown name or a wrong value.
+    unknown name or an invalid value.
     """
     name = re.split("[=:]", text, maxsplit=1)[0]
     value = text[len(name) + 1 :]
@@ -83,9 +87,10 @@ def parse(text: str) -> tuple[Alternative, Any]:
 
 
 def apply(trace: Trace, text: str, keep_first_last: bool = False) -> Trace:
-    """The trace of the changed network; a note in it says what was changed.
+    """The trace of the changed network, with a note that says what was changed.
 
-    keep_first_last: the first and the last convolution or linear layer stay as they are.
+    keep_first_last: the first and the last convolution or linear layer stay as they are. Raises ArgumentError
+    as `parse` does, and where a change cannot be made in this trace.
     """
     found, value = parse(text)
     layers = layer_indices(trace)
@@ -93,7 +98,7 @@ def apply(trace: Trace, text: str, keep_first_last: bool = False) -> Trace:
     changed = found.change(trace, chosen, value)
     stays = "; gradients stay as they are" if any("backward" in call.tags for call in trace.calls) else ""
     note = f"what if {text}: {found.summary}{stays}"
-    # Neither the memory of the changed network is known, nor where in its calls a module's forward begins.
+    # Of the changed network we know neither the memory nor at which calls a module's forward begins.
     calls = _numbered(changed.calls)
     return replace(changed, calls=calls, notes=(*changed.notes, note), storages=None, repeats=None)
 

@@ -17,9 +17,10 @@ from addercost.trace.record import OpCall, Trace
 
 @alternative("separable", "convolutions of more than one tap as depthwise and pointwise ones")
 def separable(trace: Trace, layers: frozenset[int], value: float) -> Trace:
-    """K filters of C·R·S become C of R·S and K of C: N·P·Q·(C·R·S + C·K) sites in place of N·P·Q·K·C·R·S.
+    """K filters of C·R·S become C filters of R·S and K filters of C: N·P·Q·(C·R·S + C·K) sites in place of
+    N·P·Q·K·C·R·S.
 
-    1×1, grouped and linear layers stay. Source: Howard et al., 2017 (MobileNets), section 3.1.
+    1×1, grouped and linear layers stay as they are. Source: Howard et al., 2017 (MobileNets), section 3.1.
     """
     calls: list[OpCall] = []
     old: set[str] = set()

@@ -18,10 +18,11 @@ from addercost.trace.record import OpCall, Trace
 
 @alternative("shift-add", "each layer as a shift layer, then an adder layer of the same kernel (ShiftAddNet)")
 def shift_add(trace: Trace, layers: frozenset[int], value: float) -> Trace:
-    """The layer's own N·P·Q·K·C·R·S sites shift; N·P·Q·K·(K/G)·R·S more, from its outputs to as many, add.
+    """The layer's own N·P·Q·K·C·R·S sites become shifts. An adder layer after it, from K channels to as many,
+    has N·P·Q·K·(K/G)·R·S sites more.
 
-    Other layers (those already in another arithmetic, transposed ones) stay.
-    Source: You et al., NeurIPS 2020, section 3.
+    Other layers (those already in another arithmetic, and transposed ones) stay as they are. Source: You et
+    al., NeurIPS 2020, section 3.
     """
     calls: list[OpCall] = []
     for i, call in enumerate(trace.calls):

@@ -1,4 +1,4 @@
-"""Weights stored in the formats that language models are distributed in."""
+"""Weights stored in the formats in which language models are distributed."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _WEIGHTS = {
     "aten.bmm": ("self", "mat2", 1),
     **{name: (x, w, 1) for name, (x, w) in GROUPED.items()},
 }
-"""By operator: the names of its input and its weight, and the axis of the weight's inputs."""
+"""By operator: its names for the input and the weight, and the axis of the weight along which inputs lie."""
 
 _NUMBER = re.compile(r"\.(\d+)(?:\.|$)")
 
 
 @dataclass(frozen=True, slots=True)
 class StoredWeights:
-    """format: a name of `counts.weight_formats`. rounded: inputs are rounded to int8 at run time."""
+    """format: a name from `counts.weight_formats`. rounded: inputs are rounded to int8 at run time."""
 
     format: str
     rounded: bool
@@ -54,10 +54,11 @@ def _read(text: str, name: str, parameter: str) -> StoredWeights:
     "weights=q4_k_m",
 )
 def stored_weights(trace: Trace, layers: frozenset[int], wanted: StoredWeights) -> Trace:
-    """The same sites. Either weights are brought back to the activations' format once a forward, or
-    activations are rounded to int8 and sums of blocks are scaled (`weights=FORMAT/int8`).
+    """The same sites with stored weights, which are converted back to the activations' format once in each
+    forward.
 
-    Ternary weights select x, -x or 0 in both. Convolutions stay as they are.
+    With `weights=FORMAT/int8`, activations are rounded to int8 instead, and the sums of blocks are scaled.
+    Ternary weights select x, -x or 0 either way. Convolutions stay as they are.
     """
     blocks = 1 + max((_block(call.module) for call in trace.calls), default=0)
 
@@ -70,8 +71,10 @@ def stored_weights(trace: Trace, layers: frozenset[int], wanted: StoredWeights) 
 def with_stored_weights(
     trace: Trace, layers: Collection[int], form: Callable[[str, str], WeightFormat | None], rounded: bool
 ) -> Trace:
-    """form: the format of a layer's weights by the path of its module and the name of the parameter, None
-    where they stay as they are.
+    """The trace with stored weights in `layers`.
+
+    form: the format of a layer's weights, from the path of its module and the name of the parameter; None
+    leaves the weights as they are. rounded: inputs are rounded to int8.
     """
     calls: list[OpCall] = []
     for i, call in enumerate(trace.calls):
@@ -85,7 +88,9 @@ def with_stored_weights(
 
 
 def _block(path: str) -> int:
-    """The number in a module's path: `model.layers.7.mlp` is in block 7."""
+    """The number of the model's block that contains a path: 7 for `model.layers.7.mlp`, and 0 without a
+    number.
+    """
     found = _NUMBER.search(path)
     return int(found[1]) if found else 0
 
