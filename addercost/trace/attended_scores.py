@@ -1,6 +1,6 @@
-"""How many scores of an attention count, where that depends on values: lengths of sequences, masks.
+"""How many attention scores count, where that depends on values: lengths of sequences, or masks.
 
-Integers that are given as inputs keep their values for this also in a run without data.
+Integer inputs keep their values for this purpose, also in a run without data.
 """
 
 from __future__ import annotations
@@ -16,17 +16,19 @@ from torch.utils._python_dispatch import _disable_current_modes
 from addercost.trace.record import KEPT_SCORES, SCORES
 
 Facts: TypeAlias = Callable[[Mapping[str, Any]], dict[str, int]]
-"""From the arguments of an operator's call to further ones; none where a value is not known."""
+"""From the arguments of an operator's call to further arguments. The result is empty where a value is
+unknown.
+"""
 
 _VALUES = "_addercost_values"
 _GIVEN = "_addercost_given"
 _MOST_LENGTHS, _MOST_OF_A_MASK = 1 << 16, 1 << 26
-"""Elements."""
+"""The most elements of a tensor of lengths, and of a mask."""
 
 
 def with_values_of(made: Tensor, original: Tensor) -> Tensor:
-    """`made`, which takes the place of `original` in a run without data, with the values of what may be
-    lengths, positions or a mask.
+    """`made`, which stands for `original` in a run without data. It carries the values of `original` if these
+    may be lengths, positions or a mask.
     """
     if not _may_decide(original):
         return made
@@ -35,8 +37,10 @@ def with_values_of(made: Tensor, original: Tensor) -> Tensor:
 
 
 def input_with_values_of(made: Tensor, original: Tensor) -> Tensor:
-    """The same for an input. What a caller gave may be counted by, but a forward that reads it runs with
-    values, so that the trace says so.
+    """The same for an input of the forward.
+
+    A count may use such values. If the forward itself reads them, it is run again with data, and the trace
+    says so.
     """
     if original.device.type != "meta":
         say_given(made)
@@ -44,7 +48,7 @@ def input_with_values_of(made: Tensor, original: Tensor) -> Tensor:
 
 
 def say_given(tensor: Tensor) -> None:
-    """Says that the tensor's values depend on those of an input."""
+    """Marks the tensor: its values depend on those of an input."""
     setattr(tensor, _GIVEN, True)
 
 
@@ -55,7 +59,7 @@ def is_given(tensor: Tensor) -> bool:
 def _may_decide(tensor: Tensor) -> bool:
     if tensor.dtype in (torch.int32, torch.int64):
         return tensor.numel() <= _MOST_LENGTHS
-    # A mask of numbers that are added is no parameter.
+    # A mask of floating-point numbers is added to the scores. It is not a parameter.
     is_mask = tensor.dtype == torch.bool or (
         tensor.is_floating_point() and tensor.dim() >= 2 and not isinstance(tensor, torch.nn.Parameter)
     )
@@ -63,19 +67,19 @@ def _may_decide(tensor: Tensor) -> bool:
 
 
 def give_values(made: Tensor, values: Tensor) -> Tensor:
-    """The tensor, which has no data, with values that `known_values` finds."""
+    """The tensor, which has no data, with values for `known_values` to find."""
     setattr(made, _VALUES, values)
     return made
 
 
 def forget_values(tensor: Tensor) -> None:
-    """Something wrote the tensor, so that the values it was given are no more its own."""
+    """The tensor was written, so the values that it was given are no longer its own."""
     if hasattr(tensor, _VALUES):
         delattr(tensor, _VALUES)
 
 
 def known_values(tensor: Tensor | None) -> Tensor | None:
-    """The tensor's values on the CPU, if it has any."""
+    """The tensor's values, on the CPU; None if they are unknown."""
     if tensor is None:
         return None
     known: Tensor | None = getattr(tensor, _VALUES, None)
@@ -85,7 +89,7 @@ def known_values(tensor: Tensor | None) -> Tensor | None:
 
 
 def _masked(given: Mapping[str, Any]) -> dict[str, int]:
-    """Scores that a mask of truth values, or of numbers that are added, keeps."""
+    """The number of scores that a mask keeps, be it of truth values or of numbers that are added."""
     query, key = given["query"], given["key"]
     mask = known_values(given.get("attn_mask"))
     if mask is None or mask.numel() > _MOST_OF_A_MASK or query.is_nested:
@@ -97,8 +101,10 @@ def _masked(given: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _of_lengths(given: Mapping[str, Any]) -> dict[str, int]:
-    """Scores of sequences that lie one after the other, and those of them within a window: key j is in the
-    window of query i if i - left ≤ j - (keys - queries) ≤ i + right, where a side of -1 has no end.
+    """The number of scores of sequences that are stored one after another, and of those within a window.
+
+    Key j is in the window of query i if i - left ≤ j - (keys - queries) ≤ i + right. A side of -1 is
+    unlimited.
     """
     query = given["query"]
     ends = known_values(given["cu_seq_q"])

@@ -1,7 +1,8 @@
-"""Attention as one operator while a model is traced, and its gradients as one more.
+"""Keeps attention one operator while a model is traced, and its gradients another one.
 
-torch takes scaled dot-product attention apart before a dispatch mode sees it: into the products, the softmax
-and copies in other number formats of one slow way to compute it. Here it reaches the mode whole.
+torch decomposes scaled dot-product attention before a dispatch mode sees it. The mode then sees the products,
+the softmax and copies in other number formats of one slow way to compute it. Here attention reaches the mode
+whole.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _KEYS = ("AutogradMeta", "AutogradCPU")
 
 class _Tracing(threading.local):
     active = False
-    """Whether this thread is tracing a model and wants attention whole."""
+    """Whether this thread is tracing a model and wants attention as one operator."""
 
 
 _TRACING = _Tracing()
@@ -34,9 +35,10 @@ _TRACING = _Tracing()
 @contextmanager
 def whole_attention() -> Iterator[None]:
     """While active, this thread's attention is dispatched as `aten.scaled_dot_product_attention`, and its
-    gradients as `addercost.attention_backward`. Other threads compute theirs as always.
+    gradients as `addercost.attention_backward`. Other threads are not affected.
 
-    To be entered by one thread at a time: it registers a kernel with torch's dispatcher, and removes it.
+    Only one thread at a time may enter: it registers a kernel with torch's dispatcher, and removes it
+    afterwards.
     """
     if _TRACING.active:
         yield
@@ -68,7 +70,7 @@ def _attention(*args: Any, **kwargs: Any) -> Any:
 
 
 class _Arguments:
-    """The arguments of one call, as its schema has them."""
+    """The arguments of one call, as in the operator's schema."""
 
     def __init__(
         self,
@@ -88,13 +90,13 @@ class _Arguments:
 
 
 class _WithGradients(torch.autograd.Function):
-    """Attention as one node of the graph of gradients."""
+    """Attention as one node of the autograd graph."""
 
     @staticmethod
     def forward(ctx: Any, given: _Arguments, *tensors: Tensor | None) -> Any:
         with torch._C._AutoDispatchBelowAutograd():
             out = _ATTENTION(*tensors, *given.options, **given.named)
-        # Without its tensors, which the graph would keep for longer than it needs them.
+        # Not the tensors among the arguments: the graph would keep them alive for too long.
         ctx.options, ctx.named = given.options, given.named
         ctx.save_for_backward(*tensors, out)
         return out
@@ -110,8 +112,10 @@ class _WithGradients(torch.autograd.Function):
 
 @cache
 def _backward_operator() -> Any:
-    """`addercost.attention_backward`, registered when a first training step needs it, with the arguments of
-    the function that computes it. The gradient of a mask that needs none is empty.
+    """The operator `addercost.attention_backward`, registered when a training step first needs it.
+
+    It has the arguments of the function `attention_backward`. If the mask needs no gradient, that gradient is
+    empty.
     """
     return register_operator("attention_backward", attention_backward, _backward_shapes)
 
@@ -144,7 +148,9 @@ def attention_backward(
     enable_gqa: bool,
     mask_gradient: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The gradients by their formulas. Which scores dropout left out is not known any more: none here."""
+    """The gradients, by their formulas. Which scores dropout dropped is no longer known, so none is dropped
+    here.
+    """
     factor = query.shape[-1] ** -0.5 if scale is None else scale
     groups = query.shape[-3] // key.shape[-3] if enable_gqa else 1
     k, v = (t.repeat_interleave(groups, -3) if enable_gqa else t for t in (key, value))
@@ -167,7 +173,7 @@ def attention_backward(
 
 
 def _summed(gradient: Tensor, groups: int) -> Tensor:
-    """Over the heads of queries that share one head of keys."""
+    """The sum over the query heads that share one key head."""
     summed: Tensor = gradient.unflatten(-3, (-1, groups)).sum(-3)
     return summed
 
@@ -184,7 +190,7 @@ def _shape(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Any:
-    """In the layout of the query, as fused kernels write it."""
+    """The output's shape, in the layout of the query. Fused kernels write it so."""
     q, k, v = query.shape, key.shape, value.shape
     if (
         not (query.is_meta and key.is_meta and value.is_meta)

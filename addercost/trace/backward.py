@@ -1,4 +1,4 @@
-"""The backward half of a training step: where it starts, and which module each gradient belongs to."""
+"""The backward half of a training step: how it starts, and which module each gradient belongs to."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from torch.utils._pytree import tree_flatten
 from addercost.errors import TraceError
 
 BACKWARD = "backward"
-"""Tag of a call that the backward pass made, also of a forward that it repeats (activation checkpointing)."""
+"""Tag of a call that the backward pass made. A forward that it repeats (activation checkpointing) is
+included.
+"""
 
 
 class Idle(str):
-    """The path while no module runs. It equals the root's path "" and differs from it by its type."""
+    """The path while no module runs. It equals the root's path "" and differs only in its type."""
 
     __slots__ = ()
 
 
 class GradientPaths:
-    """Module path by autograd node.
+    """Finds the path of the module that an autograd node belongs to.
 
-    autograd numbers its nodes as the forward makes them, each just before its operator is dispatched. A new
-    node therefore belongs to the module whose path is on the stack at the next dispatch; a node that no
-    dispatch follows belongs to the module of the node before.
+    autograd numbers its nodes while the forward makes them, each just before its operator is dispatched. A
+    new node therefore belongs to the module whose path is on the stack at the next dispatch. A node that no
+    dispatch follows belongs to the module of the node before it.
     """
 
     def __init__(self, names: Mapping[int, tuple[str, str, Tensor]]) -> None:
@@ -38,10 +40,10 @@ class GradientPaths:
         self._owners = {key: name.rpartition(".")[0] for key, (name, _, _) in names.items()}
 
     def path(self, path: str) -> str:
-        """The module a call belongs to, given the path on the stack."""
+        """The path of the module that a call belongs to, given the path on the stack."""
         node = torch._C._current_autograd_node() if self.running else None
         if node is None or type(path) is not Idle:
-            # A forward, or one that the backward pass repeats.
+            # This is the forward, or one that the backward pass repeats.
             newest = torch.autograd._get_sequence_nr() - 1  # type: ignore[attr-defined]
             if newest > self._newest:
                 self._newest = newest
@@ -57,11 +59,11 @@ class GradientPaths:
 
 
 def start_backward(output: Any, name: str) -> None:
-    """Computes the gradients of a model's output, itself given gradients of one, for every parameter and
-    input that requires one.
+    """Computes the gradients of a model's output for every parameter and input that requires one. Each output
+    starts with a gradient of ones.
 
-    A `loss` among the outputs is differentiated alone; otherwise every output that depends on a parameter is.
-    Raises TraceError if none does.
+    If there is a `loss` among the outputs, only that is differentiated; otherwise every output that depends
+    on a parameter. Raises TraceError if no output does.
     """
     loss = output.get("loss") if isinstance(output, Mapping) else getattr(output, "loss", None)
     found = [loss] if isinstance(loss, Tensor) else tree_flatten(output)[0]
@@ -75,7 +77,9 @@ def start_backward(output: Any, name: str) -> None:
 
 
 def _ones(output: Tensor) -> Tensor:
-    """The gradient of a sum of all elements; of a sparse tensor, of those that it stores."""
+    """The gradient of the sum of all elements. For a sparse tensor this is a sparse one with the same
+    places.
+    """
     if output.layout is not torch.sparse_coo:
         return torch.ones_like(output)
     with torch.no_grad():

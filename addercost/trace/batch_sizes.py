@@ -1,8 +1,10 @@
-"""One model at several batch sizes: two traces, and the others derived from them where that is exact.
+"""One model at several batch sizes: two are traced, and the others are derived from these where that is
+exact.
 
-A number in a trace (a size, an argument, bytes) does not depend on the batch, is proportional to it, or is
-neither. Two traces show which, and where none is neither, any other batch size follows. The two are those of
-the smallest and the largest size, so that what changes between them is seen.
+A number in a trace (a size, an argument, bytes) is constant in the batch size, proportional to it, or
+neither. Two traces show which. If no number is neither, the trace at any other batch size follows. The two
+are traced at the smallest and the largest size, so that a number which changes anywhere between differs in
+them.
 """
 
 from __future__ import annotations
@@ -16,13 +18,13 @@ from addercost.trace.record import OpCall, Storage, TensorSpec, Trace
 _SAME = frozenset(
     ("index", "number", "made", "freed", "returned", "repeats", "versions", "parameters", "name")
 )
-"""Fields that count or name calls and tensors. They have to be equal."""
+"""Fields that count or name calls and tensors. They must be equal in both traces."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchTraces:
-    """traces: by batch size, in the order asked for. how: a sentence on which of them were made by running
-    the model, and why.
+    """traces: by batch size, in the order asked for. how: a sentence that says which of them were made by
+    running the model, and why.
     """
 
     traces: Mapping[int, Trace]
@@ -30,11 +32,13 @@ class BatchTraces:
 
 
 class NotProportionalError(Exception):
-    """A number of two traces is neither constant nor proportional to the batch. The message says where."""
+    """A number of the two traces is neither constant nor proportional to the batch size. The message says
+    which.
+    """
 
 
 def traces_of_batches(sizes: Sequence[int], traced: Callable[[int], Trace]) -> BatchTraces:
-    """The traces of a model at each batch size. traced: runs it at one."""
+    """The traces of a model at each batch size. traced: runs the model at one batch size."""
     order, reason = sorted(sizes), ""
     made: dict[int, Trace] = {}
     followed: list[int] = []
@@ -46,7 +50,7 @@ def traces_of_batches(sizes: Sequence[int], traced: Callable[[int], Trace]) -> B
                 size: derived(made[order[0]], order[0], made[order[-1]], order[-1], size) for size in between
             }
         except NotProportionalError as error:
-            # A batch of one is special to many operators; larger ones may still agree.
+            # Many operators treat a batch of one specially. Two larger batch sizes may still agree.
             reason = reason or str(error)
             order = order[1:]
         else:
@@ -64,7 +68,7 @@ def traces_of_batches(sizes: Sequence[int], traced: Callable[[int], Trace]) -> B
 
 
 def derived(first: Trace, first_size: int, second: Trace, second_size: int, size: int) -> Trace:
-    """The trace at batch `size`, from those at two others. Raises NotProportionalError."""
+    """The trace at batch size `size`, from those at two other sizes. Raises NotProportionalError."""
     for trace in (first, second):
         if trace.tracer == "real":
             raise NotProportionalError("the forward reads values, which may decide its sizes")
@@ -73,7 +77,7 @@ def derived(first: Trace, first_size: int, second: Trace, second_size: int, size
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """Batch sizes of two traces, and of the one wanted."""
+    """The batch sizes of two traces, and the wanted one."""
 
     first: int
     second: int
@@ -96,7 +100,7 @@ class _Line:
         return made
 
     def at(self, a: Any, b: Any, where: str) -> Any:
-        """The value at the batch size wanted. where: the place in the trace, for the reason."""
+        """The value at the wanted batch size. where: the place in the trace, for the error's message."""
         if type(a) is not type(b):
             raise NotProportionalError(f"{where} differs in kind")
         if isinstance(a, int) and not isinstance(a, bool):

@@ -1,7 +1,7 @@
-"""The state of the caller's model before a forward, and putting it back after.
+"""Saves the state of the caller's model before a forward, and restores it afterwards.
 
-Only what the forward changed is written. A piece that cannot be put back is reported; the others are put back
-all the same.
+Only what the forward changed is written. If one piece cannot be restored, it is reported, and the others are
+restored all the same.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ from addercost.trace.restorable import (
 from addercost.trace.written_tensors import WrittenTensors
 
 _DEEPEST = 6
-"""Steps from a module's attribute to what is still put back."""
+"""How many references away from a module's attribute a value may be and still be restored."""
 
 _MOST_READ = 50_000
-"""Values within the modules' attributes that are looked at, so that a module which knows a whole data set
-does not take long.
+"""The most values that are looked at through the modules' attributes, so that a module which refers to a
+whole data set does not take long.
 """
 
 _OF_MODULES = frozenset({"_parameters", "_buffers", "_modules"})
-"""Attributes whose contents are other modules, or tensors that are replaced during a trace."""
+"""Attributes that contain other modules, or tensors that are replaced during a trace."""
 
 _UNCHANGING = frozenset(UNCHANGING)
 
 _Place: TypeAlias = "tuple[nn.Module, str]"
-"""The module and attribute where a value was found."""
+"""The module and the attribute through which a value was found."""
 
 
 class CallersState:
-    """What the modules, their classes, and what their attributes refer to look like now.
+    """A snapshot of the modules, their classes, and what their attributes refer to.
 
-    more: further values to put back. written: the tensors among all these that the forward writes in place.
-    problems: one line for each piece that could not be put back.
+    more: further values to restore. written: the tensors among all these that the forward writes in place.
+    problems: one line for each piece that could not be restored.
     """
 
     def __init__(self, tree: ModuleTree, more: Iterable[Any] = ()) -> None:
@@ -80,7 +80,9 @@ class CallersState:
                 self._keep(kind_, value, depth, place)
 
     def _visit_attributes(self, module: nn.Module, attributes: dict[str, Any]) -> None:
-        """The commonest attributes are handled here, since this runs for each attribute of each module."""
+        """Visits a module's attributes. The most common kinds are handled here, because this runs for every
+        attribute of every module.
+        """
         for name, value in attributes.items():
             kind = value.__class__
             if kind in _UNCHANGING:
@@ -101,7 +103,7 @@ class CallersState:
             self._visit(value, 0, (module, name))
 
     def _visit(self, value: Any, depth: int, place: _Place) -> None:
-        """Saves a value that can change, unless it is saved already."""
+        """Saves a value that can change, unless it was saved before."""
         kind = type(value)
         found = self._kinds.get(kind)
         if found is None:
@@ -109,7 +111,7 @@ class CallersState:
         if not found or depth > _DEEPEST or self._left <= 0 or id(value) in self._seen:
             return
         if id(value) in self._tree.paths:
-            return  # a module of the tree
+            return  # It is a module of the tree itself.
         self._left -= 1
         self._seen.add(id(value))
         self._pending.append((found, value, depth, place))
@@ -118,13 +120,13 @@ class CallersState:
         try:
             saved = kind.save(value)
         except Exception:
-            return  # a value that cannot be read is not put back either
+            return  # A value that cannot be read is not restored either.
         self._pieces.append((kind, value, saved, place))
         for content in kind.contents(value, saved):
             self._visit(content, depth + 1, place)
 
     def restore(self) -> None:
-        """Puts everything back, and notes in `problems` what could not be."""
+        """Restores everything. Adds to `problems` what could not be restored."""
         for module, kind, attributes in self._modules:
             try:
                 if type(module) is not kind:
@@ -160,10 +162,10 @@ class CallersState:
 
 @contextmanager
 def unchanged(tree: ModuleTree, more: Iterable[Any] = ()) -> Iterator[CallersState]:
-    """Puts every module of the tree back as it was on leaving, after an exception too, with its class, what
-    its attributes refer to, and `more`.
+    """On leaving, also by an exception, restores every module of the tree, with its class, what its
+    attributes refer to, and `more`.
 
-    An AddercostError that passes says in its message what could not be put back.
+    If an AddercostError passes, its message also says what could not be restored.
     """
     state = CallersState(tree, more)
     try:

@@ -1,7 +1,7 @@
-"""Values of the constants that a forward makes of Python's numbers, such as lengths, on the meta device.
+"""Values of the constants that a forward makes from Python's numbers on the meta device, such as lengths.
 
-`torch.tensor([3, 5], device="meta")` drops its values before a dispatch mode could see them. So torch's
-functions that do so are replaced while a model is traced.
+`torch.tensor([3, 5], device="meta")` drops its values before a dispatch mode could see them. Therefore
+torch's functions that make such constants are replaced while a model is traced.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ _MOST_ELEMENTS = 1 << 16
 def noted_constants(note: Callable[[Tensor, Tensor], None]) -> Iterator[None]:
     """While active, calls `note(tensor, values)` for each constant that this thread makes on the meta device.
 
-    To be entered by one thread at a time: it replaces functions of torch, and puts them back. Other threads'
-    calls, and those of a module that keeps a replaced function, are passed on.
+    Only one thread at a time may enter: it replaces functions of torch, and restores them afterwards. The
+    replacements pass on the calls of other threads, and those of a module that keeps a reference to a
+    replaced function.
     """
     owner = [threading.get_ident()]
     with contextlib.ExitStack() as stack:
@@ -47,7 +48,7 @@ def _noting(original: Any, note: Callable[[Tensor, Tensor], None], owner: list[i
         if owner != [threading.get_ident()] or not out.is_meta or out.numel() > _MOST_ELEMENTS:
             return out
         numbers = args[-1] if args else kwargs.get("data")
-        # Numbers that lie on the meta device are what raises here: they have no values either.
+        # This raises for numbers that are themselves on the meta device; they have no values either.
         with contextlib.suppress(Exception), _disable_current_modes(), torch.no_grad():
             if not isinstance(numbers, Tensor):
                 note(out, original(*args, **{**kwargs, "device": "cpu", "requires_grad": False}))

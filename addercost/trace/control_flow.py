@@ -1,7 +1,7 @@
-"""torch's operators that take functions, run as the loops and branches that they stand for.
+"""torch's operators that take functions, executed as the loops and branches that they stand for.
 
-What is counted is what ran: the branch that was taken, the turns that were made. Each function has the
-arguments of its operator, and is called where the recorder is active.
+What runs is counted: the branch that was taken, and each round that was made. A function here has the
+arguments of its operator and is called while the recorder is active.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _scan(
 
 
 def _stacked(turns: Sequence[Any]) -> Any:
-    """The outputs of all turns, each stacked along a new first axis."""
+    """The outputs of all rounds, stacked along a new first axis."""
     if isinstance(turns[0], Tensor):
         return torch.stack(list(turns))
     return type(turns[0])([torch.stack(list(values)) for values in zip(*turns, strict=True)])
@@ -70,7 +70,7 @@ CONTROL_FLOW: Mapping[str, Callable[..., Any]] = {
 
 
 class ControlFlowAsPython(TorchFunctionMode):
-    """Runs these operators before autograd sees them, which would compile their gradients."""
+    """Runs these operators before autograd sees them, because autograd would compile their gradients."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

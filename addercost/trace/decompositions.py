@@ -1,4 +1,4 @@
-"""torch's own definitions of operators in terms of others, for operators that are not counted as they are."""
+"""torch's own definitions of operators by other operators, for operators that are not counted themselves."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import torch
 from addercost.trace.op_info import OpInfo
 
 IsCounted: TypeAlias = Callable[[str, Collection[str]], bool]
-"""Whether an operator with that name ("aten.mm") and those tags is counted as it is. The tracers do not know
-the counting rules; whoever counts a trace says which operators it has rules for.
+"""Whether an operator with that name ("aten.mm") and those tags is counted itself. The tracers do not know
+the counting rules; whoever counts a trace says which operators have rules.
 """
 
 
 class Decompositions:
-    """By operator, for one reader of the trace. is_counted: None where every operator is recorded whole.
+    """Decompositions by operator. is_counted: as for `IsCounted`; None records every operator whole.
 
-    A decomposition may do work that the operator need not, so it serves for coverage alone. Operators that
-    draw random numbers stay whole.
+    A decomposition may do work that the operator need not do, so it is used only for operators without a
+    rule. Operators that draw random numbers stay whole.
     """
 
     def __init__(self, is_counted: IsCounted | None) -> None:

@@ -1,9 +1,9 @@
-"""torch's flex_attention as one operator that computes the blocks of its mask.
+"""torch's flex_attention as one operator that computes only the blocks that its mask keeps.
 
-A block that a mask hides is left out. A block that it keeps, or keeps in part, is computed whole, as far as
-it is within the sequences. Without a block mask every score is computed. The functions that change a score,
-or decide whether it counts, are recorded as the calls that they make on all scores they are applied to, which
-stay in registers.
+A block that the mask hides is not computed. A block that the mask keeps, or keeps in part, is computed whole,
+within the lengths of the sequences. Without a block mask every score is computed. The functions that change a
+score, or decide whether it counts, are recorded as the calls that they make on all scores that they apply to.
+What these calls make stays in registers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MODULE = "torch.nn.attention.flex_attention"
 
 class _Recorder(Protocol):
     def in_kernel(self) -> AbstractContextManager[None]:
-        """Calls that are recorded within it are a kernel's, and what they make stays in its registers."""
+        """While active, recorded calls are those of one kernel, and what they make stays in its registers."""
 
 
 def flex_attention(
@@ -39,8 +39,8 @@ def flex_attention(
     score_mod_other_buffers: tuple[Any, ...] = (),
     mask_mod_other_buffers: tuple[Any, ...] = (),
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The arguments and outputs of torch's operator. Raises RuntimeError if the blocks depend on values that
-    a run without data does not have.
+    """Replaces torch's operator, with its arguments and outputs. Raises RuntimeError if the blocks depend on
+    values that a run without data does not have.
     """
     others = (score_mod_other_buffers, mask_mod_other_buffers)
     if not is_whole():
@@ -57,16 +57,16 @@ def flex_attention(
     statistics = torch.float64 if query.dtype == torch.float64 else torch.float32
     lse, largest = (query.detach().new_empty(query.shape[:-1], dtype=statistics) for _ in range(2))
     if out.device.type == "cpu" and not _is_fake(out):
-        # A real run goes on with the values.
+        # A run with data needs the values for what follows.
         with _disable_current_modes(), torch.no_grad():
             found = _plain(query, key, value, score_mod, block_mask, scale, kernel_options, *others)
             for made, values in zip((out, lse, largest), found, strict=True):
-                made.data.copy_(values)  # which autograd does not notice
+                made.data.copy_(values)  # Writing through `data` is invisible to autograd.
     return out, lse, largest
 
 
 def _plain(*given: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """By products, softmax and copies, as torch does without a compiler."""
+    """Attention by products, softmax and copies, as torch computes it without a compiler."""
     from torch._higher_order_ops.flex_attention import math_attention
 
     found: tuple[Tensor, Tensor, Tensor] = math_attention(*given)
@@ -76,7 +76,7 @@ def _plain(*given: Any) -> tuple[Tensor, Tensor, Tensor]:
 def _scores(
     block_mask: Sequence[Any], heads: int, rows: int, columns: int, buffers: tuple[Any, ...]
 ) -> tuple[int, int]:
-    """(scores that are computed, those of them in blocks that the mask hides in part), of all heads."""
+    """(scores that are computed, scores in blocks that the mask hides in part), over all heads."""
     counts, indices, full_counts, full_indices = block_mask[2:6]
     row_size, column_size, mask_mod = block_mask[-3:]
     if row_size >= rows and column_size >= columns and mask_mod.__name__ == "noop_mask":
@@ -99,8 +99,8 @@ def _scores(
 
 
 def _dense(counts: Tensor, indices: Tensor) -> Tensor:
-    """counts: [B, H, R], indices: [B, H, R, C]: 1 where block c is among the first counts[r] indices of row
-    r.
+    """From counts [B, H, R] and indices [B, H, R, C]: a tensor that is 1 where block c is among the first
+    counts[r] indices of row r.
     """
     listed = torch.arange(indices.shape[-1]) < counts[..., None]
     made = torch.zeros((*indices.shape[:-1], indices.shape[-1] + 1), dtype=torch.int64)
@@ -109,7 +109,7 @@ def _dense(counts: Tensor, indices: Tensor) -> Tensor:
 
 
 def _extents(length: int, size: int, blocks: int) -> Tensor:
-    """How many of a sequence's elements are in each of its blocks."""
+    """The number of a sequence's elements in each of its blocks."""
     return (length - torch.arange(blocks) * size).clamp(0, size)
 
 
@@ -120,9 +120,10 @@ def _blocks_of(
     sizes: Sequence[int],
     buffers: tuple[Any, ...],
 ) -> tuple[Tensor, Tensor]:
-    """(blocks that are kept in part, those that are kept whole), by asking the mask for every score.
+    """(blocks that are kept in part, blocks that are kept whole), by evaluating the mask for every score.
 
-    Serves where a model makes its block mask on a device without data, if positions alone decide.
+    This works where a model makes its block mask on a device without data, if the mask depends only on
+    positions.
     """
     module = sys.modules[_MODULE]
     if any(_is_fake(value) for value in (*_captured(mask_mod), *buffers) if isinstance(value, Tensor)):
@@ -137,7 +138,7 @@ def _blocks_of(
 
 
 def _applied(change: Callable[..., Tensor], buffers: tuple[Any, ...], scores: int, query: Tensor) -> Tensor:
-    """Records the change of the scores; a training step goes through it backwards."""
+    """Records the change of the scores. In a training step, the change also gets a backward pass."""
     learned = [t for t in (*_captured(change), *buffers) if isinstance(t, Tensor) and t.requires_grad]
     if torch.is_grad_enabled() and (query.requires_grad or learned):
         made: Tensor = _Change.apply(query, change, buffers, scores, *learned)  # type: ignore[no-untyped-call]
@@ -147,7 +148,7 @@ def _applied(change: Callable[..., Tensor], buffers: tuple[Any, ...], scores: in
 
 
 class _Change(torch.autograd.Function):
-    """Records what a change of scores computes; in the backward it is computed again, with its derivatives by
+    """Records what a change of scores computes. The backward pass computes it again, with its derivatives by
     the scores and by the tensors that it learns.
     """
 
@@ -174,14 +175,15 @@ def _apply_to_scores(
     dtype: torch.dtype | None,
     learned: Sequence[Tensor] | None = None,
 ) -> Sequence[Tensor | None]:
-    """Records the calls of a function of one score and its position for that many of them. dtype: of the
-    scores; None for a function of the position alone. learned: tensors whose gradients are computed too, and
-    returned; None in a forward.
+    """Records the calls that a function of one score and its position makes for `scores` scores.
+
+    dtype: of the scores; None for a function of the position alone. learned: tensors whose gradients are
+    computed and returned too; None in a forward.
     """
     from torch._dynamo._trace_wrapped_higher_order_op import TransformGetItemToIndex
 
     with _kernel(), TransformGetItemToIndex(), torch.set_grad_enabled(learned is not None):
-        # Vectors whose elements are one in memory.
+        # Expanded vectors take the memory of one element.
         given = [torch.zeros(1, dtype=torch.int64, device=device).expand(scores) for _ in range(4)]
         if dtype is not None:
             score = torch.zeros(1, dtype=dtype, device=device).expand(scores).detach()
@@ -225,7 +227,7 @@ def _is_fake(tensor: Tensor) -> bool:
 
 @contextmanager
 def any_device() -> Iterator[None]:
-    """While active, flex_attention takes tensors on any device, with and without gradients."""
+    """While active, flex_attention accepts tensors on any device, with and without gradients."""
     module: Any = sys.modules.get(_MODULE)
     if module is None:
         yield

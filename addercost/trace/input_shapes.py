@@ -1,4 +1,4 @@
-"""`--input`: shapes and dtypes of a forward's inputs, as plain data. No torch."""
+"""`--input`: shapes and dtypes of a forward's inputs, as plain data. This file needs no torch."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LARGEST = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class InputShape:
-    """One input: its name, None for the next one in order; shape; torch's name of its dtype."""
+    """One input. name: None for the next one in order. dtype: torch's name."""
 
     name: str | None
     shape: tuple[int, ...]
@@ -39,7 +39,9 @@ class InputShape:
 
 
 def parse_input_shapes(texts: Sequence[str]) -> tuple[InputShape, ...]:
-    """`1x3x224x224`, `1x128:int64`, `mask=1x128:bool`. Raises ArgumentError for anything else."""
+    """Parses texts such as `1x3x224x224`, `1x128:int64`, `mask=1x128:bool`. Raises ArgumentError for anything
+    else.
+    """
     parsed = tuple(map(_parsed, texts))
     names = [one.name for one in parsed if one.name is not None]
     for name in names:

@@ -1,4 +1,4 @@
-"""A forward's inputs, without data: from the shapes of `--input`, or taken from the model's file."""
+"""A forward's inputs: made from the shapes of `--input` without data, or taken from the model's file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ class ModelInputs:
 
 
 def without_data(shapes: Sequence[InputShape]) -> ModelInputs:
-    """Tensors on the meta device: in order, and by name where a shape has one."""
+    """Tensors on the meta device. Shapes with a name become keyword arguments, the others positional ones in
+    order.
+    """
     tensors = [torch.empty(one.shape, dtype=getattr(torch, one.dtype), device="meta") for one in shapes]
     given = list(zip(shapes, tensors, strict=True))
     return ModelInputs(
@@ -35,7 +37,9 @@ def without_data(shapes: Sequence[InputShape]) -> ModelInputs:
 
 
 def shapes_of(inputs: ModelInputs) -> tuple[InputShape, ...]:
-    """The other way round. Raises ArgumentError for an argument that is no tensor."""
+    """The shapes of the inputs, the reverse of `without_data`. Raises ArgumentError for an argument that is
+    not a tensor.
+    """
     named = [(None, value) for value in inputs.args] + list(inputs.kwargs.items())
     for name, value in named:
         if not isinstance(value, Tensor):
@@ -46,8 +50,8 @@ def shapes_of(inputs: ModelInputs) -> tuple[InputShape, ...]:
 
 
 def batched(value: Any, batch: int) -> Any:
-    """The same structure with every tensor's first dimension repeated `batch` times; a tensor without
-    dimensions stays.
+    """The same structure, with every tensor repeated `batch` times along its first axis. A tensor without
+    axes stays as it is. Raises ArgumentError for a tensor that cannot be repeated.
     """
 
     def repeated(item: Any) -> Any:
@@ -62,13 +66,13 @@ def batched(value: Any, batch: int) -> Any:
 
 
 def one_image(shape: Sequence[int]) -> ModelInputs:
-    """A forward's only argument: a tensor of that shape without data."""
+    """One positional argument: a tensor of this shape without data."""
     return ModelInputs((torch.empty(tuple(shape), device="meta"),))
 
 
 def as_inputs(value: Any, where: str) -> ModelInputs:
-    """`example_inputs` of a file: a tensor, a sequence of arguments, keyword arguments, or a function that
-    returns one of these. where: the file, for errors. Raises ModelError for anything else.
+    """The inputs that `example_inputs` of a file means: a tensor, a sequence of arguments, keyword arguments,
+    or a function that returns one of these. where: the file, for errors. Raises ModelError for anything else.
     """
     if callable(value) and not isinstance(value, Tensor):
         value = value()
@@ -87,7 +91,9 @@ def as_inputs(value: Any, where: str) -> ModelInputs:
 
 
 def expected_input(model: nn.Module) -> str:
-    """The shape that the first layer with weights takes, as an `--input` to fill in; "" if it is unknown."""
+    """The input shape of the first layer with weights, in the form of `--input` with sizes to fill in; "" if
+    it is unknown.
+    """
     for module in model.modules():
         match module:
             case nn.modules.conv._ConvNd():
@@ -115,7 +121,7 @@ def expected_input(model: nn.Module) -> str:
 
 
 def missing_inputs(spec: str, model: nn.Module) -> ArgumentError:
-    """The error for a model without inputs, with the shape its first layer takes."""
+    """The error for a model without inputs. It names the shape that the first layer takes."""
     shape = expected_input(model)
     hint = f"its first layer takes {shape}: give --input {shape}" if shape else "give one --input an argument"
     return ArgumentError(

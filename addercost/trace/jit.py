@@ -1,8 +1,8 @@
 """A second, independent tracer: fvcore walks torch's jit graph, and every node becomes a call.
 
-The dispatch tracer sees operators below autograd, where a linear layer is an `addmm`; this tracer sees them
-as the model calls them. The same rules count both, so that agreement is evidence for each. This tracer takes
-positional inputs only, and shapes that depend on data are those of its one run.
+The dispatch tracer sees operators below autograd, where a linear layer is an `addmm`. This tracer sees them
+as the model calls them. The same rules count both, so agreement supports both. This tracer takes only
+positional inputs, and shapes that depend on data are those of its one run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from addercost.trace.record import ArgValue, OpCall, TensorSpec, Trace
 from addercost.trace.switches import countable_operators
 
 _SHAPE = "shape"
-"""Role of the numbers that jit makes of tensor sizes: arithmetic with them is no work of the model."""
+"""Role of the numbers that jit makes from tensor sizes. Arithmetic with them is not work of the model."""
 
 _NO_WORK = frozenset(
     f"prim::{name}"
@@ -40,11 +40,11 @@ _NO_WORK = frozenset(
 
 
 def trace_with_fvcore(model: nn.Module, *args: Any, name: str | None = None) -> Trace:
-    """Traces one forward in evaluation mode through fvcore's analysis of the jit graph. jit computes as it
-    traces.
+    """Traces one forward in evaluation mode through fvcore's analysis of the jit graph. jit computes values
+    while it traces.
 
-    args: the forward's positional inputs. Raises TraceError where jit cannot trace the model, ArgumentError
-    where fvcore is not installed.
+    args: the forward's positional inputs. Raises TraceError where jit cannot trace the model, and
+    ArgumentError where fvcore is not installed.
     """
     try:
         from fvcore.nn.jit_analysis import JitModelAnalysis
@@ -56,7 +56,7 @@ def trace_with_fvcore(model: nn.Module, *args: Any, name: str | None = None) -> 
         stack.enter_context(countable_operators())
         tree = ModuleTree(model)
         stack.enter_context(unchanged(tree))
-        # jit keeps one node for each operator, whichever kernel computes it, so the fast ones may.
+        # jit records the same node whichever kernel computes it, so fast kernels may be used.
         torch._C._set_mkldnn_enabled(True)
         names = replace_tensors(tree, _with_data)
         for module in tree.modules:
@@ -90,12 +90,12 @@ def trace_with_fvcore(model: nn.Module, *args: Any, name: str | None = None) -> 
 
 
 def _with_data(value: Any) -> Any:
-    """Zeros for a tensor without data, since jit runs what it traces. The system gives zeros no memory until
-    they are written to.
+    """Zeros for a tensor without data, because jit runs what it traces. The operating system gives zeros no
+    memory until they are written.
     """
     if not isinstance(value, Tensor):
         return value
-    # A copy, since the forward may write its weights and inputs.
+    # A copy, because the forward may write its weights and inputs.
     data = torch.zeros(value.shape, dtype=value.dtype) if value.is_meta else value.detach().clone()
     return nn.Parameter(data, value.requires_grad) if isinstance(value, nn.Parameter) else data
 
@@ -107,7 +107,7 @@ def _of_sizes(operands: list[TensorSpec]) -> bool:
 
 
 class _EveryKind(dict[str, Callable[..., Any]]):
-    """A handler for every operator: fvcore looks handlers up by the kind of a node."""
+    """A handler for every operator, because fvcore looks handlers up by the kind of a node."""
 
     def __init__(self, reader: _NodeReader) -> None:
         super().__init__()
@@ -171,7 +171,9 @@ class _NodeReader:
         return Counter()
 
     def _unknown(self, node: Any, outputs: list[Any]) -> Counter[str]:
-        """A node that is no operator, such as an autograd.Function: a call that no rule counts."""
+        """Records a node that is not an operator, such as an autograd.Function, as a call that no rule
+        counts.
+        """
         operands = [self._value(value) for value in node.inputs()]
         specs = tuple(spec for output in outputs if (spec := self._tensor(output)) is not None)
         op = f"{node.kind().replace('::', '.')}.default"
@@ -180,7 +182,9 @@ class _NodeReader:
         return Counter()
 
     def _read_inputs(self, values: list[Any]) -> None:
-        """The last inputs of the graph are the model's tensors; those before are the forward's inputs."""
+        """Reads the graph's inputs. The last ones are the model's tensors; those before are the forward's
+        inputs.
+        """
         split = len(values) - len(self._model_tensors)
         for value in values[:split]:
             self._tensor(value, "input")

@@ -1,5 +1,5 @@
-"""What a forward returned without having computed it: generators, maps and other iterators are run to their
-end, so that their work is in the trace.
+"""Generators, maps and other iterators that a forward returned. They are run to their end, so that their work
+is in the trace.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from torch import Tensor, nn
 from addercost.trace.record import OpCall
 
 _MOST_ITEMS = 10_000
-"""Items taken from one iterator: it may have no end."""
+"""The most items that are taken from one iterator, which may be endless."""
 
 _MOST_CALLS = 1_000_000
-"""Operator calls recorded while outputs are run, after which no more is taken."""
+"""The most operator calls that are recorded while outputs are run."""
 
 LAZY_OUTPUT = "addercost.lazy_output.default"
-"""Stands for the work in what a forward returned without computing it."""
+"""Stands for the work of what a forward returned without computing it."""
 
 UNREAD_INPUT = "addercost.unread_input.default"
-"""Stands for the work on an input that the model reads and that was not given, such as an image."""
+"""Stands for the work on an input that the model reads but was not given, such as an image."""
 
 _DEEPEST = 12
 _FUNCTIONS = (types.FunctionType, types.MethodType, functools.partial)
@@ -50,10 +50,11 @@ _COMPUTED = (
 
 
 class LazyOutputs:
-    """Runs the lazy parts of one forward's output. calls: how many operator calls are recorded so far.
+    """Runs the lazy parts of one forward's output. calls: returns how many operator calls are recorded so
+    far.
 
-    cut: whether an iterator was stopped before its end. left: whether a function or a promise was returned,
-    which only the caller can run, or an object that has a module, which may run it when it is asked.
+    cut: an iterator was stopped before its end. left: the output has a function or a promise, which only the
+    caller can run, or an object with a module, which may run the module when it is used.
     """
 
     def __init__(self, calls: Callable[[], int]) -> None:
@@ -64,7 +65,7 @@ class LazyOutputs:
         self._seen: set[int] = set()
 
     def computed(self, value: Any, depth: int = 0) -> Any:
-        """The value with a list in place of each lazy part; the value itself where there is none."""
+        """The value with a list in place of each lazy part. Without lazy parts it is the value itself."""
         if isinstance(value, _COMPUTED) or depth > _DEEPEST or id(value) in self._seen:
             return value
         if inspect.iscoroutine(value):
@@ -108,11 +109,11 @@ class LazyOutputs:
         return made if any(map(is_not, made, given)) else value
 
     def _object(self, value: Any, depth: int) -> None:
-        """Runs what is lazy in an object's attributes, and the items that a class of the user's computes."""
+        """Runs what is lazy in an object's attributes, and the items that a user's class computes."""
         plain = dataclasses.is_dataclass(value)
         attributes = _attributes(value)
         for item in attributes:
-            # A function in any other object is how that works, not what was asked for.
+            # In any other object a function is a part of how the object works, and not a result.
             if plain or not isinstance(item, _FUNCTIONS):
                 self.computed(item, depth + 1)
         kind = type(value)
@@ -123,7 +124,7 @@ class LazyOutputs:
             try:
                 self._items(iter(value), depth)
             except (AttributeError, LookupError, NotImplementedError, TypeError):
-                # Some classes cannot be iterated in every state, such as caches of state-space models.
+                # Some objects cannot always be iterated, such as caches of state-space models.
                 if self._calls() > before:
                     raise
         if self._calls() == before and any(isinstance(item, nn.Module) for item in attributes):
@@ -131,14 +132,14 @@ class LazyOutputs:
 
 
 def _attributes(value: Any) -> list[Any]:
-    """What an object's dictionary and its slots refer to."""
+    """What an object's `__dict__` and its slots refer to."""
     names = [name for kind in type(value).__mro__ for name in _slots(kind)]
     slotted = [getattr(value, name) for name in names if hasattr(value, name)]
     return [*getattr(value, "__dict__", {}).values(), *slotted]
 
 
 def _slots(kind: type) -> tuple[str, ...]:
-    """The names of those slots of a class that are no properties by now."""
+    """The names of a class's slots that no property has replaced."""
     names = vars(kind).get("__slots__", ())
     given = (names,) if isinstance(names, str) else tuple(names)
     return tuple(name for name in given if isinstance(vars(kind).get(name), types.MemberDescriptorType))
@@ -147,7 +148,7 @@ def _slots(kind: type) -> tuple[str, ...]:
 def unrun_work(
     calls: tuple[OpCall, ...], parameters: Collection[str], lazy: LazyOutputs
 ) -> tuple[OpCall, ...]:
-    """The calls, with one more that no rule counts where work was left undone: totals are lower bounds."""
+    """The calls, and one more that no rule counts if work was left undone. Totals are then lower bounds."""
     if lazy.left and not lazy.cut:
         used = {spec.name for call in calls for spec in call.tensors() if spec.role == "parameter"}
         if used.issuperset(parameters):
@@ -158,7 +159,7 @@ def unrun_work(
 
 
 def with_unread_inputs(calls: tuple[OpCall, ...]) -> tuple[OpCall, ...]:
-    """The calls, with one more that no rule counts: totals are lower bounds."""
+    """The calls, and one more that no rule counts. Totals are then lower bounds."""
     return (*calls, OpCall(UNREAD_INPUT, "", {}, (), len(calls)))
 
 

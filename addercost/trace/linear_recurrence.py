@@ -1,6 +1,7 @@
-"""The recurrence of Griffin's layers (RecurrentGemma) as one operator: 10 calls for each token otherwise.
+"""The recurrence of Griffin's layers (RecurrentGemma) as one operator. Otherwise it is 10 calls for each
+token.
 
-The kernel that models run with computes it in one call too: `linear_scan` of DeepMind's recurrentgemma.
+The kernel that such models run with computes it in one call too: `linear_scan` of DeepMind's recurrentgemma.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from addercost.trace.own_operators import asks_gradient, register_operator
 
 
 def linear_recurrence(gate: Tensor, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-    """gate, x: [B, L, D]; state: [B, D] float32, h of the token before.
+    """h_t = gate_t·h_{t-1} + x_t for every token.
 
-    h_t = gate_t·h_{t-1} + x_t. Returns all h: [B, L, D] in the format of x, and the last one: [B, D]. Source:
-    De et al., 2024 (Griffin), equation 4, with its factors of x in x.
+    gate, x: [B, L, D]; state: [B, D] float32, h of the token before the first. Returns all h, [B, L, D] in
+    the dtype of x, and the last one, [B, D]. Source: De et al., 2024 (Griffin), equation 4; x includes that
+    equation's factors.
     """
     outputs = []
     for t in range(x.shape[1]):
@@ -29,7 +31,7 @@ def linear_recurrence(gate: Tensor, x: Tensor, state: Tensor) -> tuple[Tensor, T
 
 
 def whole_linear_recurrence(reference: Callable[..., Any]) -> Callable[..., Any]:
-    """What takes the place of the method `_rnn_scan`."""
+    """A replacement for the method `_rnn_scan`, which is `reference`."""
 
     def scan(
         layer: Any,
@@ -55,5 +57,5 @@ def _shapes(gate: Tensor, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
 
 @cache
 def _operator() -> Callable[..., Any]:
-    """`addercost.linear_recurrence`, registered when a first model needs it."""
+    """The operator `addercost.linear_recurrence`, registered when a model first needs it."""
     return register_operator("linear_recurrence", linear_recurrence, _shapes)

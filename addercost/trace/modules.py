@@ -1,4 +1,4 @@
-"""Which module made a call, under which path; and other tensors in place of a model's own."""
+"""Finds which module made a call and under which path, and replaces a model's tensors by others."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from addercost.trace.threads import used_elsewhere
 _PLAIN_PARAMETERS = frozenset({type(None), Tensor, nn.Parameter})
 
 _PATHS_PER_MODULE = 4096
-"""Nested sharing can give one module exponentially many paths. Only this many are kept."""
+"""The most paths kept for one module. Nested sharing can give a module exponentially many."""
 
 
 class ModuleTree:
     """Every module reachable from `root`, with all the paths under which it is registered.
 
-    closed: whether a module's children are left out; the attribute `closed` has the ids of the modules where
-    they were. stand_ins: a module at several places represents a module of its own at each of them, and is
-    called at them in the order of registration.
+    closed: decides whether a module's children are left out; the attribute `closed` has the ids of these
+    modules. stand_ins: a module at several places represents a different module at each of them; these are
+    called in the order of registration.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class ModuleTree:
         self.closed: set[int] = set()
         self._is_closed = closed
         self._first_place: dict[str, str] = {}
-        """The first place of a stand-in by each of its others: the same modules are below both."""
+        """For each further place of a stand-in its first place. The same modules are below both."""
         self._walk(root, "", set())
 
     def _walk(self, module: nn.Module, path: str, ancestors: set[int]) -> None:
@@ -65,7 +65,7 @@ class ModuleTree:
             if module._modules:
                 self._first_place[path] = known[0]
             return
-        # A module can contain its own parent; following that edge would never end.
+        # A module can contain its own parent. Following it again would never end.
         if key in ancestors:
             return
         ancestors.add(key)
@@ -75,8 +75,10 @@ class ModuleTree:
         ancestors.discard(key)
 
     def places_for(self, module: nn.Module, caller: str) -> list[str]:
-        """The path of the module when the module at path `caller` calls it, alone in a list: of the paths of
-        a shared module, one near the caller. Of a stand-in, the paths that its calls from there have in turn.
+        """The paths of a module for its calls by the module at path `caller`.
+
+        For a shared module this is one of its paths, near the caller. For a stand-in it is one path for each
+        call, in order.
         """
         paths = self.paths[id(module)]
         if self.stand_ins and (len(paths) > 1 or self._below_first_places(caller) != caller):
@@ -98,7 +100,9 @@ class ModuleTree:
         return paths[:1]
 
     def _below_first_places(self, path: str) -> str:
-        """`path` with the first place of each stand-in on it: the modules are registered below that."""
+        """`path`, in which the place of each stand-in is replaced by its first place, because modules are
+        registered below that.
+        """
         found = ""
         for name in path.split(".") if path else ():
             found = joined(found, name)
@@ -116,14 +120,14 @@ class ModuleTree:
 
 
 def _scopes(path: str) -> Iterator[str]:
-    """The path, and the paths of the modules around it, but for the root's."""
+    """The path, and the paths of the modules around it except the root's."""
     while path:
         yield path
         path = path.rpartition(".")[0]
 
 
 class CallStack:
-    """The paths of the modules whose forward is running. The innermost is `path`."""
+    """The paths of the modules whose forward is running. `path` is the innermost."""
 
     def __init__(self, tree: ModuleTree) -> None:
         self.tree = tree
@@ -132,31 +136,33 @@ class CallStack:
         self.failed: tuple[str, str] | None = None
         """The path of the innermost module that raised, and the shapes of its arguments."""
         self.intercept: Callable[[nn.Module, Callable[..., Any], Any, Any], Any] | None = None
-        """Called in place of each forward, with that forward as an argument: block reuse need not run it."""
+        """Called instead of each forward, with that forward as an argument. Block reuse need not run it."""
         self.wrapping = _wrapping(tree.modules)
-        """Ids of the modules with parameters of a class that puts others in their place for the forward, as
+        """Ids of the modules with parameters of a class that replaces them by others during the forward, as
         FSDP2's does.
         """
         self.on_wrapping: Callable[[nn.Module, str], None] | None = None
         """Called with such a module and its path before its forward runs."""
         self.own_forwards: set[int] = set()
-        """Ids of the modules that have a `forward` of their own beside their class's."""
+        """Ids of the modules whose instance has a `forward` of its own."""
         self.recorded: Callable[[], int] | None = None
-        """How many calls are recorded so far; None where `begun` is not wanted."""
+        """Returns how many calls are recorded so far. None if `begun` is not needed."""
         self.begun: list[tuple[str, int]] = []
-        """The path of each module whose forward ran, and how many calls were recorded when it began."""
+        """The path of each module whose forward ran, with how many calls were recorded when it began."""
         self.resolved: dict[tuple[int, str], str] = {}
-        """The module's path by its id and its caller's path, where these two decide it."""
+        """The path of a module, by its id and its caller's path, where these determine it."""
         self._turns: dict[tuple[int, str], tuple[list[str], list[str]]] = {}
-        """Of a stand-in with several places: all of them, and those that are yet to be called, last first."""
+        """For a stand-in with several places: all places, and those that are not yet called, in reverse
+        order.
+        """
 
     def rewind(self) -> None:
-        """Starts another forward: stand-ins are called at their first place again."""
+        """Prepares for another forward: stand-ins are called at their first place again."""
         for _, left in self._turns.values():
             left.clear()
 
     def found(self, module: nn.Module, caller: str) -> str:
-        """The path of a module for the call that the module at path `caller` is making of it now."""
+        """The path of a module for the call that the module at path `caller` is making now."""
         key = (id(module), caller)
         turns = self._turns.get(key)
         if turns is None:
@@ -174,7 +180,7 @@ class CallStack:
 
 
 def type_name(module: nn.Module) -> str:
-    """The module's class name; of one from an exported program, that of the exported module."""
+    """The module's class name. In an exported program it is the class name of the original module."""
     exported = module.__dict__.get("_addercost_type")
     return str(exported) if exported else type(module).__name__
 
@@ -189,7 +195,7 @@ def _wrapping(modules: list[nn.Module]) -> set[int]:
 
 
 def _resuming(generator: Generator[Any, Any, Any], stack: CallStack, path: str) -> Generator[Any, Any, Any]:
-    """The same generator, which runs under its module's path whoever resumes it."""
+    """The same generator. Whoever resumes it, it runs under its module's path."""
     value = None
     while True:
         caller, stack.path = stack.path, path
@@ -204,10 +210,10 @@ def _resuming(generator: Generator[Any, Any, Any], stack: CallStack, path: str) 
 
 @contextmanager
 def tracked(tree: ModuleTree) -> Iterator[CallStack]:
-    """While active, the stack has the path of every module whose forward runs, called through `__call__` or
-    directly.
+    """While active, the stack has the path of every module whose forward runs, whether called through
+    `__call__` or directly.
 
-    `forward` is wrapped on the instance, since hooks do not see a direct `.forward()`.
+    `forward` is wrapped on the instance, because hooks do not notice a direct `.forward()`.
     """
     stack = CallStack(tree)
     for module in tree.modules:
@@ -246,7 +252,8 @@ def _tracking(module: nn.Module, forward: Callable[..., Any], stack: CallStack) 
         finally:
             stack.path = caller
 
-    # inspect needs no more for the signature; functools.wraps copies more and takes several times as long.
+    # `inspect` needs only this to find the signature. functools.wraps copies more and takes several times as
+    # long.
     call.__wrapped__ = forward  # type: ignore[attr-defined]
     return call
 
@@ -254,14 +261,14 @@ def _tracking(module: nn.Module, forward: Callable[..., Any], stack: CallStack) 
 def replace_tensors(
     tree: ModuleTree, substitute: Callable[[Tensor], Tensor]
 ) -> Mapping[int, tuple[str, str, Tensor]]:
-    """Puts `substitute(tensor)` in place of every parameter and buffer; tied ones have one substitute.
+    """Puts `substitute(tensor)` in place of every parameter and buffer. Tied ones share one substitute.
 
     Returns (qualified name, role, substitute) by the id of the substitute. Use within
     `caller_state.unchanged`.
     """
     made: dict[int, Tensor] = {}
     names: dict[int, tuple[str, str, Tensor]] = {}
-    # Keeps the originals until the end: a substitute must not have the id of an original that was freed.
+    # The originals stay alive until the end, so that no substitute gets the id of a freed original.
     originals = list(tree.tensors())
     for holder, key, name, tensor, role in originals:
         new = made.get(id(tensor))
@@ -273,7 +280,7 @@ def replace_tensors(
 
 
 def replace_data_free_attributes(tree: ModuleTree, substitute: Callable[[Tensor], Tensor]) -> None:
-    """Puts `substitute(tensor)` in place of the data-free tensors that modules have as plain attributes. Use
+    """Puts `substitute(tensor)` in place of the data-free tensors that are plain attributes of modules. Use
     within `caller_state.unchanged`.
     """
     for module in tree.modules:

@@ -1,4 +1,4 @@
-"""An operator's schema as the tracers use it, read once per operator."""
+"""An operator's schema in the form that the tracers use. It is read once for each operator."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from addercost.trace.remade_tensors import OF_POSITIONS
 from addercost.trace.sampled_regions import SAMPLED
 
 _SAME_VALUES = frozenset({"_to_copy", "clone", "detach", "alias", "lift_fresh", "contiguous"})
-"""Operators whose output is still the parameter they were given: a copy of it, or the same tensor."""
+"""Operators whose output is a copy of their input, or the same tensor. A parameter stays a parameter."""
 
 _FACTS = {**ATTENDED, **SAMPLED}
 _WRITES_SHAPE = torch.Tag.inplace_view
 
 
 class OpInfo(NamedTuple):
-    """keeps_role: the output has the role of the input. changes_shape: the operator changes the shape of the
-    tensor it is given. writes: positions of the arguments that it writes. aliases: its outputs are, or share
-    their values with, arguments. facts: further arguments that follow from the values of the given ones.
-    of_positions: its values follow from those of its arguments by a cheap call.
+    """What the tracers know about an operator.
+
+    keeps_role: the output has the role of the input. changes_shape: the operator changes the shape of the
+    tensor that it is given. writes: positions of the arguments that it writes. aliases: its outputs are
+    arguments, or share memory with them. facts: computes further arguments from the values of the given ones.
+    of_positions: the values of its outputs can be computed cheaply from those of its arguments.
     """
 
     op: str
@@ -47,7 +49,7 @@ class OpInfo(NamedTuple):
 
 def op_info(func: Any) -> OpInfo:
     schema = getattr(func, "_schema", None)
-    if schema is None:  # a higher-order operator has no schema
+    if schema is None:  # A higher-order operator has no schema.
         name = str(getattr(func, "name", lambda: func)())
         given = list(inspect.signature(type(func).__call__).parameters.values())[1:]
         named = [parameter for parameter in given if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]

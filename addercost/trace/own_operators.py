@@ -1,4 +1,4 @@
-"""Operators of our own, which torch's dispatcher shows to the tracer as single calls."""
+"""addercost's own operators. torch's dispatcher shows each of them to the tracer as a single call."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 _KEPT: list[torch.library.Library] = []
-"""A library that is not referred to takes its operators with it."""
+"""Libraries that were made. An operator disappears when nothing refers to its library any more."""
 
 
 def register_operator(
     name: str, computed: Callable[..., Any], shapes: Callable[..., Any] | None = None
 ) -> Callable[..., Any]:
-    """The operator `addercost.NAME`: `computed` on tensors with data, and on those without where `shapes` is
-    not given.
+    """Registers the operator `addercost.NAME`. `computed` runs on tensors with data, and without `shapes`
+    also on tensors without data.
     """
     library = torch.library.Library("addercost", "FRAGMENT")
     _KEPT.append(library)
@@ -29,5 +29,5 @@ def register_operator(
 
 
 def asks_gradient(tensors: Iterable[Tensor | None]) -> bool:
-    """Whether a call on these tensors has a gradient, which operators of our own do not have."""
+    """Whether a call on these tensors needs a gradient. Our own operators have none."""
     return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)

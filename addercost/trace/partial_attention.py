@@ -1,7 +1,7 @@
-"""Attention that computes some of the scores, as one operator, and its gradients as one more.
+"""Attention that computes only some of the scores, as one operator, and its gradients as another one.
 
-A kernel for masks in blocks leaves out the blocks that a mask hides, so the shapes do not say how many scores
-it computes. Whoever calls the operator says it.
+A kernel for block masks skips the blocks that a mask hides, so the shapes do not determine how many scores it
+computes. The caller of the operator passes their number.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from addercost.trace.own_operators import register_operator
 
 
 def partial_attention(query: Tensor, key: Tensor, value: Tensor, scores: int) -> Tensor:
-    """q: [B, H, L, E], k: [B, G, S, E], v: [B, G, S, D]; scores: how many are computed, of all heads.
-    Returns an output of [B, H, L, D] without its values. Autograd records one node for it.
+    """Attention with only `scores` scores, counted over all heads. q: [B, H, L, E], k: [B, G, S, E], v: [B,
+    G, S, D].
+
+    Returns an output [B, H, L, D] whose values are not computed. For autograd it is one node.
     """
     tensors = (query, key, value)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
@@ -54,7 +56,9 @@ def _backward(
 
 @cache
 def _operators() -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """`addercost.partial_attention` and its gradients, registered when a first model needs them."""
+    """The operator `addercost.partial_attention` and that of its gradients, registered when a model first
+    needs them.
+    """
     return (
         register_operator("partial_attention", _forward),
         register_operator("partial_attention_backward", _backward),

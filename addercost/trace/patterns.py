@@ -1,8 +1,8 @@
-"""Hand-written adder and binary layers, in plain torch: found by what they compute, each recorded as one
+"""Finds hand-written adder and binary layers in plain torch by what they compute, and records each as one
 call.
 
-An adder layer written by hand subtracts weights from inputs over a broadcast, takes magnitudes, sums them
-and negates: -Σ|x - w|. A binary layer is a convolution or matrix product of two tensors of signs.
+A hand-written adder layer subtracts weights from inputs over a broadcast, takes magnitudes, sums them and
+negates: -Σ|x - w|. A binary layer is a convolution or matrix product of two tensors of signs.
 
 Two calls share a tensor if they have the same TensorSpec object: the recorder makes one for each tensor.
 """
@@ -15,7 +15,7 @@ from dataclasses import replace
 from addercost.trace.record import ArgValue, OpCall, TensorSpec
 
 RECOGNISED = "recognised"
-"""Tag of a call that replaces several, or whose operands were found to be signs."""
+"""Tag of a call that replaces several calls, or whose operands were found to be signs."""
 
 _WEIGHT_ROLES = ("parameter", "derived")
 _TRIGGERS = frozenset(
@@ -32,14 +32,14 @@ _SAME_NUMBERS = frozenset(
 
 
 def may_be_recognised(name: str) -> bool:
-    """Whether a call of that operator can be part of a hand-written layer."""
+    """Whether calls of that operator can be part of a hand-written layer."""
     return name in _TRIGGERS or name in _SIGNS
 
 
 def recognised(calls: Sequence[OpCall]) -> tuple[OpCall, ...]:
-    """The calls, with one call in place of those of each hand-written adder or binary layer.
+    """The calls, with a single call in place of those of each hand-written adder or binary layer.
 
-    Calls keep their indices. The one call of a layer has the index of the layer's last call.
+    Calls keep their indices. The call of a layer has the index of the layer's last call.
     """
     if not any(may_be_recognised(name) for name in {call.name for call in calls}):
         return tuple(calls)
@@ -60,7 +60,7 @@ def recognised(calls: Sequence[OpCall]) -> tuple[OpCall, ...]:
 
 
 class _DataFlow:
-    """Which calls read each tensor, and which tensors have signs for values."""
+    """Which calls read each tensor, and which tensors contain only signs."""
 
     def __init__(self, calls: Sequence[OpCall]) -> None:
         self.calls = calls
@@ -79,9 +79,7 @@ class _DataFlow:
         return later[0] if later else None
 
     def adder_layer(self, index: int) -> tuple[int, list[int], OpCall] | None:
-        """(call to replace, calls to drop, the layer) if the arithmetic of an adder layer starts at this
-        call.
-        """
+        """(call to replace, calls to drop, the layer) if an adder layer begins at this call; else None."""
         call = self.calls[index]
         if call.name == "aten._cdist_forward" and call.args.get("p") == 1:
             pair = call.tensor("x1"), call.tensor("x2")
@@ -93,7 +91,7 @@ class _DataFlow:
         if not isinstance(a, TensorSpec) or not isinstance(b, TensorSpec):
             return None
         difference = call.output
-        # Over a broadcast only: a difference of equal shapes is a loss or a residual, not a layer.
+        # Only over a broadcast. A difference of equal shapes is a loss or a residual, not a layer.
         if difference.numel <= max(a.numel, b.numel):
             return None
         magnitude = self.next_reader(difference, index)
@@ -118,7 +116,7 @@ class _DataFlow:
     def _negated(
         self, last: int, dropped: list[int], pair: tuple[TensorSpec, TensorSpec], sites: int
     ) -> tuple[int, list[int], OpCall] | None:
-        """As `_layer`, with the negation that follows, if one does, also behind views."""
+        """As `_layer`, including the negation that may follow the sum, possibly after views."""
         at: int | None = last
         for _ in range(4):
             at = self.next_reader(self.calls[at].output, at) if at is not None else None
@@ -130,7 +128,8 @@ class _DataFlow:
             ):
                 if at == self.next_reader(self.calls[last].output, last):
                     return self._layer(at, [*dropped, last], pair, sites, negated=True)
-                # Views are between the sum and its negation: the layer replaces the sum, the negation goes.
+                # Views are between the sum and its negation. The layer replaces the sum, and the negation is
+                # dropped.
                 return self._layer(last, [*dropped, at], pair, sites, negated=True)
             if "view" not in call.tags:
                 break
@@ -141,7 +140,7 @@ class _DataFlow:
     ) -> tuple[int, list[int], OpCall] | None:
         a, b = pair
         if (a.role in _WEIGHT_ROLES) == (b.role in _WEIGHT_ROLES):
-            return None  # a distance between two activations is no layer
+            return None  # A distance between two activations is not a layer.
         weight, x = (a, b) if a.role in _WEIGHT_ROLES else (b, a)
         final = self.calls[last]
         args: dict[str, ArgValue] = {"input": x, "weight": weight, "sites": sites, "negated": negated}
@@ -154,8 +153,8 @@ class _DataFlow:
         )
 
     def multiplies_signs(self, call: OpCall) -> bool:
-        """Whether all values of both factors are +1 or -1; those of a weight times one factor for each
-        filter.
+        """Whether all values of both factors are +1 or -1. A weight's values may also have one factor for
+        each filter.
         """
         factors = [spec for spec in call.tensors() if len(spec.shape) >= 2][:2]
         if call.name == "aten.addmm":
@@ -164,10 +163,11 @@ class _DataFlow:
         return weighted and len(factors) == 2 and all(self.signs.get(id(f), 0) is None for f in factors)
 
     def _follow_signs(self, call: OpCall) -> None:
-        """Notes tensors of signs: None for one of signs alone; for sign(x) - x the id of x, since adding x to
-        it makes signs again.
+        """Records the tensors of signs. The entry is None for a tensor of nothing but signs, and the id of x
+        for sign(x) - x, which gives signs again when x is added.
 
-        sign(0) is 0, so the sign of a tensor that cannot be negative does not count: half of it may be 0.
+        sign(0) is 0, so the sign of a tensor that is never negative does not count: half of its values may be
+        0.
         """
         if call.name == "aten.scalar_tensor" and call.outputs:
             self.constants[id(call.output)] = call.args.get("s")

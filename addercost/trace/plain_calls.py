@@ -1,4 +1,4 @@
-"""Operator calls as plain data: arguments by their names in the schema, tensors as shapes with roles."""
+"""Operator calls as plain data: arguments by their names in the schema, and tensors as shapes with roles."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from addercost.trace.sparse import PARTS, keep_stored, stored_values
 class PlainCalls:
     """Calls in order, with one TensorSpec for each tensor.
 
-    names: (qualified name, role, tensor) of parameters and buffers by id. keep_tensors: whether tensors are
-    kept alive, so that an id always means the same one; else the entry of a tensor goes with it.
+    names: (qualified name, role, tensor) of parameters and buffers, by id. keep_tensors: tensors are kept
+    alive, so that an id always means the same one; otherwise a tensor's entry is deleted with it.
     """
 
     follows_positions = True
-    """Whether it is said what a mask keeps, where its values are known or follow from positions."""
+    """Whether to compute what a mask keeps, where its values are known or follow from positions."""
 
     def __init__(
         self, names: Mapping[int, tuple[str, str, Tensor]], inputs: list[Tensor], keep_tensors: bool
@@ -38,9 +38,12 @@ class PlainCalls:
         self._alive: list[Tensor] = []
         self._keep_tensors = keep_tensors
         self.packed: dict[str, int] = {}
-        """Elements of the parameters that quantised layers keep packed, by name: no module lists them."""
+        """Elements of the parameters inside the packed parameters of quantised layers, by name. No module
+        lists these.
+        """
         self._calls: list[OpCall] = []
-        # Specs are made at first use: a lazy module's parameters have no shape until then.
+        # A spec is made when its tensor is first used, because a lazy module's parameters have no shape
+        # before.
         self._known = {id(tensor): ("", "input") for tensor in inputs} | {
             key: (name, role) for key, (name, role, _) in names.items()
         }
@@ -48,7 +51,7 @@ class PlainCalls:
         self.positions = PositionValues()
 
     def know_parameters(self, module: nn.Module, path: str) -> None:
-        """Gives the module's parameters, as they are now, and the tensors within them their names."""
+        """Registers the names of the module's parameters, as they are now, and of the tensors inside them."""
         for key, parameter in module._parameters.items():
             for tensor in _with_inner(parameter):
                 if self._known.get(id(tensor), ("", ""))[1] != "parameter":
@@ -104,8 +107,10 @@ class PlainCalls:
         return OpCall(info.op, path, values, specs, len(self._calls), tags)
 
     def _output_role(self, info: OpInfo, values: Mapping[str, ArgValue]) -> tuple[str, str]:
-        """(role, name) of an output. A view of a parameter is a parameter; what is computed from parameters,
-        buffers and constants alone is "derived" and has the name of its first parameter.
+        """(role, name) of an output.
+
+        A view of a parameter is a parameter. What is computed from parameters, buffers and constants alone is
+        "derived" and has the name of its first parameter.
         """
         source: TensorSpec | None = None
         for value in values.values():
@@ -138,7 +143,7 @@ class PlainCalls:
         return str(value)
 
     def _unpacked(self, packed: Any, path: str) -> ArgValue:
-        """The tensors in a quantised layer's packed parameters: they are its parameters."""
+        """The tensors inside a quantised layer's packed parameters. They are the layer's parameters."""
         with _disable_current_modes():
             tensors = [item for item in packed.unpack() if isinstance(item, Tensor)]
         start = f"{path}.packed" if path else "packed"
@@ -150,7 +155,7 @@ class PlainCalls:
         key = id(tensor)
         known = self._specs.get(key)
         if known is not None and known.shape == tensor.shape:
-            return known  # an in-place operator returns the tensor it was given
+            return known  # An in-place operator returns the tensor that it was given.
         self._numbered += 1
         spec = self._specs[key] = tensor_spec(tensor, role, name, self._numbered)
         if self._keep_tensors:
@@ -160,7 +165,7 @@ class PlainCalls:
         return spec
 
     def numbers_of(self, values: Any) -> tuple[int, ...]:
-        """The numbers of the tensors among `values`, nested in containers, that the calls so far have."""
+        """The numbers, in the calls so far, of the tensors among `values` and inside its containers."""
         found = (self._specs.get(id(value)) for value in tree_flatten(values)[0] if isinstance(value, Tensor))
         return tuple([spec.number for spec in found if spec is not None])
 
@@ -185,20 +190,20 @@ def tensor_spec(tensor: Tensor, role: str, name: str = "", number: int = 0) -> T
 
 
 def _nested_shape(tensor: Tensor) -> tuple[int, ...]:
-    """All rows of a nested tensor one after the other, as its memory has them."""
+    """The shape of all rows of a nested tensor one after another, as they are in memory."""
     with _disable_current_modes():
         if tensor.layout is torch.jagged:
             return tuple(tensor.values().shape)
         elements = tensor.numel()
         try:
             last = tensor.size(-1)
-        except RuntimeError:  # rows of different lengths
+        except RuntimeError:  # The rows have different lengths.
             return (elements,)
     return (elements // last, last) if last else (0, 0)
 
 
 def in_registers(calls: Sequence[OpCall]) -> list[OpCall]:
-    """The calls of one kernel: it makes what they return and uses it up."""
+    """The calls as those of one kernel: what they make and read again is in registers."""
     made = {spec.number for call in calls for spec in call.outputs}
 
     def there(name: str, spec: TensorSpec) -> TensorSpec:
@@ -208,7 +213,7 @@ def in_registers(calls: Sequence[OpCall]) -> list[OpCall]:
 
 
 def _with_inner(tensor: Any) -> Iterator[Tensor]:
-    """The tensor, and those that it wraps."""
+    """The tensor and, if it wraps others, those too."""
     if not isinstance(tensor, Tensor):
         return
     yield tensor

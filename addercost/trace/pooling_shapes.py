@@ -53,7 +53,7 @@ def _pooled(
     dilation: Sequence[int],
     ceil_mode: bool,
 ) -> list[int] | None:
-    """[N, C, H, W] → [N, C, P, Q]; None for arguments that are left to torch."""
+    """[N, C, H, W] → [N, C, P, Q]; None for arguments that torch has to handle."""
     kernel, move = _pair(kernel_size), _pair(stride or kernel_size)
     pad, step = _pair(padding), _pair(dilation)
     if ceil_mode or not is_plain(input) or input.dim() != 4 or math.prod(input.shape) == 0:

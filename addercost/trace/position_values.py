@@ -1,9 +1,9 @@
-"""Values of the tensors that a forward makes of positions alone, such as the mask of a causal window.
+"""Values of tensors that a forward computes from positions alone, such as a causal mask.
 
-A run without data has no values. But ranges, comparisons of them and what else such a mask is made of depend
-on nothing that is missing. So the calls that make one are kept as a recipe, without its tensors, and are made
-again with values where an operator's count or the forward needs them. Values of an input serve for the share
-that a mask keeps, and for nothing that a forward decides by them.
+A run without data has no values. But ranges, comparisons of ranges and everything else that such a mask is
+made of depend on nothing that is missing. Therefore the calls that make such a tensor are kept as a recipe,
+without its tensors. Where a count or the forward needs the values, the recipe is computed. Values of an input
+serve only to count the share of scores that a mask keeps. A forward that decides by them is run with data.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from addercost.trace.remade_tensors import (
 
 
 class PositionValues:
-    """The recipes of the tensors of a run, by their ids."""
+    """The recipes of a run's tensors, by the tensors' ids."""
 
     def __init__(self) -> None:
         self._recipes: dict[int, RemadeTensor] = {}
         self._of_storages: dict[int | None, set[int]] = {}
         """Ids of the tensors with a recipe, by the address of their storage."""
         self._shown: dict[int, weakref.ref[Tensor]] = {}
-        """Those that were given their values."""
+        """Tensors that were given their values."""
         self._constants: dict[int, weakref.ref[Tensor]] = {}
 
     def made(
@@ -59,7 +59,7 @@ class PositionValues:
         outputs: Sequence[Any],
         written: Sequence[Any],
     ) -> None:
-        """A call of one of `OF_POSITIONS` made these outputs, and wrote these arguments."""
+        """Records that a call of one of `OF_POSITIONS` made these outputs and wrote these arguments."""
         recipe = self._recipe(name, func, args, kwargs)
         if written and not (recipe is not None and len(written) == 1 and self._rewritten(recipe, written[0])):
             self.written(written)
@@ -73,7 +73,7 @@ class PositionValues:
             self._known_as(one, out)
 
     def constant(self, tensor: Tensor, values: Tensor) -> None:
-        """The forward made this tensor, which has no data, of these values."""
+        """Records that the forward made this tensor, which has no data, from these values."""
         key = id(tensor)
         self._known_as(RemadeTensor(lambda: values, (), {}, None, 1), tensor)
         self._constants[key] = weakref.ref(tensor, lambda _: self.forget(key))
@@ -84,8 +84,10 @@ class PositionValues:
         self._of_storages.setdefault(recipe.place.storage, set()).add(id(tensor))
 
     def _rewritten(self, recipe: RemadeTensor, target: Tensor) -> bool:
-        """After a call of this recipe wrote `target`: other tensors of its storage have their values with the
-        written ones among them. Whether that is known of all of them.
+        """Updates the recipes of a storage after a call with `recipe` wrote `target` into it. Returns whether
+        all of them are still known.
+
+        The other tensors of the storage then have their old values, with the written ones among them.
         """
         at = StoragePlace.of(target)
         keys = [key for key in self._of_storages.get(at.storage, ()) if self._is_at(key, at.storage)]
@@ -113,7 +115,7 @@ class PositionValues:
         return key in self._recipes and self._recipes[key].place.storage == storage
 
     def _not_shown(self, target: Tensor, keys: Iterable[int]) -> None:
-        """The values that these tensors were given are theirs no more."""
+        """Takes back the values that these tensors were given, because they have changed."""
         shown = (self._shown.pop(key) for key in keys if key in self._shown)
         for tensor in (target, target._base, *(one() for one in shown)):
             if tensor is not None:
@@ -136,7 +138,7 @@ class PositionValues:
         return RemadeTensor(func, kept, named, None, calls) if calls <= MOST_CALLS else None
 
     def _kept(self, value: Any, shape_is_enough: bool = False) -> Any:
-        """An argument as a recipe has it. Raises UnknownError."""
+        """An argument in the form in which a recipe keeps it. Raises UnknownError."""
         if isinstance(value, list | tuple):
             return [self._kept(item) for item in value]
         if not isinstance(value, Tensor):
@@ -157,7 +159,7 @@ class PositionValues:
         raise UnknownError
 
     def written(self, tensors: Iterable[Any]) -> None:
-        """A call wrote these tensors: what is known of their storages is known no more."""
+        """Records that a call wrote these tensors: the values in their storages are no longer known."""
         for tensor in tensors:
             if not isinstance(tensor, Tensor):
                 continue
@@ -167,13 +169,15 @@ class PositionValues:
             self._not_shown(tensor, keys)
 
     def forget(self, key: int) -> None:
-        """The tensor of this id is gone."""
+        """The tensor with this id no longer exists."""
         self._recipes.pop(key, None)
         self._shown.pop(key, None)
         self._constants.pop(key, None)
 
     def known(self, arguments: Any) -> Any:
-        """The arguments of a call on the CPU, with values in their tensors; None if one has none."""
+        """The arguments of a call with values in their tensors, on the CPU. None if some tensor's values are
+        unknown.
+        """
         tensors = [value for value in tree_leaves(arguments) if isinstance(value, Tensor)]
         self.show(tensors)
         if not tensors or any(known_values(tensor) is None or is_given(tensor) for tensor in tensors):
@@ -181,8 +185,8 @@ class PositionValues:
         return tree_map(_valued, arguments)
 
     def as_numbers(self, indices: Sequence[Any]) -> list[Any] | None:
-        """The indices of a tensor, with those of truth values as numbers without data, of which only how many
-        there are is known; None if that depends on data.
+        """The indices of a tensor, in which masks are replaced by integer indices without data. Only the
+        number of these is known. None if it depends on data.
         """
         found: list[Any] = []
         for index in indices:
@@ -198,7 +202,7 @@ class PositionValues:
         return found
 
     def show(self, tensors: Iterable[Any]) -> None:
-        """Gives these tensors their values, where they are known."""
+        """Gives these tensors their values, where these are known."""
         for tensor in tensors:
             recipe = self._recipes.get(id(tensor)) if isinstance(tensor, Tensor) else None
             if recipe is None or known_values(tensor) is not None:
@@ -210,7 +214,7 @@ class PositionValues:
                 if recipe.of_inputs:
                     say_given(tensor)
             except Exception:
-                # A value that only an estimate of a share needs is not worth an error.
+                # The values may be needed only to estimate a share, so a failure is not worth an error.
                 self._recipes.pop(id(tensor), None)
 
 

@@ -1,8 +1,8 @@
-"""A trace: the operator calls of one forward, as plain data. No torch, so that a saved trace is read
-anywhere.
+"""A trace: the operator calls of one forward, as plain data. This file needs no torch, so a saved trace can
+be read anywhere.
 
-A `Trace` is every operator call of one forward in order, each with the module that made it and its
-arguments by their schema names. Counting rules read `call.shape("weight")`, never a position.
+A `Trace` has every operator call of one forward in order, each with the module that made it and its arguments
+by their names in the schema. Counting rules read `call.shape("weight")`, never a position.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NUMBER_FORMATS = {
     "qint8": "int8",
     "qint32": "int32",
 }
-"""Short names of dtypes for columns and tables. A complex number's parts are counted one by one."""
+"""Short names of dtypes, for columns and tables. A complex number counts as its parts."""
 
 _ITEM_BITS: Mapping[str, float] = {
     "float64": 64,
@@ -61,23 +61,23 @@ _ITEM_BITS: Mapping[str, float] = {
     "nvfp4": 36 * 8 / 64,
     "q1_0": 18 * 8 / 128,
 }
-"""Bits of an element. Formats of weights in blocks (`counts.weight_formats`) have their scales in these, and
-each is exact as a float.
+"""Bits of an element. For block formats of weights (`counts.weight_formats`) they include the block's scales.
+Each number is exact as a float.
 """
 
 IN_REGISTERS = "in registers"
-"""Role of a tensor that one kernel makes and uses up: it is never in memory and moves no bytes."""
+"""Role of a tensor that one kernel makes and uses up. It is never in memory and moves no bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """Shape, dtype and role of a tensor; never its values. stored: of a sparse tensor, how many values it
-    stores and the bytes of their indices.
+    """Shape, dtype and role of a tensor, but never its values.
 
     role: "input", "parameter", "buffer", "constant" (any other tensor that the forward did not make),
-    "derived" (computed from parameters) or "activation". name: the qualified name, of parameters and buffers,
-    and of the first parameter that a derived tensor was computed from. number: the same wherever the trace
-    has this tensor, and of no other one; 0 where that is not known.
+    "derived" (computed from parameters) or "activation". name: the qualified name of a parameter or buffer;
+    for a derived tensor that of the first parameter it was computed from. number: equal wherever the trace
+    has this tensor, and different for every other tensor; 0 if that is unknown. stored: for a sparse tensor,
+    how many values it stores and the bytes of their indices.
     """
 
     shape: tuple[int, ...]
@@ -93,12 +93,12 @@ class TensorSpec:
 
     @property
     def n_stored(self) -> int:
-        """Values in memory: of a dense tensor all elements."""
+        """Values in memory: the stored ones of a sparse tensor, all elements of a dense one."""
         return self.stored[0] if self.stored is not None else self.numel
 
     @property
     def number_format(self) -> str:
-        """`fp32`, `int8`, ...: the format its arithmetic is counted in."""
+        """The format in which arithmetic on the tensor is counted: `fp32`, `int8`, …"""
         return NUMBER_FORMATS.get(self.dtype, self.dtype)
 
     @property
@@ -121,32 +121,38 @@ class TensorSpec:
 
 
 SCORES, KEPT_SCORES = "scores", "kept_scores"
-"""Arguments of attention that its schema lacks: how many scores its lengths give, and how many of them its
-mask keeps, of all heads. Only where those have values.
+"""Arguments of attention that its schema lacks, over all heads: how many scores follow from its lengths, and
+how many of them its mask keeps. They are present only where those values are known.
 """
 
 SAMPLES, SAMPLED_LINES = "samples", "sampled_lines"
-"""Arguments of pooling of regions: how many places of a channel it reads in all boxes, at how many heights
-and widths. Only where the boxes have values and decide it.
+"""Arguments of region pooling: how many samples it takes in one channel of all boxes, and on how many rows
+and columns. They are present only where these follow from boxes with known values.
 """
 
 STORED_OUTPUTS = "stored_outputs"
-"""Argument of a matrix product that gives a sparse tensor or its gradient: how many values that stores."""
+"""Argument of a matrix product that gives a sparse tensor or its gradient: how many values that tensor
+stores.
+"""
 
 PRODUCTS = "products"
 """Argument of the product of two sparse matrices: how many pairs of stored values are multiplied."""
 
 DECOMPOSED = "decomposed:"
-"""Start of the tag of a decomposition's calls, before the operator: "decomposed:aten.mse_loss.default"."""
+"""The beginning of a tag of a decomposition's calls; the operator follows:
+"decomposed:aten.mse_loss.default".
+"""
 
 NODE = "node:"
-"""Start of the tag that says which node of a graph file a call is of, before the node's name."""
+"""The beginning of a tag that names the node of a graph file that a call belongs to; the node's name
+follows.
+"""
 
 ArgValue: TypeAlias = "bool | int | float | complex | str | TensorSpec | tuple[ArgValue, ...] | None"
 
 
 class _FoundTensors:
-    """What `OpCall.tensors` found, once it was asked: counting a call asks several times. It is no field."""
+    """Caches what `OpCall.tensors` found, because counting a call asks several times. It is not a field."""
 
     __slots__ = ("_found",)
     _found: tuple[TensorSpec, ...]
@@ -154,8 +160,10 @@ class _FoundTensors:
 
 @dataclass(frozen=True, slots=True)
 class OpCall(_FoundTensors):
-    """One operator call. op: `namespace.name.overload`, such as "aten.convolution.default". module: path of
-    the module whose forward made it. args: by their names in the schema. index: position in the trace.
+    """One operator call.
+
+    op: `namespace.name.overload`, such as "aten.convolution.default". module: path of the module whose
+    forward made the call. args: by their names in the schema. index: position in the trace.
     """
 
     op: str
@@ -171,7 +179,9 @@ class OpCall(_FoundTensors):
         return self.op.rpartition(".")[0]
 
     def tensor(self, name: str) -> TensorSpec:
-        """The tensor argument of that name. Raises KeyError or TypeError if there is none."""
+        """The tensor argument of that name. Raises KeyError if it is missing and TypeError if it is not a
+        tensor.
+        """
         value = self.args[name]
         if not isinstance(value, TensorSpec):
             raise TypeError(f"{self.op}: argument {name} is {value!r}, not a tensor")
@@ -186,11 +196,11 @@ class OpCall(_FoundTensors):
 
     @property
     def output(self) -> TensorSpec:
-        """The first output; of a call without outputs, an empty tensor."""
+        """The first output. For a call without outputs, an empty tensor."""
         return self.outputs[0] if self.outputs else TensorSpec((0,), "float32")
 
     def tensors(self) -> tuple[TensorSpec, ...]:
-        """Every tensor among the arguments, in schema order, also inside lists."""
+        """Every tensor among the arguments, also inside lists, in the order of the schema."""
         try:
             return self._found
         except AttributeError:
@@ -211,7 +221,9 @@ def _tensors(values: Iterable[ArgValue]) -> Iterator[TensorSpec]:
 
 
 def map_tensors(call: OpCall, change: Callable[[str, TensorSpec], TensorSpec]) -> OpCall:
-    """The call with every tensor argument (by argument name) and output (by "") changed."""
+    """The call after `change(name, spec)` replaced every tensor: name is that of the argument, or "" for an
+    output.
+    """
     args: Mapping[str, ArgValue] = {
         name: change(name, value)
         if isinstance(value, TensorSpec)
@@ -229,11 +241,11 @@ STORAGE_KINDS = (PARAMETER, BUFFER, INPUT, ACTIVATION, GRADIENT)
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """Memory that tensors share, and how long it was in use. kind: one of `STORAGE_KINDS`; "gradient" is that
-    of a parameter.
+    """Memory that tensors share, and how long it was in use.
 
-    made: index of the call that allocated it, -1 for what was there before the first one. freed: index of the
-    last call before nothing referred to it any more; None for what outlived the run.
+    kind: one of `STORAGE_KINDS`; "gradient" is the gradient of a parameter. made: index of the call that
+    allocated it; -1 for what existed before the first call. freed: index of the last call before nothing
+    referred to it any more; None for what outlived the run.
     """
 
     n_bytes: int
@@ -247,11 +259,11 @@ class Trace:
     """One forward of one model.
 
     modules: class name by module path, for every module that ran; the root's path is "". parameters: number
-    of elements by qualified name, each tensor once, also those that the forward did not use. tracer: how the
-    forward was run: "meta" (no data), "fake" (no data, device kept) or "real" (computed). storages: all
-    memory that tensors used; None where that was not asked for, or the way of tracing does not see it.
-    repeats: by the path of each module whose forward ran several times, the index of the first call in each;
-    None where the way of tracing does not see it. returned: numbers of the tensors that the forward returned.
+    of elements by qualified name, each tensor once, including those that the forward did not use. tracer: how
+    the forward was run: "meta" (no data), "fake" (no data, but devices are kept) or "real" (with data).
+    storages: all memory that tensors used; None if it was not asked for, or if this tracer cannot see it.
+    repeats: for each module whose forward ran several times, by path, the index of the first call of each
+    run; None if this tracer cannot see it. returned: numbers of the tensors that the forward returned.
     """
 
     model: str

@@ -1,4 +1,6 @@
-"""A dispatch mode that records every operator call, and computes the shapes of the common ones itself."""
+"""A dispatch mode that records every operator call. It computes the output shapes of common operators
+itself.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ from addercost.trace.storage_times import StorageTimes
 from addercost.trace.written_tensors import WrittenTensors
 
 _LARGE_CONSTANT = 1 << 20
-"""Elements above which a constant that a forward makes has no data on a data-free run."""
+"""A constant with more elements than this, made by a forward, gets no data in a data-free run."""
 
 _ADD = torch.ops.aten.add.Tensor
 
@@ -47,9 +49,9 @@ class Recorded(NamedTuple):
 class Recorder(PlainCalls, TorchDispatchMode):
     """Records calls in order. `tracer` is "meta", "fake" or "real" and decides how a call is executed.
 
-    A data-free run keeps the raw calls with their tensors, which take no memory, and makes them plain
-    afterwards. A real run, and one that is to show when memory is freed, makes each call plain at once and
-    keeps no tensor alive.
+    A data-free run keeps the raw calls with their tensors, which take no memory, and converts them to plain
+    data afterwards. A run with data, and one that records when memory is freed, converts each call at once
+    and keeps no tensor alive.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class Recorder(PlainCalls, TorchDispatchMode):
         self._meta = tracer == "meta"
         self._real = tracer == "real"
         self.refused: tuple[Any, tuple[Any, ...], dict[str, Any]] | None = None
-        """The operator that raised last, with its arguments."""
+        """The last operator that raised, with its arguments."""
         self._raw: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any, str, tuple[str, ...]]] = []
         self._gradients = gradients
         self._decompositions = decompositions
@@ -85,8 +87,8 @@ class Recorder(PlainCalls, TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        # Otherwise torch wraps the method below, and its first call imports the compiler, which takes most of
-        # a second.
+        # Without this, torch would wrap the method below, and its first call would import the compiler, which
+        # takes most of a second.
         return False
 
     def __torch_dispatch__(
@@ -94,7 +96,7 @@ class Recorder(PlainCalls, TorchDispatchMode):
     ) -> Any:
         kwargs = kwargs or {}
         if types and any(kind.__name__ == "NestedTensor" for kind in types):
-            # Of the jagged layout: it calls the operators on its values.
+            # A nested tensor of the jagged layout calls the operators again, on its values.
             return NotImplemented
         path = self._stack.path
         if self._gradients is not None:
@@ -116,7 +118,7 @@ class Recorder(PlainCalls, TorchDispatchMode):
             try:
                 out = self._on_meta(func, args, kwargs) if self._meta else func(*args, **kwargs)
             except Exception:
-                # Asked later, since answering runs the operator for real.
+                # Whether it needed data is asked later, because answering runs the operator with data.
                 self.refused = None if self._real else (func, args, kwargs)
                 raise
             if not self._real:
@@ -143,7 +145,7 @@ class Recorder(PlainCalls, TorchDispatchMode):
 
     @contextmanager
     def in_kernel(self) -> Iterator[None]:
-        """Calls that are recorded within it are a kernel's, and what they make stays in its registers."""
+        """While active, recorded calls are those of one kernel, and what they make stays in its registers."""
         self._flush()
         known = len(self._calls)
         times, self.storage_times = self.storage_times, None
@@ -161,7 +163,9 @@ class Recorder(PlainCalls, TorchDispatchMode):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        """Records a decomposition in an operator's place; NotImplemented and nothing recorded if it fails."""
+        """Records an operator's decomposition instead of the operator. If that fails, records nothing and
+        returns NotImplemented.
+        """
         self._flush()
         known = len(self._calls)
         known_storages = len(self.storage_times) if self.storage_times is not None else 0
@@ -185,7 +189,7 @@ class Recorder(PlainCalls, TorchDispatchMode):
     def _on_meta(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         info = known_op_info(func)
         if info.changes_shape:
-            # The calls so far are recorded with the shape that this tensor has until now.
+            # The calls so far must be recorded with the shape that this tensor still has.
             self._flush()
         device = kwargs.get("device")
         if device is not None and info.name in _FACTORIES and device.type == "cpu":
@@ -201,20 +205,20 @@ class Recorder(PlainCalls, TorchDispatchMode):
             if not changed:
                 return self._by_positions(func, info, args, kwargs)
             if any(isinstance(t, Tensor) and t.device.type == "cpu" for t in info.written(args, kwargs)):
-                # The constant would keep values that are not its own any more.
+                # The constant would then have values that are no longer correct.
                 raise NotImplementedError(f"{info.op} writes what has no data into a constant") from None
         return func(*moved[0], **moved[1])
 
     def _by_positions(self, func: Any, info: OpInfo, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """What a call gives that asks for values, if positions decide all of them; else raises the error that
-        is being handled.
+        """The result of a call that needs values, if positions determine all of them. Otherwise raises the
+        error that is being handled.
         """
         if not self.follows_positions:
             raise
         self._flush()
         known = self.positions.known((args, kwargs)) if not info.writes else None
         if known is not None:
-            # What the CPU does not compute either is the error that is being handled.
+            # If the CPU cannot compute it either, the error that is being handled is raised.
             with contextlib.suppress(Exception), _disable_current_modes():
                 return func(*known[0], **known[1])
         if info.name not in ("index", "index_put", "index_put_"):
@@ -225,8 +229,8 @@ class Recorder(PlainCalls, TorchDispatchMode):
         return func(args[0], indices, *args[2:], **kwargs)
 
     def run_backward(self, output: Any, name: str) -> None:
-        """Runs the backward pass of what was recorded so far. Its calls are tagged, and belong to the modules
-        whose forwards made them necessary.
+        """Runs the backward pass of what was recorded so far. Its calls are tagged. Each belongs to the
+        module whose forward made it necessary.
         """
         assert self._gradients is not None
         self._gradients.running = True
@@ -240,12 +244,13 @@ class Recorder(PlainCalls, TorchDispatchMode):
             self._gradients.running = False
 
     def call_count(self) -> int:
-        """How many calls are recorded so far."""
+        """The number of calls that are recorded so far."""
         return len(self._calls) + len(self._raw)
 
     def recorded(self, begun: Sequence[tuple[str, int]]) -> Recorded:
-        """Everything so far, as plain data. begun: paths of modules, each with how many calls were recorded
-        before its forward ran.
+        """Everything so far, as plain data.
+
+        begun: paths of modules, each with the number of calls that were recorded before its forward ran.
         """
         self._flush()
         kept = recognised(self._calls)
@@ -271,7 +276,7 @@ class Recorder(PlainCalls, TorchDispatchMode):
 
 
 def _to_meta(value: Any) -> tuple[Any, bool]:
-    """The same arguments with CPU tensors put on the meta device, and whether there was one."""
+    """The same arguments with CPU tensors moved to the meta device, and whether there were any."""
     if isinstance(value, Tensor):
         return (value.to("meta"), True) if value.device.type == "cpu" else (value, False)
     if isinstance(value, list | tuple):

@@ -1,5 +1,5 @@
-"""Whether a data-free run failed because it has no data: a run with values is worth trying then, and only
-then.
+"""Decides whether a data-free run failed because it has no data. Only then is a run with data worth
+trying.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from torch.utils._pytree import tree_leaves, tree_map
 from addercost.text import error_text
 
 _LARGEST_BYTES = 1 << 30
-"""Of the arguments of an operator that is run to see whether the CPU takes them."""
+"""The most bytes of an operator's arguments for which it is run to see whether the CPU accepts them."""
 
 _NEEDS_VALUES = re.compile(
     r"\bmeta\b|no data|data-?dependent|dynamic ?output ?shape|fake ?tensor|unsupported fake|fake impl"
     r"|unknown device type for autocast|attribute 'flop_counter'|nestedint|nestedtensor"
 )
-"""In the messages of errors that are about missing values."""
+"""Matches messages of errors about missing values."""
 
 
 def wants_values(error: BaseException | None) -> bool:
-    """Whether an error is about a value that was read, which a run without data does not have."""
+    """Whether the error says that a value was read, which a run without data does not have."""
     text = f"{type(error).__name__} {error_text(error)}".lower()
     return isinstance(error, NotImplementedError) or _NEEDS_VALUES.search(text) is not None
 
@@ -35,9 +35,9 @@ def about_devices(error: BaseException | None) -> bool:
 
 
 def cpu_takes(refused: tuple[Any, tuple[Any, ...], dict[str, Any]] | None) -> bool:
-    """Whether an operator that refused its data-free arguments takes the same ones with values.
+    """Whether an operator that refused its data-free arguments accepts the same arguments with values.
 
-    refused: the operator, its arguments and keyword arguments; None where none raised.
+    refused: the operator, its arguments and keyword arguments; None if no operator raised.
     """
     if refused is None:
         return False
@@ -55,7 +55,7 @@ def cpu_takes(refused: tuple[Any, tuple[Any, ...], dict[str, Any]] | None) -> bo
 
 
 def _valued(value: Any) -> Any:
-    """Ones for a data-free tensor: a valid index of most things, and a valid length."""
+    """Ones in place of a data-free tensor. One is a valid index of most things, and a valid length."""
     if isinstance(value, torch.device):
         return torch.device("cpu")
     if not isinstance(value, Tensor):

@@ -1,4 +1,6 @@
-"""How tensors that follow from positions are made again: calls with their arguments, without the tensors."""
+"""Recipes of tensors that follow from positions: the calls that make them, with their arguments but without
+tensors.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,9 @@ from torch.utils._pytree import tree_leaves
 
 MOST_ELEMENTS = 1 << 24
 MOST_CALLS = 200
-"""Of a recipe, one after the other."""
+"""The most calls of a recipe, one after another."""
 MOST_KEPT = 1 << 20
-"""Elements of the values that a recipe keeps once they are computed; truth values are kept in any case."""
+"""The most elements of computed values that a recipe keeps. Truth values are always kept."""
 
 _MADE = "arange linspace ones zeros full scalar_tensor eye tril_indices triu_indices"
 _SHAPED = "ones_like zeros_like full_like new_ones new_zeros new_full fill_ zero_ copy_"
@@ -37,18 +39,20 @@ _IN_PLACE = (
 )
 
 OF_POSITIONS = frozenset(" ".join((_MADE, _SHAPED, _JOINED, _EACH, _MOVED, _IN_PLACE)).split())
-"""Operators of torch (`aten`) whose values can be computed again from those of their arguments."""
+"""Operators of torch (`aten`) whose results can be computed again from the values of their arguments."""
 
 ONLY_SHAPED = frozenset(_SHAPED.split())
-"""Those that need no values of their first argument."""
+"""Operators that do not need the values of their first argument."""
 
 
 class UnknownError(Exception):
-    """A value that a recipe needs is not known."""
+    """A recipe needs a value that is unknown."""
 
 
 class StoragePlace(NamedTuple):
-    """Where a tensor's elements are: the address of its storage, their places in it, bytes of an element."""
+    """Where a tensor's elements are: the address of its storage, their positions in it, and the bytes of an
+    element.
+    """
 
     size: tuple[int, ...]
     stride: tuple[int, ...]
@@ -62,7 +66,7 @@ class StoragePlace(NamedTuple):
         return cls(size, stride, offset, tensor.itemsize, storage_without_data(tensor))
 
     def is_whole(self, elements: int) -> bool:
-        """Whether the tensor is a storage of so many elements, in order."""
+        """Whether the tensor is the whole of a storage with this many elements, in order."""
         below = elements
         for size, stride in zip(self.size, self.stride, strict=True):
             below = below // max(size, 1)
@@ -75,8 +79,9 @@ _NOWHERE = StoragePlace((), (), 0, 1, None)
 
 
 class RemadeTensor:
-    """A call whose output has these values. at: which of several outputs, None for the only one. of_inputs:
-    whether they depend on what a caller gave.
+    """A call whose output has the tensor's values.
+
+    at: which of several outputs; None for the only one. of_inputs: the values depend on what a caller gave.
     """
 
     __slots__ = ("args", "at", "calls", "func", "kwargs", "of_inputs", "place", "values")
@@ -103,14 +108,16 @@ class RemadeTensor:
 
 
 def written_at(whole: Tensor, part: Tensor, at: StoragePlace, seen_at: StoragePlace) -> Tensor:
-    """What a tensor at `seen_at` has, once `part` is written at `at` into the storage that is `whole`."""
+    """The values of a tensor at `seen_at`, after `part` was written at `at` into the storage whose values
+    were `whole`.
+    """
     storage = whole.flatten().clone()
     storage.as_strided(*at[:3]).copy_(part)
     return storage.as_strided(*seen_at[:3])
 
 
 class Kept:
-    """A tensor with values, as long as nothing writes it."""
+    """A tensor with values. They are valid until something writes the tensor."""
 
     __slots__ = ("of_inputs", "tensor", "version")
 
@@ -119,7 +126,7 @@ class Kept:
 
 
 class ShapeAlone:
-    """In place of a tensor of which only the shape matters."""
+    """Stands for a tensor of which only the shape matters."""
 
     __slots__ = ("dtype", "shape")
 
@@ -142,11 +149,11 @@ def _computed(value: Any) -> Any:
 
 
 def storage_without_data(value: Any) -> int | None:
-    """The address of a tensor's storage, if it has one and that has no data."""
+    """The address of a tensor's storage, if it has a single storage and this has no data; else None."""
     if not isinstance(value, Tensor):
         return None
     try:
         storage = value.untyped_storage()
-    except RuntimeError:  # a sparse tensor, or one that wraps others
+    except RuntimeError:  # This is a sparse tensor, or one that wraps others.
         return None
     return storage._cdata if storage.device.type == "meta" else None

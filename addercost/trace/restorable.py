@@ -1,7 +1,8 @@
-"""Kinds of values that a forward can change in place: how each is saved, and put back where it differs.
+"""The kinds of values that a forward can change in place, with how each is saved, and restored where it
+differs.
 
-Everything is read and written by the methods of the built-in base class, or straight in `__dict__` and slots,
-so that no class written in Python can refuse it or have it do something else.
+Everything is read and written by the methods of the built-in base class, or directly in `__dict__` and slots.
+No class written in Python can then refuse it or react to it.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ import torch
 from torch import Tensor
 
 _MOST_COPIED = 1_000_000
-"""Entries of a container, or bytes of an array, above which it is not copied."""
+"""The most entries of a container, or bytes of an array, that are copied."""
 
 _LIBRARIES = ("torch", "builtins", "collections", "typing", "abc", "enum", "functools", "itertools")
 """Packages whose classes no forward changes."""
 
 _OF_OTHER_THREADS = ("threading", "queue", "logging", "multiprocessing", "concurrent", "asyncio", "weakref")
-"""Packages whose objects other threads may change at any time, so that putting them back would do harm."""
+"""Packages whose objects other threads may change at any time. Restoring these would do harm."""
 
 UNCHANGING = (
     type(None), bool, int, float, complex, str, bytes, range, slice, type(Ellipsis), type(NotImplemented),
@@ -37,12 +38,14 @@ UNCHANGING = (
 
 
 class CannotRestoreError(Exception):
-    """A changed value that offers no way to set it back."""
+    """A changed value cannot be set back."""
 
 
 class Restorable(NamedTuple):
-    """save: what `restore` needs later. restore(value, saved): changes the value only where it differs, and
-    raises where it cannot. contents(value, saved): what the value refers to.
+    """How one kind of value is saved and restored.
+
+    save: returns what `restore` needs later. restore(value, saved): changes the value only where it differs,
+    and raises where it cannot. contents(value, saved): what the value refers to.
     """
 
     save: Callable[[Any], Any]
@@ -51,7 +54,7 @@ class Restorable(NamedTuple):
 
 
 def restorables(kind: type) -> tuple[Restorable, ...]:
-    """What is saved of an instance of that class; nothing for one that cannot change."""
+    """How instances of that class are saved; empty for a class whose instances cannot change."""
     if issubclass(kind, UNCHANGING) or _package(kind) in _OF_OTHER_THREADS:
         return ()
     found = [restorable for base, restorable in _BY_BASE if issubclass(kind, base)][:1]
@@ -75,7 +78,7 @@ def is_library(kind: type) -> bool:
 
 
 def _package(kind: type) -> str:
-    # A class made in C may have a descriptor in place of the name.
+    # A class written in C may have a descriptor of that name.
     return str(kind.__module__).partition(".")[0]
 
 
@@ -84,7 +87,7 @@ def _same(now: Iterable[Any], saved: Iterable[Any]) -> bool:
 
 
 def _items(value: dict[Any, Any]) -> Iterable[tuple[Any, Any]]:
-    # An ordered dict keeps its order apart from that of the dict below it.
+    # An ordered dict keeps its order separately from the dict that it is based on.
     return OrderedDict.items(value) if isinstance(value, OrderedDict) else dict.items(value)
 
 
@@ -144,7 +147,7 @@ def _restore_bytearray(value: bytearray, saved: bytes) -> None:
 
 
 def _save_tensor(value: Tensor) -> tuple[bool, Tensor | None] | None:
-    """Its values are saved when they are written (`written_tensors`)."""
+    """Its values are saved only when they are written (`written_tensors`)."""
     return (value.requires_grad, value.grad) if value.is_leaf else None
 
 
@@ -169,7 +172,9 @@ def _restore_random(value: random.Random, saved: Any) -> None:
 
 
 def _progress(value: types.GeneratorType[Any, Any, Any]) -> Any:
-    """Where a Python generator stands: its next instruction, its variables, and its loops' iterators."""
+    """The state of a Python generator: its next instruction, its variables, and the iterators of its
+    loops.
+    """
     frame = value.gi_frame
     if frame is None:
         return None
@@ -184,7 +189,7 @@ def _check_progress(value: types.GeneratorType[Any, Any, Any], saved: Any) -> No
 
 
 def _reduced(value: Any) -> Any:
-    """An iterator's position, as pickling would have it."""
+    """An iterator's state, as pickling would save it."""
     if isinstance(value, types.GeneratorType):
         return None
     with warnings.catch_warnings():
@@ -207,14 +212,14 @@ def _restore_iterator(value: Any, saved: Any) -> None:
 
 
 def _equal_states(one: Any, other: Any) -> bool:
-    """Whether two positions have the same objects in them; numbers and texts are compared by value."""
+    """Whether two states have the same objects in them. Numbers and texts are compared by value."""
     if isinstance(one, tuple) and isinstance(other, tuple):
         return len(one) == len(other) and all(map(_equal_states, one, other))
     return one is other or (type(one) is type(other) and isinstance(one, int | str | range) and one == other)
 
 
 def _iterated(value: Any, saved: Any) -> Iterable[Any]:
-    """What an iterator takes its items from: other iterators among them."""
+    """What an iterator takes its items from, including other iterators."""
     for part in saved if isinstance(saved, tuple) else ():
         yield from part if isinstance(part, tuple) else ()
 

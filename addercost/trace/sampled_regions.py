@@ -1,4 +1,4 @@
-"""How many values pooling of regions reads, where the sizes of the boxes decide it."""
+"""How many samples region pooling takes, where the sizes of the boxes determine it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from addercost.trace.record import SAMPLED_LINES, SAMPLES
 
 
 def _samples(given: Mapping[str, Any], sensitive: bool) -> dict[str, int]:
-    """A bin of height h and width w has ⌈h⌉·⌈w⌉ samples, at ⌈h⌉ heights and ⌈w⌉ widths."""
+    """A bin of height h and width w has ⌈h⌉·⌈w⌉ samples, on ⌈h⌉ rows and ⌈w⌉ columns."""
     rois = known_values(given["rois"]) if given["sampling_ratio"] <= 0 else None
     if rois is None:
         return {}

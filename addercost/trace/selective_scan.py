@@ -1,7 +1,7 @@
-"""The scan of a selective state-space layer (Mamba) as one operator: 16 calls for each token otherwise.
+"""The scan of a selective state-space layer (Mamba) as one operator. Otherwise it is 16 calls for each token.
 
-The kernels that models run with compute it in one call too: `selective_scan_fn` of mamba_ssm, `ggml_ssm_scan`
-of llama.cpp.
+The kernels that such models run with compute it in one call too: `selective_scan_fn` of mamba_ssm,
+`ggml_ssm_scan` of llama.cpp.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ def selective_scan(
     bias: Tensor | None,
     softplus: bool,
 ) -> tuple[Tensor, Tensor]:
-    """x, dt, gate: [B, D, L]; rates: [D, N]; b, c: [B, N, L]; skip, bias: [D].
+    """h_t = exp(dt_t·rates)·h_{t-1} + dt_t·b_t·x_t and y_t = (h_t·c_t + skip·x_t)·silu(gate_t), for every
+    token.
 
-    h_t = exp(dt_t·rates)·h_{t-1} + dt_t·b_t·x_t, y_t = h_t·c_t + skip·x_t, times silu(gate_t); bias is added
-    to dt, and softplus applied to it, before. Returns y: [B, D, L] and the last h: [B, D, N]. Source: Gu and
-    Dao, 2023 (Mamba), algorithm 2, where rates are A, skip is D and the gate is z.
+    x, dt, gate: [B, D, L]; rates: [D, N]; b, c: [B, N, L]; skip, bias: [D]. Before that, bias is added to dt,
+    and softplus is applied to the sum. Returns y, [B, D, L], and the last h, [B, D, N]. Source: Gu and Dao,
+    2023 (Mamba), algorithm 2, in which rates are called A, skip D and the gate z.
     """
     if bias is not None:
         dt = dt + bias.to(dt.dtype)[:, None]
@@ -53,7 +54,7 @@ def selective_scan(
 
 
 def whole_selective_scan(reference: Callable[..., Any]) -> Callable[..., Any]:
-    """What takes the place of `mamba_selective_scan`."""
+    """A replacement for `mamba_selective_scan`, which is `reference`."""
 
     def scan(*five: Tensor, **named: Any) -> Any:
         tensors = (*five, *(named.get(name) for name in ("D", "z", "delta_bias")))
@@ -75,5 +76,5 @@ def _shapes(x: Tensor, dt: Tensor, rates: Tensor, *rest: Any) -> tuple[Tensor, T
 
 @cache
 def _operator() -> Callable[..., Any]:
-    """`addercost.selective_scan`, registered when a first model needs it."""
+    """The operator `addercost.selective_scan`, registered when a model first needs it."""
     return register_operator("selective_scan", selective_scan, _shapes)

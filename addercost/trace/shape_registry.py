@@ -1,4 +1,4 @@
-"""Where the functions that compute output shapes are registered, and what they share."""
+"""The table of functions that compute output shapes, and what these functions share."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ def is_plain(tensor: Any) -> bool:
 
 
 def new(like: Tensor, shape: Sequence[int]) -> Tensor:
-    """A tensor without data, of that shape and the dtype of `like`."""
+    """A tensor without data, of this shape and the dtype of `like`."""
     return torch.empty(shape, dtype=like.dtype, device="meta")

@@ -1,9 +1,10 @@
-"""Output shapes of the commonest operators, computed here instead of by torch's meta kernels.
+"""Output shapes of the most common operators, computed here instead of by torch's meta kernels.
 
-torch computes them in Python too, which takes 0.1 to 1 ms a call, and its first call imports a compiler
-stack, which takes a second. These functions take microseconds. Each handles the plain case only (data-free
+torch also computes them in Python, which takes 0.1 to 1 ms for a call, and its first call imports a compiler
+stack, which takes a second. These functions take microseconds. Each handles only the plain case (data-free
 contiguous tensors of one dtype) and returns NotImplemented for everything else, wrong arguments included, so
-that torch decides those. FAST_SHAPES maps an operator to its function; a test compares each with torch.
+that torch decides those. FAST_SHAPES maps an operator to its function, and a test compares each function with
+torch.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def _native_layer_norm(
         or not normalized
         or tuple(input.shape[-len(normalized) :]) != normalized
         or any(p is not None and (p.shape != normalized or p.dtype != input.dtype) for p in (weight, bias))
-        or input.dtype in (torch.float16, torch.bfloat16)  # the statistics then have another dtype
+        or input.dtype in (torch.float16, torch.bfloat16)  # The statistics then have another dtype.
     ):
         return NotImplemented
     statistics = [*input.shape[: -len(normalized)], *[1] * len(normalized)]
@@ -133,7 +134,7 @@ def _bmm(a: Tensor, b: Tensor) -> Any:
 def _grouped_mm(
     a: Tensor, b: Tensor, offs: Tensor | None = None, bias: Tensor | None = None, out_dtype: Any = None
 ) -> Any:
-    """torch's own takes bf16 alone, while the operator computes in every floating format."""
+    """torch's own meta kernel accepts only bf16, but the operator computes in every floating-point format."""
     if (
         not (a.is_meta and b.is_meta)
         or a.dtype != b.dtype
@@ -154,7 +155,7 @@ def _grouped_mm(
 
 
 def _groups(a: Tensor, b: Tensor) -> int | None:
-    """How many groups the three-dimensional operand has; None if both have two axes."""
+    """The number of groups of the three-dimensional operand; None if both have two axes."""
     return next((t.shape[0] for t in (a, b) if t.dim() == 3), None)
 
 
@@ -191,7 +192,7 @@ def _in_place(input: Tensor, *args: Any, **kwargs: Any) -> Any:
 
 @fast(_aten._safe_softmax.default, _aten._softmax.default)
 def _softmax(input: Tensor, dim: int, option: Any = None) -> Any:
-    # `option` is a dtype for `_safe_softmax`, half_to_float for `_softmax`; either changes the output's
+    # `option` is a dtype in `_safe_softmax` and `half_to_float` in `_softmax`. Either changes the output's
     # dtype.
     if option or not is_plain(input) or not -input.dim() <= dim < input.dim():
         return NotImplemented

@@ -1,7 +1,7 @@
 """Singular values and eigenvalues without vectors, as a run without gradients computes them.
 
-torch's `svdvals`, `eigvals` and `eigvalsh` compute vectors only if gradients need them, and take a dispatch
-mode for a sign that they may. So a traced forward would show more work than it has.
+torch's `svdvals`, `eigvals` and `eigvalsh` compute vectors only if gradients need them. They take an active
+dispatch mode as a sign that gradients may, so a traced forward would show more work than a plain one has.
 """
 
 from __future__ import annotations
@@ -25,24 +25,25 @@ _WITH_VECTORS = frozenset(
 
 class _Tracing(threading.local):
     active = False
-    """Whether this thread traces a model again, for its values alone."""
+    """Whether this thread traces a model again because of values without vectors."""
 
 
 _TRACING = _Tracing()
 
 
 def may_want_values_alone(calls: Iterable[OpCall]) -> bool:
-    """Whether the calls compute vectors, which nobody may have asked for."""
+    """Whether some calls compute vectors, which the model may not have asked for."""
     return not _WITH_VECTORS.isdisjoint([call.op for call in calls])
 
 
 @contextmanager
 def values_alone() -> Iterator[None]:
-    """While active, this thread's functions of values alone are dispatched as operators that compute no
-    vectors, unless gradients need these. Other threads compute theirs as always.
+    """While active, this thread's functions of values without vectors are dispatched as operators that
+    compute no vectors, unless gradients need these. Other threads are not affected.
 
-    To be entered by one thread at a time: it registers kernels with torch's dispatcher, and removes them.
-    That takes half a millisecond, so only a forward that was seen to compute vectors is traced so.
+    Only one thread at a time may enter: it registers kernels with torch's dispatcher, and removes them
+    afterwards. This takes half a millisecond, so it is done only for a forward that was seen to compute
+    vectors.
     """
     library = torch.library.Library("aten", "IMPL")
     _TRACING.active = True

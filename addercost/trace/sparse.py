@@ -1,4 +1,4 @@
-"""What a sparse tensor stores, also once its data is gone: a tensor on the meta device stores nothing."""
+"""What a sparse tensor stores, also after its data is gone. On the meta device a tensor stores nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from addercost.trace.record import PRODUCTS, STORED_OUTPUTS, OpCall
 
 _STORED = "_addercost_stored"
 _REPEATED = "_addercost_repeated"
-"""On a tensor that may store several values for one place."""
+"""An attribute of tensors that may store several values for one place."""
 _COMPRESSED = {
     torch.sparse_csr: (torch.Tensor.crow_indices, torch.Tensor.col_indices),
     torch.sparse_bsr: (torch.Tensor.crow_indices, torch.Tensor.col_indices),
@@ -26,13 +26,13 @@ _COMPRESSED = {
 
 
 def is_sparse(tensor: Tensor) -> bool:
-    """Also of a dense tensor that stands for a semi-structured one."""
+    """Whether a tensor is sparse. A dense tensor that stands for a semi-structured one is too."""
     return tensor.layout is torch.sparse_coo or tensor.layout in _COMPRESSED or hasattr(tensor, _STORED)
 
 
 def stored_values(tensor: Tensor) -> tuple[int, int] | None:
-    """(values that a sparse tensor stores, bytes of their indices); None for a dense one. A block that is
-    stored has all of its values.
+    """(values that a sparse tensor stores, bytes of their indices); None for a dense one. All values of a
+    stored block count.
     """
     known: tuple[int, int] | None = getattr(tensor, _STORED, None)
     if known is not None:
@@ -52,8 +52,8 @@ def stored_values(tensor: Tensor) -> tuple[int, int] | None:
 
 
 def _semi_structured(tensor: SparseSemiStructuredTensor) -> tuple[int, int]:
-    """Half of the values, as the format has it. A tensor that keeps its transpose as well is read as one of
-    the two.
+    """Half of the values, as the format prescribes. Of a tensor that also keeps its transpose, only one of
+    the two is read.
     """
     values = tensor.shape.numel() // 2
     given = (tensor.packed, tensor.meta) if tensor.packed is not None else (tensor.packed_t, tensor.meta_t)
@@ -62,8 +62,10 @@ def _semi_structured(tensor: SparseSemiStructuredTensor) -> tuple[int, int]:
 
 
 def dense_stand_in(tensor: Tensor) -> Tensor:
-    """For a semi-structured tensor, whose products torch computes on a GPU alone, a dense one without data
-    that counts as storing what it does; any other tensor itself.
+    """A dense tensor without data in place of a semi-structured one, which counts as storing the same values;
+    any other tensor itself.
+
+    torch computes products of semi-structured tensors only on a GPU.
     """
     if not isinstance(tensor, SparseSemiStructuredTensor):
         return tensor
@@ -71,7 +73,7 @@ def dense_stand_in(tensor: Tensor) -> Tensor:
 
 
 def with_stored(made: Tensor, original: Tensor) -> Tensor:
-    """`made`, which takes the place of `original` and stores what that stores."""
+    """`made`, which stands for `original` and is marked as storing the same values."""
     stored = stored_values(original)
     if stored is not None:
         setattr(made, _STORED, stored)
@@ -83,7 +85,9 @@ def with_stored(made: Tensor, original: Tensor) -> Tensor:
 
 
 def keep_stored(out: Tensor, value: object) -> None:
-    """`out` stores what `value` does; of a dense stand-in it may be a part."""
+    """Marks `out` as storing what `value` stores. If it is a part of a dense stand-in, it stores its
+    share.
+    """
     if not isinstance(value, Tensor):
         return
     stored = stored_values(value)
@@ -94,11 +98,11 @@ def keep_stored(out: Tensor, value: object) -> None:
 
 
 def keep_pattern(name: str, tags: Sequence[str], args: Sequence[Any], out: Any) -> None:
-    """Says what a sparse tensor stores that an operator made without data, where it has the pattern of an
-    argument. Raises NotImplementedError where the values decide the pattern, and where the operator asks for
-    what a tensor has lost with its data.
+    """Marks what a sparse output stores that an operator made without data, if it has the pattern of an
+    argument.
 
-    name, tags: the operator's, as in `OpInfo`; args: those of the call.
+    name, tags: of the operator, as in `OpInfo`; args: of the call. Raises NotImplementedError where values
+    determine the pattern, and where the operator asks for what a tensor has lost with its data.
     """
     if (name in PARTS and hasattr(args[0], _STORED)) or (
         name == "is_coalesced" and hasattr(args[0], _REPEATED)
@@ -121,23 +125,23 @@ def keep_pattern(name: str, tags: Sequence[str], args: Sequence[Any], out: Any) 
 PARTS = frozenset(
     ("values", "_values", "indices", "_indices", "crow_indices", "col_indices", "ccol_indices", "row_indices")
 )
-"""Operators that give the dense tensors that a sparse one consists of."""
+"""Operators that return one of the dense tensors that a sparse one consists of."""
 _PATTERN_OF = {
     "clone": 0, "detach": 0, "_to_copy": 0, "alias": 0, "lift_fresh": 0, "contiguous": 0,
     "zeros_like": 0, "ones_like": 0, "empty_like": 0, "copy_": 0, "_coalesced_": 0, "sparse_mask": 1,
     "_sparse_softmax": 0, "_sparse_log_softmax": 0, "_sparse_softmax_backward_data": 1,
     "_sparse_log_softmax_backward_data": 1, "sparse_sampled_addmm": 0, "_sparse_sum_backward": 1,
 }  # fmt: skip
-"""The argument that stores what the output does, by the operator's name."""
+"""By the operator's name: the position of the argument whose pattern the output has."""
 
 
 _FACTORS = {"mm": 0, "_sparse_sparse_matmul": 0, "addmm": 1, "_sparse_addmm": 1}
-"""Where the two matrices stand among the arguments of a product, by the operator's name."""
+"""By the operator's name: the position of the first of a product's two matrices."""
 
 
 def _factors(name: str, args: Sequence[Any]) -> tuple[Tensor, Tensor] | None:
-    """The matrices of a product, if both are sparse; None of any other operator. A dense stand-in does not
-    say where its values are.
+    """The matrices of a product, if both are sparse and not dense stand-ins, which have no places for their
+    values. Else None.
     """
     at = _FACTORS.get(name)
     if at is None or len(args) < at + 2:
@@ -149,8 +153,8 @@ def _factors(name: str, args: Sequence[Any]) -> tuple[Tensor, Tensor] | None:
 def with_products(call: OpCall, name: str, args: Sequence[Any]) -> OpCall:
     """The call, with `PRODUCTS` and `STORED_OUTPUTS` if it multiplies two sparse matrices that have data.
 
-    Multiplies matrices that have a one wherever these store a value: an element of the result is the number
-    of products that its sum has.
+    These numbers come from multiplying matrices that are one wherever the operands store a value. Each
+    element of that result is the number of products in its sum.
     """
     factors = _factors(name, args)
     if factors is None:
@@ -162,27 +166,32 @@ def with_products(call: OpCall, name: str, args: Sequence[Any]) -> OpCall:
 
 
 def _ones(tensor: Tensor) -> Tensor:
-    """In COO layout, a one for each place with a stored value."""
+    """A tensor in COO layout with a one at each place that stores a value."""
     places = tensor.detach().to_sparse_coo().coalesce()._indices()
     ones = torch.ones(places.shape[1], dtype=torch.float64)
     return torch.sparse_coo_tensor(places, ones, tensor.shape, is_coalesced=True, check_invariants=False)
 
 
 class SparseGradients:
-    """Finds the matrix products that give gradients of sparse tensors. Such a gradient has as many values as
-    its tensor stores, though some of torch's kernels compute the others too.
+    """Finds the matrix products that compute gradients of sparse tensors.
+
+    Such a gradient has as many values as its tensor stores, though some of torch's kernels also compute the
+    others.
     """
 
     def __init__(self) -> None:
         self._stored: dict[int, int] = {}
-        """Values of the sparse operand by the number of autograd's node for a product."""
+        """The values of the sparse operand, by the number of autograd's node for a product."""
         self._pairs: dict[int, tuple[int, int, int]] = {}
-        """Of a product of two sparse matrices: its products and the values that each of them stores."""
+        """For a product of two sparse matrices: its number of products, and the values that each matrix
+        stores.
+        """
 
     def noted(self, call: OpCall, in_forward: bool) -> OpCall:
-        """The call, which was dispatched just now, with `STORED_OUTPUTS` if it gives such a gradient. The
-        gradient of a product's other operand has the sparse one as an operand. Where both are sparse, each
-        gradient has as many products as the forward, one for each pair of values.
+        """The call that was just dispatched, with `STORED_OUTPUTS` if it computes such a gradient.
+
+        The gradient of a product's other operand has the sparse tensor as an operand. If both operands are
+        sparse, each gradient has as many products as the forward, one for each pair of values.
         """
         if call.name not in _PRODUCTS:
             return call

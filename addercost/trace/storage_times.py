@@ -1,8 +1,8 @@
-"""When the memory of each tensor is allocated and when it is freed while a model is traced.
+"""When the memory of each tensor is allocated, and when it is freed, while a model is traced.
 
-A tensor without data has a storage too, which lives as long as that of a run with data: as long as a
-variable of the model, its caller or the graph of gradients refers to it. So this sees what the caller's
-variables keep, which the operators' arguments alone do not show.
+A tensor without data also has a storage, which lives as long as it would with data: as long as a variable of
+the model, its caller or the autograd graph refers to it. This therefore notices what the caller's variables
+keep alive, which the arguments of operators do not show.
 """
 
 from __future__ import annotations
@@ -19,18 +19,21 @@ from addercost.trace.sparse import stored_values
 
 
 class StorageTimes:
-    """The storages that a run uses. calls: how many calls are recorded so far."""
+    """The storages that a run uses. calls: returns how many calls are recorded so far."""
 
     def __init__(self, calls: Callable[[], int]) -> None:
         self._calls = calls
         self._entries: list[_Entry] = []
         self._live: dict[int, tuple[Any, _Entry]] = {}
-        """By the storage's address. The weak reference has to be kept for its callback to be called."""
+        """By the storage's address. The weak reference is kept, because otherwise its callback would not be
+        called.
+        """
 
     def made(self, values: Any) -> None:
-        """Notes the storages of tensors, in lists too, that the call after those recorded made.
+        """Records the storages of tensors that the call after the recorded ones made. Tensors may be in
+        lists.
 
-        A storage that is known already stays as it is noted.
+        A storage that is already recorded keeps its record.
         """
         if isinstance(values, list | tuple):
             for value in values:
@@ -53,7 +56,7 @@ class StorageTimes:
         live[key] = weakref.ref(storage, freed), entry
 
     def given(self, tensors: Iterable[tuple[str, Tensor]]) -> None:
-        """Notes the storages of tensors, each with its kind, that were there before the run and still are."""
+        """Records the storages of tensors that existed before the run and outlive it, each with its kind."""
         noted: set[int] = set()
         for kind, tensor in tensors:
             stored = stored_values(tensor)
@@ -74,7 +77,7 @@ class StorageTimes:
                 known[1].kind, known[1].made = kind, -1
 
     def gradients(self, tensors: Iterable[Tensor | None]) -> None:
-        """Says that these tensors, which calls made, are gradients of parameters."""
+        """Records that these tensors, which calls made, are gradients of parameters."""
         for tensor in tensors:
             storage = _storage(tensor)
             known = self._live.get(storage._cdata) if storage is not None else None
@@ -82,25 +85,29 @@ class StorageTimes:
                 known[1].kind = GRADIENT
 
     def accumulated(self, out: Tensor) -> None:
-        """Says that autograd added two gradients. It does that out of place while a dispatch mode is active,
-        and otherwise in place of one that nothing else refers to.
+        """Records that autograd added two gradients.
+
+        While a dispatch mode is active it does so out of place. Otherwise it adds in place to a gradient that
+        nothing else refers to.
         """
         known = self._live.get(out.untyped_storage()._cdata)
         if known is not None:
             known[1].accumulates = True
 
     def forget_since(self, count: int) -> None:
-        """Leaves out what was noted after the first `count` storages: those calls are not recorded."""
+        """Drops what was recorded after the first `count` storages, because those calls are not recorded
+        either.
+        """
         del self._entries[count:]
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def storages(self, kept: Sequence[int]) -> tuple[Storage, ...]:
-        """All of them; those still in use outlive the run.
+        """All storages. Those that are still in use outlive the run.
 
-        kept: indices of the recorded calls that stay in the trace. What another call allocated counts as
-        allocated by the next call that stays.
+        kept: indices of the recorded calls that stay in the trace. If another call allocated a storage, the
+        next call that stays counts as having allocated it.
         """
         found = []
         for entry in self._in_place():
@@ -113,7 +120,9 @@ class StorageTimes:
         return tuple(found)
 
     def _in_place(self) -> list[_Entry]:
-        """The entries, with sums of gradients in the place of a gradient that is freed by its addition."""
+        """The entries, in which a sum of gradients takes the place of the gradient that its addition
+        frees.
+        """
         if not any(entry.accumulates for entry in self._entries):
             return self._entries
         ending = {(entry.freed, entry.n_bytes): entry for entry in self._entries if entry.made >= 0}
@@ -138,7 +147,7 @@ class _Entry:
 
 
 def _storage(value: Any) -> Any:
-    """A tensor's storage; None for what has no single one, such as a sparse tensor."""
+    """A tensor's storage; None for a tensor without a single storage, such as a sparse one."""
     if not isinstance(value, Tensor):
         return None
     try:

@@ -1,4 +1,6 @@
-"""torch's global state during a trace: set so that every operator is dispatched, restored in any case."""
+"""torch's global state during a trace. It is set so that every operator is dispatched, and always
+restored.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,13 @@ from addercost.trace.threads import ONE_AT_A_TIME
 
 @contextmanager
 def countable_operators(keep_random: bool = True) -> Iterator[None]:
-    """While active, attention and recurrent layers run as operators that can be counted, not as one fused
-    call. One thread at a time is within: others wait.
+    """While active, attention and recurrent layers run as operators that can be counted instead of as one
+    fused call. Only one thread at a time is inside; others wait.
 
-    Sets three switches of the whole process: the MHA fast path, oneDNN and the attention backends; where the
-    compiler is loaded, also its stance. Restores these, what a forward may have set (default dtype and
-    device, autocast, threads, precision) and, with keep_random, every random state on leaving, after an
-    exception too. Leaving random states alone saves a tenth of a millisecond.
+    This sets three switches of the whole process: the MHA fast path, oneDNN and the attention backends. If
+    torch's compiler is loaded, it also sets the compiler's stance. On leaving, also by an exception, it
+    restores these and what a forward may have set (default dtype and device, autocast, threads, precision)
+    and, with keep_random, every random state. Without keep_random it takes a tenth of a millisecond less.
     """
     with ExitStack() as stack:
         stack.enter_context(ONE_AT_A_TIME)
@@ -34,20 +36,21 @@ def countable_operators(keep_random: bool = True) -> Iterator[None]:
         fastpath = torch.backends.mha.get_fastpath_enabled()
         stack.callback(torch.backends.mha.set_fastpath_enabled, fastpath)
         torch.backends.mha.set_fastpath_enabled(False)
-        # torch.backends.mkldnn.flags would also touch the TF32 switch, and warns where there is no Intel GPU.
+        # torch.backends.mkldnn.flags would also change the TF32 switch, and it warns where there is no Intel
+        # GPU.
         stack.callback(torch._C._set_mkldnn_enabled, torch._C._get_mkldnn_enabled())
         torch._C._set_mkldnn_enabled(False)
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         stack.enter_context(any_device())
         if "torch._dynamo" in sys.modules:
-            # Parts of the model that torch.compile wrapped run uncompiled.
+            # Parts of the model that were compiled by torch.compile run uncompiled.
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         yield
 
 
 @contextmanager
 def _defaults_kept() -> Iterator[None]:
-    """Restores what a forward can set for everything that runs after it, where it did."""
+    """Afterwards restores what a forward can set for everything that runs later, if it did."""
     before = [get() for get, _ in _DEFAULTS]
     context = _default_device()
     try:
@@ -61,7 +64,7 @@ def _defaults_kept() -> Iterator[None]:
 
 
 def _default_device() -> Any:
-    """The mode that `torch.set_default_device` left, or None."""
+    """The mode of `torch.set_default_device`, or None."""
     return getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)
 
 
@@ -79,14 +82,14 @@ _DEFAULTS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
     *_autocast("cpu"),
     *_autocast("cuda"),
 )
-"""How each is read and set."""
+"""For each default, the function that reads it and the one that sets it."""
 
 
 @contextmanager
 def _random_states_kept() -> Iterator[None]:
     torch_state = torch.get_rng_state()
     python_state = random.getstate()
-    # Without a CUDA context there is no generator to restore, and creating one to look would take seconds.
+    # Without a CUDA context there is no generator to restore, and creating a context takes seconds.
     cuda_states = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
     numpy = sys.modules.get("numpy")
     numpy_state = numpy.random.get_state() if numpy is not None else None

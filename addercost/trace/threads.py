@@ -1,6 +1,6 @@
-"""One trace at a time, and no other thread within the model meanwhile.
+"""One trace at a time, while no other thread is inside the model.
 
-A trace sets switches that torch has once for the whole process, and puts other tensors into the model.
+A trace sets switches that torch has once for the whole process, and replaces the model's tensors.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from typing import Any
 from addercost.errors import TraceError
 
 ONE_AT_A_TIME = threading.RLock()
-"""Locked during each run of a forward that is traced. A second thread waits for it."""
+"""Locked during each traced run of a forward. A second thread waits for it."""
 
 
 def require_unused(modules: Container[int], name: str) -> None:
-    """Raises TraceError if another thread is in a method of one of these modules, given by their ids.
+    """Raises TraceError if another thread is in a method of one of these modules, which are given by their
+    ids.
 
-    To be called when new calls of their forwards are already refused.
+    Call this when new calls of their forwards are already refused.
     """
     here = threading.get_ident()
-    # Without this thread's own frame, which would refer to itself and keep the model alive.
+    # This thread's own frame is left out: it would refer to itself and keep the model alive.
     elsewhere = [frame for thread, frame in _frames().items() if thread != here]
     for frame in elsewhere:
         at: Any = frame
@@ -40,10 +41,10 @@ def require_unused(modules: Container[int], name: str) -> None:
 
 
 def _frames() -> dict[int, Any]:
-    """What each thread runs now.
+    """The frames that each thread runs now.
 
-    Python 3.11 locks its list of threads while it makes these frames. Garbage that is collected during that
-    may end in code that needs the same lock, which would wait for ever."""
+    Python 3.11 locks its list of threads while it makes these frames. A garbage collection at that moment may
+    run code that needs the same lock, and would wait for ever."""
     collects = gc.isenabled()
     gc.disable()
     try:
@@ -54,7 +55,7 @@ def _frames() -> dict[int, Any]:
 
 
 def used_elsewhere(name: str) -> TraceError:
-    """The error for a module that one thread calls while another one traces it."""
+    """The error for a module that one thread calls while another thread traces it."""
     return TraceError(
         f"{name} was called by one thread while another thread traces it",
         "call it when the trace is done, or profile copy.deepcopy(model); a forward that starts threads of "

@@ -50,25 +50,26 @@ def trace(
     fuse_attention: bool = True,
     memory: bool = False,
 ) -> Trace:
-    """Traces one forward of `model` in evaluation mode; nothing is computed and no weight is read.
+    """Traces one forward of `model` in evaluation mode. Where possible nothing is computed and no weight is
+    read.
 
-    args, kwargs: the forward's inputs, tensors anywhere inside them, on any device including meta.
-    name: what to call the model; its class name by default.
-    rebuild: makes the model again with real weights, for the rare model whose control flow needs values.
-    known_values: in its place, gives tensors the values that they would have.
-    backward: traces a training step instead: the forward in training mode, then the gradients of its loss, or
-    of all its outputs, for every parameter that is not frozen. Each gradient's calls belong to the module
-    whose forward made it necessary, and are tagged "backward".
-    input_gradients: with `backward`, also the gradients of the floating-point inputs.
-    is_counted: whether an operator is recorded as it is. Of the others the calls of their
-    decomposition are recorded, where torch has one. None records every operator as it is.
-    fuse_attention: scaled dot-product attention is one call; otherwise the calls of the products, the softmax
-    and the copies that torch makes of it.
+    args, kwargs: the forward's inputs, with tensors anywhere inside them, on any device including meta. name:
+    what to call the model; its class name by default.
+    rebuild: makes the model again with real weights. It is used for models whose control flow needs values.
+    known_values: used instead of `rebuild`; gives tensors the values that they would have. backward: traces a
+    training step instead: the forward in training mode, then the gradients of its loss, or of all its
+    outputs, for every parameter that is not frozen. Each gradient's calls belong to the module whose forward
+    made it necessary, and are tagged "backward".
+    input_gradients: with `backward`, also computes the gradients of the floating-point inputs. is_counted:
+    whether an operator is recorded itself. For the others, the calls of their decomposition are recorded if
+    torch has one. None records every operator itself.
+    fuse_attention: scaled dot-product attention is one call. Otherwise it is the calls of products, softmax
+    and copies that torch makes of it.
     memory: also records when memory is allocated and freed, which takes about a tenth longer.
 
-    Tries the meta device, then fake tensors, then a real run on the CPU, and says in `Trace.tracer` which one
-    served. The model, the random states and torch's switches are left as they were, also when it raises.
-    Raises TraceError, with the path of the layer that failed.
+    This tries the meta device, then fake tensors, then a run with data on the CPU. `Trace.tracer` says which
+    one succeeded. The model, the random states and torch's switches are left as they were, also when this
+    raises. Raises TraceError, with the path of the layer that failed.
     """
     kwargs = dict(kwargs or {})
     title = name or type(model).__name__
@@ -102,7 +103,7 @@ def _traced(
     rebuild: Callable[[], nn.Module] | None,
     known_values: Callable[[Any], Any] | None,
 ) -> Trace:
-    """The trace by the first way that serves."""
+    """The trace by the first way that succeeds."""
     first: TraceError | None = None
     values_would_help = False
     for tracer, attempt in (("meta", _trace_meta), ("fake", _trace_fake)):
@@ -127,9 +128,10 @@ def _traced(
 
 
 def _uncompiled(attempt: Callable[[], Trace]) -> Trace:
-    """Makes the attempt, and makes it again if it failed and loaded torch's compiler meanwhile.
+    """Makes the attempt, and repeats it if it failed and has loaded torch's compiler meanwhile.
 
-    The compiler is switched off where it is loaded already. Loading it to switch it off would take a second.
+    The compiler is switched off only if it is loaded already. Loading it just to switch it off would take a
+    second.
     """
     loaded = "torch._dynamo" in sys.modules
     try:
@@ -141,17 +143,17 @@ def _uncompiled(attempt: Callable[[], Trace]) -> Trace:
 
 
 class _NeedsValuesError(TraceError):
-    """A run without data failed, and one with values may not."""
+    """A run without data failed, but one with data may succeed."""
 
 
 class _NeedsGradientsError(TraceError):
-    """A run without gradients failed, since the forward itself computes some."""
+    """A run without gradients failed, because the forward itself computes some."""
 
 
 @dataclass(frozen=True, slots=True)
 class _TracedStep:
-    """What is traced: a forward in evaluation mode, or a training step; which operators are whole; and
-    whether it is recorded when memory is allocated and freed.
+    """What is traced: a forward in evaluation mode or a training step, which operators stay whole, and
+    whether memory is recorded. The fields are named as in `trace`.
     """
 
     backward: bool
@@ -162,12 +164,12 @@ class _TracedStep:
     gradients: bool
     """Whether the forward may compute gradients, as models of energies do for forces."""
     values_alone: bool
-    """Whether singular values and eigenvalues that come without vectors have operators of their own."""
+    """Whether singular values and eigenvalues without vectors have operators of their own."""
 
 
 def _trace_meta(model: nn.Module, args: Any, kwargs: Any, name: str, step: _TracedStep) -> Trace:
     def substitute(tensor: Tensor) -> Tensor:
-        # A backward pass would leave its gradients on the model's own tensors.
+        # A backward pass would otherwise leave its gradients on the model's own tensors.
         return meta_substitute(tensor, always=step.backward)
 
     args, kwargs = _mapped(without_data, (args, kwargs))
@@ -175,8 +177,8 @@ def _trace_meta(model: nn.Module, args: Any, kwargs: Any, name: str, step: _Trac
 
 
 def meta_substitute(tensor: Tensor, always: bool = False) -> Tensor:
-    """A copy of a parameter or buffer on the meta device; the tensor itself if it is there already, unless
-    `always`.
+    """A copy of a parameter or buffer on the meta device. A tensor that is there already is returned itself,
+    unless `always`.
     """
     if is_lazy(tensor):
         return _without_shape(tensor, "meta")
@@ -249,7 +251,7 @@ def _trace_real(
 
 
 def _mapped(convert: Callable[[Any], Any], value: Any) -> Any:
-    """`tree_map`, but that packed sequences keep their lengths, which torch wants on the CPU."""
+    """`tree_map`, except that packed sequences keep their lengths, which torch needs on the CPU."""
 
     def converted(item: Any) -> Any:
         if not isinstance(item, PackedSequence):
@@ -261,14 +263,16 @@ def _mapped(convert: Callable[[Any], Any], value: Any) -> Any:
 
 
 def _without_shape(tensor: Tensor, device: str) -> Tensor:
-    """A lazy module's parameter has no shape before its first forward, so there is nothing to copy."""
+    """A lazy parameter like the given one. It has no shape before the first forward, so there is nothing to
+    copy.
+    """
     made: Tensor = type(tensor)(device=device)
     return made
 
 
 def with_values(tensor: Tensor) -> Tensor:
-    """A copy on the CPU. In place of missing data it has random numbers, or zeros, a valid index, for
-    integers.
+    """A copy on the CPU. Missing data are replaced by random numbers; for integers by zeros, which are valid
+    indices.
     """
     if dense_stand_in(tensor) is not tensor:
         return with_stored(torch.randn(tensor.shape).to(tensor.dtype), tensor)
@@ -345,9 +349,10 @@ def _run(
                 raise _NeedsValuesError(made_error.message, made_error.hint) from error
             raise made_error from error
         finally:
-            # Recorder and stack refer to each other: a cycle that would keep what a real run computed.
+            # Recorder and stack refer to each other. This cycle would keep alive what a run with data
+            # computed.
             calls.recorded = None
-        # Read after the forward: a lazy module's parameters have a shape only now.
+        # Read after the forward, because a lazy module's parameters have no shape before.
         parameters = {
             n: tensor.numel()
             for n, role, tensor in names.values()
@@ -373,7 +378,7 @@ def _run(
         tracer=tracer,
         versions=versions(),
         notes=(*notes, not_put_back(state.problems)) if state.problems else notes,
-        # The memory of packed parameters is not seen.
+        # The memory of packed parameters cannot be seen.
         storages=None if recorder.packed else recorded.storages,
         repeats=recorded.repeats,
         returned=returned,
@@ -381,7 +386,7 @@ def _run(
 
 
 _NO_GRADIENT = "does not require grad"
-"""In torch's error for a gradient that is asked for where none was to be recorded."""
+"""Part of torch's error message for a gradient where none was to be recorded."""
 
 
 def _notes(tracer: str, step: _TracedStep) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
-"""Layers that carry a state from token to token, with the loop over the tokens as one operator each.
+"""Layers that carry a state from token to token. The loop over the tokens is recorded as one operator.
 
-Their reference in torch is such a loop, so a trace has some calls more for each token of each layer, and each
-call writes its result to memory. The kernels that models run with keep the state in registers.
+Their reference implementation in torch is such a loop: a trace has several calls for each token and layer,
+each of which writes its result to memory. The kernels that these models run with keep the state in registers.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ LOOPS: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
     "rwkv_linear_attention": whole_wkv_scan,
     "_rnn_scan": whole_linear_recurrence,
 }
-"""What takes the place of a loop, by the loop's name among the functions or the methods of transformers."""
+"""The replacement of each loop, by the loop's name among the functions or methods of transformers."""
 
 
 @contextmanager
 def whole_scans(model: nn.Module) -> Iterator[None]:
-    """While active, the model's scans are one operator each, unless a gradient of them is asked for."""
+    """While active, each of the model's scans is one operator, unless its gradient is needed."""
     with ExitStack() as stack:
         for place, name in _loops(model.modules()):
             before = getattr(place, name)
@@ -37,7 +37,7 @@ def whole_scans(model: nn.Module) -> Iterator[None]:
 
 
 def _loops(modules: Iterable[nn.Module]) -> Iterator[tuple[Any, str]]:
-    """The files and classes of transformers that have a loop of their own, and its name."""
+    """The modules and classes of transformers that contain a loop, with the loop's name."""
     classes = {type(module) for module in modules if type(module).__module__.startswith("transformers.")}
     for place in (*{sys.modules[found.__module__] for found in classes}, *classes):
         yield from ((place, name) for name in LOOPS if name in vars(place))

@@ -1,7 +1,7 @@
-"""The scan of an RWKV layer as one operator: 36 calls for each token otherwise.
+"""The scan of an RWKV layer as one operator. Otherwise it is 36 calls for each token.
 
-The kernels that models run with compute it in one call too: `wkv_cuda` of RWKV-LM, `ggml_rwkv_wkv6` of
-llama.cpp for a later version.
+The kernels that such models run with compute it in one call too: `wkv_cuda` of RWKV-LM and, for a later
+version, `ggml_rwkv_wkv6` of llama.cpp.
 """
 
 from __future__ import annotations
@@ -16,17 +16,19 @@ from torch import Tensor
 from addercost.trace.own_operators import asks_gradient, register_operator
 
 _LEAST = 1e38
-"""What the largest exponent is below zero before the first token."""
+"""How far below zero the largest exponent is before the first token."""
 
 
 def wkv_scan(
     decay: Tensor, first: Tensor, key: Tensor, value: Tensor, num: Tensor, den: Tensor, largest: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """decay, first: [D]; key, value: [B, L, D]; num, den, largest: [B, D] float32, the state.
+    """The outputs y and the state of RWKV's scan.
 
-    num_t and den_t are sums over the tokens before t, of exp(k_i + (t - 1 - i)·decay) times v_i and times 1,
-    both divided by exp(largest_t). y_t = (num_t + exp(first + k_t)·v_t) / (den_t + exp(first + k_t)). Returns
-    y: [B, L, D] and the last state. Source: Peng et al., 2023 (RWKV), its form without overflow.
+    decay, first: [D]; key, value: [B, L, D]; num, den, largest: [B, D] float32, the state. num_t and den_t
+    are sums over the tokens i before t, of exp(k_i + (t - 1 - i)·decay) times v_i and times 1, both divided
+    by exp(largest_t). y_t = (num_t + exp(first + k_t)·v_t) / (den_t + exp(first + k_t)), where the
+    exponentials too are divided by exp(largest_t). Returns y, [B, L, D], and the last state. Source: Peng et
+    al., 2023 (RWKV), in the form that does not overflow.
     """
     outputs = []
     for t in range(key.shape[1]):
@@ -41,7 +43,7 @@ def wkv_scan(
 
 
 def whole_wkv_scan(reference: Callable[..., Any]) -> Callable[..., Any]:
-    """What takes the place of `rwkv_linear_attention`."""
+    """A replacement for `rwkv_linear_attention`, which is `reference`."""
 
     def scan(
         time_decay: Tensor,
@@ -70,5 +72,5 @@ def _shapes(decay: Tensor, first: Tensor, key: Tensor, value: Tensor, *state: Te
 
 @cache
 def _operator() -> Callable[..., Any]:
-    """`addercost.wkv_scan`, registered when a first model needs it."""
+    """The operator `addercost.wkv_scan`, registered when a model first needs it."""
     return register_operator("wkv_scan", wkv_scan, _shapes)

@@ -1,6 +1,7 @@
-"""Tensors of the caller's that a forward writes in place: copied before the first write, put back after.
+"""The caller's tensors that a forward writes in place. They are copied before the first write and restored
+afterwards.
 
-Parameters, buffers and inputs are replaced during a trace and need none of this. It is for tensors among a
+Parameters, buffers and inputs are replaced during a trace and do not need this. It is for tensors among a
 module's attributes, in a closure or in a global variable, which the forward uses as they are.
 """
 
@@ -21,7 +22,7 @@ class WrittenTensors:
         self._copies: dict[int, tuple[Any, Any]] = {}
 
     def made(self, values: Any) -> None:
-        """Notes that the forward may write these tensors."""
+        """Records that the forward may write these tensors."""
         for value in values if isinstance(values, list | tuple) else (values,):
             storage = _storage(value)
             if storage is not None:
@@ -39,7 +40,7 @@ class WrittenTensors:
                     self._copies[key] = storage, storage.clone()
 
     def put_back(self) -> list[str]:
-        """Writes the copies back. Returns one line for each storage where that failed."""
+        """Writes the copies back. Returns one line for each storage for which that failed."""
         problems = []
         for storage, copy in self._copies.values():
             try:
@@ -53,11 +54,11 @@ class WrittenTensors:
 
 
 def _storage(value: Any) -> Any:
-    """A tensor's storage; None for what has no values in one."""
+    """A tensor's storage; None if it has no values there."""
     if not isinstance(value, Tensor) or value.is_meta:
         return None
     try:
         storage = value.untyped_storage()
     except (RuntimeError, NotImplementedError):
         return None
-    return None if storage.device.type == "meta" else storage  # a fake tensor's has no values
+    return None if storage.device.type == "meta" else storage  # A fake tensor's storage has no values.

@@ -1,1 +1,3 @@
-"""ONNX graphs as traces: each node becomes the call of torch's operator that computes the same. No torch."""
+"""ONNX graphs as traces. Each node becomes the calls of torch's operators that compute the same. This needs
+no torch.
+"""

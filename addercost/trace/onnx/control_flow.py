@@ -1,4 +1,6 @@
-"""If, Loop and Scan: the branch that a known condition takes, and as many turns as a known count says."""
+"""If, Loop and Scan: a known condition decides which branch is followed, and a known count how many rounds
+are made.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +18,19 @@ if TYPE_CHECKING:
     from onnx import GraphProto, NodeProto
 
 Follow = Callable[["GraphProto", Mapping[str, Value]], list[Value]]
-"""Follows a graph inside a node, given its inputs by name, and returns its outputs."""
+"""Follows a graph inside a node, given the graph's inputs by name, and returns its outputs."""
 
 MOST_TURNS = 100_000
 
 
 class UnknownFlowError(Exception):
-    """Which way the graph goes depends on data. The message says what does."""
+    """Which way the graph goes depends on data. The message says which node."""
 
 
 def branched(proto: NodeProto, inputs: Sequence[Value | None], follow: Follow) -> list[Value]:
-    """Raises UnknownFlowError."""
+    """The outputs of an If, from the branch that its condition selects. Raises UnknownFlowError if the
+    condition is unknown.
+    """
     if inputs[0] is None or not _is_known(inputs[0]):
         raise UnknownFlowError("the condition of an If depends on data")
     graphs = {entry.name: entry.g for entry in proto.attribute}
@@ -34,9 +38,12 @@ def branched(proto: NodeProto, inputs: Sequence[Value | None], follow: Follow) -
 
 
 def looped(proto: NodeProto, inputs: Sequence[Value | None], follow: Follow) -> list[Value]:
-    """Inputs: how many turns at most, a condition, and what is carried from turn to turn. The body has the
-    turn's number, the condition and the carried values, and returns the next condition, the carried values
-    and what a scan collects. Raises UnknownFlowError.
+    """The outputs of a Loop.
+
+    Its inputs are the most rounds, a condition, and the values that are carried from round to round. The body
+    gets the round's number, the condition and the carried values. It returns the next condition, the carried
+    values, and values that are collected over all rounds. Raises UnknownFlowError if the number of rounds is
+    unknown.
     """
     (graph,) = (entry.g for entry in proto.attribute if entry.name == "body")
     most, condition, *carried = inputs
@@ -62,7 +69,9 @@ def looped(proto: NodeProto, inputs: Sequence[Value | None], follow: Follow) -> 
 
 
 def scanned(proto: NodeProto, inputs: Sequence[Value | None], follow: Follow) -> list[Value]:
-    """One turn for each element of the scanned inputs' axis. Raises UnknownFlowError."""
+    """The outputs of a Scan, with one round for each element along the scanned axis. Raises UnknownFlowError
+    if its length is unknown.
+    """
     attributes = {entry.name: entry for entry in proto.attribute}
     graph, count = attributes["body"].g, attributes["num_scan_inputs"].i
     given = [value for value in inputs if value is not None]
@@ -89,7 +98,7 @@ FOLLOWED = {"If": branched, "Loop": looped, "Scan": scanned}
 
 
 def _is_known(value: Value | None) -> bool:
-    """Whether it is left out or its data are known."""
+    """Whether the input is left out or its data are known."""
     return value is None or value.data is not None
 
 
@@ -103,7 +112,7 @@ def _constant(number: Any) -> Value:
 
 
 def _collected(turns: Sequence[Sequence[Value]]) -> list[Value]:
-    """What each turn returned, along a new first axis."""
+    """What all rounds returned, along a new first axis."""
     if not turns:
         return []
     return [

@@ -1,7 +1,8 @@
-"""Graphs in which integers are written as floats between QuantizeLinear and DequantizeLinear.
+"""Graphs in which QuantizeLinear and DequantizeLinear mark what a runtime computes on integers.
 
-A runtime computes a convolution or matrix product between the two on integers, and so it is counted. The
-dequantised operands are read as the integers they are, and the sums are brought to the next scale once.
+Between the two, such a graph has a convolution or matrix product of floats. A runtime computes it on
+integers, so that is what is counted: the operands are read as the integers before DequantizeLinear, and the
+sums are rescaled once, to the next scale.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ from addercost.trace.record import OpCall, TensorSpec
 
 
 def pending_dequantization(node: OnnxNode) -> OpCall:
-    """The call of a DequantizeLinear, made if something reads its floats."""
+    """The call of a DequantizeLinear. It is recorded only if something reads its floats."""
     (call,) = dequantize(node)
     return call
 
 
 def fused_call(node: OnnxNode, reader: str) -> OpCall | None:
-    """The integer call of a convolution or product whose operands are dequantised; else None.
+    """The integer call of a convolution or product whose two operands are dequantised; None for other nodes.
 
-    reader: the operator that alone reads the output, if there is one.
+    reader: the name of the operator that is the output's only reader; "" if there is no such operator.
     """
     if node.op not in ("Conv", "Gemm", "MatMul") or node.domain:
         return None

@@ -1,4 +1,6 @@
-"""The shapes of a graph's inputs: as the file has them, with the sizes that it leaves open as given."""
+"""The shapes of a graph's inputs: as in the file, where sizes that the file leaves open are filled in from
+`--input`.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,11 @@ if TYPE_CHECKING:
 def input_specs(
     infos: Sequence[ValueInfoProto], given: Sequence[InputShape], where: str, batch: int = 1
 ) -> tuple[TensorSpec, ...]:
-    """The inputs `infos` in order. where: the file, for errors. batch: multiplies the first sizes that are
-    open. Raises ArgumentError where a size stays open, a shape that is given does not fit, or a batch is
-    wanted of a graph whose first sizes are fixed.
+    """The specs of the inputs `infos`, in order.
+
+    where: the file, for errors. batch: multiplies those first sizes that are open. Raises ArgumentError where
+    a size stays open, where a given shape does not fit, or for a batch with a graph whose first sizes are
+    fixed.
     """
     by_name = {one.name: one for one in given if one.name is not None}
     in_order = [one for one in given if one.name is None]

@@ -1,5 +1,7 @@
-"""What a node's outputs are before anything runs: computed where its inputs are known (shapes, indices), else
-their types, by ONNX's own shape inference.
+"""What is known about a node's outputs before anything runs.
+
+Their values are computed where its inputs are known (shapes, indices). Otherwise ONNX's shape inference gives
+their types.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ _NEVER = frozenset(
 
 
 def computed(node: NodeProto, inputs: Sequence[Value | None], file: OnnxFile) -> list[Value] | None:
-    """The outputs of a node whose inputs are all known, if they are small; else None."""
+    """The outputs of a node whose inputs are all known, if these are small; else None."""
     if node.op_type == "Shape" and inputs[0] is not None and inputs[0].complete:
         bounds = {a.name: a.i for a in node.attribute}
         shape = inputs[0].spec.shape[bounds.get("start") : bounds.get("end")]
@@ -64,7 +66,7 @@ def _evaluated(node: NodeProto, inputs: Sequence[Value | None], file: OnnxFile) 
         feeds = {name: _by_name(node, inputs)[name].data for name in names}
         return list(ReferenceEvaluator(graph, opsets=dict(file.opsets)).run(None, feeds))
     except Exception:
-        # Whatever it cannot compute stays unknown.
+        # What cannot be computed stays unknown.
         return None
 
 
@@ -77,7 +79,9 @@ def _by_name(node: NodeProto, inputs: Sequence[Value | None]) -> dict[str, Value
 def inferred(
     node: NodeProto, inputs: Sequence[Value | None], file: OnnxFile
 ) -> Mapping[str, TypeProto | None]:
-    """Types of the outputs by name; None where inference knows no such operator or fails."""
+    """The types of the outputs, by name. A type is None where inference does not know the operator or
+    fails.
+    """
     from onnx import OperatorSetIdProto, defs, numpy_helper, shape_inference
 
     unknown: dict[str, TypeProto | None] = {name: None for name in node.output if name}

@@ -1,5 +1,5 @@
-"""Reading an ONNX file: the graph, with its functions inlined. Weights in other files are not needed and not
-read.
+"""Reads an ONNX file: its graph, with functions inlined. Weights in other files are not needed and
+not read.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from onnx import FunctionProto, GraphProto, ModelProto
 
 LARGEST_BYTES = 1 << 31
-"""What a protocol buffer can be. A larger model keeps its weights in other files."""
+"""The largest protocol buffer. A larger model keeps its weights in other files."""
 
 DOMAIN = ""
-"""The standard's own operators. `ai.onnx` is another name of it."""
+"""The name of the standard's own operators. `ai.onnx` is another name for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class OnnxFile:
-    """An ONNX model. opsets: the version of each domain's operators that the graph is written in."""
+    """An ONNX model. opsets: for each domain, the version of its operators that the graph uses."""
 
     graph: GraphProto
     opsets: Mapping[str, int]
@@ -37,7 +37,9 @@ def domain_of(name: str) -> str:
 
 
 def read_onnx(path: Path) -> OnnxFile:
-    """Raises ArgumentError without the package `onnx`, DataError for a file that is no ONNX model."""
+    """Reads a file. Raises ArgumentError without the package `onnx`, and DataError for a file that is not an
+    ONNX model.
+    """
     try:
         import onnx
         import onnx.inliner
@@ -53,7 +55,7 @@ def read_onnx(path: Path) -> OnnxFile:
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
     except Exception as error:
-        # The parser's exceptions have no common class.
+        # The parser's exceptions have no common base class.
         text = error_text(error)[:200]
         raise DataError(f"{path} is not an ONNX model: {text}", "export it again") from error
     if not model.HasField("graph") or not model.graph.node:

@@ -1,4 +1,4 @@
-"""A node of the graph as translators see it, and the calls they make of it."""
+"""A node of the graph as translators see it, and how they make its calls."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ VIEW = "view"
 
 @dataclass(frozen=True, slots=True)
 class OnnxNode:
-    """One node. inputs: None for an optional one that is left out. outputs: what shape inference found.
-    opset: the version of the operators of its domain.
+    """One node. inputs: None for an optional input that is left out. outputs: what is known about them.
+    opset: the version of the operators of the node's domain.
     """
 
     op: str
@@ -32,7 +32,7 @@ class OnnxNode:
         return f"{self.domain or 'onnx'}.{self.op}"
 
     def value(self, position: int) -> Value:
-        """Raises DataError where the input is missing."""
+        """The input at a position. Raises DataError if it is missing."""
         found = self.optional(position)
         if found is None:
             raise DataError(f"the ONNX node {self.title} of {self.module!r} lacks input {position}")
@@ -53,12 +53,12 @@ class OnnxNode:
         return self.outputs[0].spec
 
     def given(self) -> list[Value]:
-        """The inputs that are there."""
+        """The inputs that are not left out."""
         return [value for value in self.inputs if value is not None]
 
     def integers(self, name: str, position: int | None = None) -> tuple[int, ...] | None:
-        """A list of integers that newer opsets have as an input and older ones as an attribute; None where it
-        is in neither, or is not known before the run.
+        """A list of integers that is an input in newer opsets and an attribute in older ones. None if it is
+        neither, or if its values are unknown.
         """
         if position is not None:
             value = self.optional(position)
@@ -74,12 +74,12 @@ class OnnxNode:
         outputs: Sequence[TensorSpec] | None = None,
         tags: tuple[str, ...] = (),
     ) -> OpCall:
-        """The call of an operator of torch's. Its place in the trace is set later."""
+        """A call of one of torch's operators. Its index in the trace is set later."""
         outputs = tuple(value.spec for value in self.outputs) if outputs is None else tuple(outputs)
         return OpCall(op, self.module, dict(args), outputs, 0, tags)
 
     def uncounted(self) -> OpCall:
-        """The node itself, for which no rule counts: the count is a lower bound then."""
+        """A call of the node itself, which no rule counts. The count is then a lower bound."""
         args = {str(i): value.spec for i, value in enumerate(self.inputs) if value is not None}
         return self.call(f"{self.title}.default", args)
 

@@ -1,5 +1,5 @@
-"""Which module a node belongs to. torch's newer exporter writes it as metadata of the node, the older one as
-the node's name.
+"""Which module a node belongs to. torch's newer exporter writes it into the node's metadata, the older one
+into the node's name.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ _SCOPES, _CLASSES = "pkg.torch.onnx.name_scopes", "pkg.torch.onnx.class_hierarch
 
 
 def modules_of(node: NodeProto) -> list[tuple[str, str]]:
-    """(path, class or "") of the modules around a node, the outermost first and the root left out.
+    """(path, class or "") of the modules around a node, the outermost first, without the root.
 
-    A node without a scope is in a module of its own name; one without a name in none.
+    A node without a scope counts as a module with its own name. A node without a name is in no module.
     """
     metadata = {entry.key: entry.value for entry in node.metadata_props}
     paths, classes = _listed(metadata.get(_SCOPES)), _listed(metadata.get(_CLASSES))
@@ -33,8 +33,8 @@ def modules_of(node: NodeProto) -> list[tuple[str, str]]:
 
 
 def path_in_name(name: str) -> str:
-    """`/layer1/layer1.0/conv1/Conv`: the path `layer1.0.conv1`. A part repeats the one before it where that
-    is a container.
+    """The path in a node's name: `layer1.0.conv1` for `/layer1/layer1.0/conv1/Conv`. A part that repeats the
+    one before it continues a container's path.
     """
     *parts, _ = name.strip("/").split("/")
     if not parts:
@@ -49,7 +49,7 @@ def path_in_name(name: str) -> str:
 
 
 def _listed(text: str | None) -> Sequence[str]:
-    """A Python list of strings as the exporter writes it; nothing where it is anything else."""
+    """A Python list of strings in the exporter's notation. Empty for anything else."""
     if not text or len(text) > 1 << 16:
         return ()
     try:

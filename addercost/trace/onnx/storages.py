@@ -1,7 +1,7 @@
-"""The memory that a graph's tensors use: from the call that makes one to the last that reads it.
+"""The memory of a graph's tensors. Each is in use from the call that makes it to the last call that reads it.
 
-A graph has no variables that keep a tensor for longer, as a Python model has. Inputs and outputs are the
-caller's. A runtime may use less, since it also computes in the place of an input that nobody reads again.
+A graph has no variables that keep a tensor alive, unlike a Python model. Inputs and outputs belong to the
+caller. A runtime may use less, because it also computes in place where nothing reads an input again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def graph_storages(
     outputs: Iterable[TensorSpec],
     constants: Iterable[TensorSpec],
 ) -> tuple[Storage, ...]:
-    """calls: in order; two share a tensor if they have the same TensorSpec object. constants: the tensors of
+    """calls: in order; they share a tensor if they have the same TensorSpec object. constants: the tensors in
     the file.
     """
     found = [

@@ -1,8 +1,9 @@
-"""The trace of an ONNX graph: its nodes in order, each as the calls of torch's operators that do the same.
+"""The trace of an ONNX graph: its nodes in order, each as the calls of torch's operators that compute the
+same.
 
-What depends on shapes alone is computed here and costs nothing, as in a model whose shapes are fixed. A
-branch is followed where its condition is known, and a loop is turned as often as its count says where that
-is known; elsewhere the count is a lower bound, and says so.
+What depends only on shapes is computed here and costs nothing, as in a model with fixed shapes. A branch is
+followed if its condition is known, and a loop is repeated as often as its count says if that is known.
+Otherwise the count is a lower bound, and a note says so.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto
 
 MOST_CALLS = 1_000_000
-"""A loop that makes more calls than this is refused."""
+"""A graph that makes more calls than this is refused."""
 
 _WEIGHTED = frozenset(("Conv", "ConvTranspose", "Gemm", "MatMul"))
 _PATH = re.compile(r"[\w.]+")
@@ -47,10 +48,12 @@ _AGAIN = re.compile(r"(.+)_\d+")
 """The older exporter numbers the calls of a module from the second on: relu, relu_1."""
 
 _HANDS_ON = frozenset(("Identity", "Dropout"))
-"""Their first output is their input: a graph is run for inference."""
+"""Operators whose first output is their input, because a graph is run for inference."""
 
 _BY_INPUTS = frozenset(("NonZero", "NonMaxSuppression", "Unique"))
-"""What these compute depends on their inputs' sizes alone; how much they find does not."""
+"""Operators whose work depends only on the sizes of their inputs, but whose number of results depends on
+data.
+"""
 
 
 def trace_onnx(
@@ -59,9 +62,9 @@ def trace_onnx(
     """The trace of an ONNX file.
 
     inputs: shapes of the graph's inputs, in order or by name; needed where the graph leaves sizes open.
-    batch: multiplies those of their first sizes that the graph leaves open.
-    Raises ArgumentError where inputs are missing or do not fit, DataError for a damaged file, TraceError for
-    a graph that needs more than `MOST_CALLS` calls.
+    batch: multiplies those first sizes that the graph leaves open.
+    Raises ArgumentError where inputs are missing or do not fit, DataError for a damaged file, and TraceError
+    for a graph that makes more than `MOST_CALLS` calls.
     """
     file = read_onnx(path)
     walk = _Walk(file, str(path))
@@ -88,7 +91,7 @@ def _version() -> str:
 
 
 class _Walk:
-    """Goes through a graph, node by node."""
+    """Walks through a graph, node by node."""
 
     def __init__(self, file: OnnxFile, where: str) -> None:
         self.calls: list[OpCall] = []
@@ -106,7 +109,7 @@ class _Walk:
         self._made = 0
 
     def begin(self, inputs: Sequence[InputShape], batch: int) -> tuple[TensorSpec, ...]:
-        """Takes the graph's inputs and returns their specs."""
+        """Sets the graph's inputs and returns their specs."""
         graph = self._file.graph
         constants = {tensor.name for tensor in graph.initializer}
         open_inputs = [info for info in graph.input if info.name not in constants]
@@ -116,7 +119,7 @@ class _Walk:
         return specs
 
     def run(self, graph: GraphProto) -> None:
-        """Follows all nodes of a graph; its values are in the innermost scope then."""
+        """Follows all nodes of a graph. Its values are added to the innermost scope."""
         self._statistics |= {
             name
             for node in graph.node
@@ -148,12 +151,12 @@ class _Walk:
                 self.calls.append(self._pending.pop(info.name))
 
     def outputs(self) -> list[TensorSpec]:
-        """Of the whole graph, once it was run."""
+        """The specs of the whole graph's outputs, after it was run."""
         found = (self._values.get(info.name) for info in self._file.graph.output)
         return [value.spec for value in found if value is not None]
 
     def _constant(self, tensor: TensorProto, name: str) -> Value:
-        """A tensor of the file: a weight is a parameter, a batch norm's statistics are a buffer."""
+        """A tensor in the file. Statistics of a batch norm are a buffer, other weights are parameters."""
         value = self._of_role(tensor, name)
         self.constants[name] = value.spec
         return value
@@ -202,12 +205,14 @@ class _Walk:
             self.calls.append(fused)
         self._values.update(zip(proto.output, node.outputs, strict=False))
         if fused is not None and reader is not None and reader.op_type == "QuantizeLinear":
-            # The sums of the fused call are already brought to the reader's scale.
+            # The fused call has already rescaled its sums to the reader's scale.
             self._values[reader.output[0]] = Value(fused.output)
             self._rescaled.add(reader.output[0])
 
     def _is_followed(self, proto: NodeProto, inputs: tuple[Value | None, ...]) -> bool:
-        """Whether the node computes nothing itself: what it hands on or runs is followed."""
+        """Handles a node that computes nothing itself: one that passes its input on, or one that runs other
+        graphs. Returns False for all other nodes.
+        """
         if proto.op_type in _HANDS_ON and inputs[0] is not None:
             self._values[proto.output[0]] = inputs[0]
             return len(proto.output) == 1 or not proto.output[1]
@@ -226,7 +231,7 @@ class _Walk:
         return True
 
     def _inside(self, graph: GraphProto, given: Mapping[str, Value]) -> list[Value]:
-        """Follows a graph inside a node, which sees the values around it. Returns its outputs."""
+        """Follows a graph inside a node, which may use the values around the node. Returns its outputs."""
         outside = self._values, self._readers, self._declared
         self._values = self._values.new_child(dict(given))
         try:
@@ -253,7 +258,7 @@ class _Walk:
             ) from None
 
     def _seen(self, proto: NodeProto, inputs: tuple[Value | None, ...]) -> OnnxNode:
-        """The node with what shape inference, the file or our own rules know of its outputs."""
+        """The node, with what shape inference, the file or our own functions know about its outputs."""
         module = self._module(proto, inputs)
         domain = domain_of(proto.domain)
         keeps_role = proto.op_type in VIEWS and not domain
@@ -283,7 +288,7 @@ class _Walk:
         return replace(node, outputs=tuple(outputs))
 
     def _module(self, proto: NodeProto, inputs: Sequence[Value | None]) -> str:
-        """The path of the module that a node belongs to; makes the modules around it known."""
+        """The path of the module that a node belongs to. Adds the modules around it to `modules`."""
         modules = modules_of(proto)
         for path, kind in modules:
             self.modules.setdefault(path, kind)
@@ -291,7 +296,7 @@ class _Walk:
         weight = inputs[1].spec.name if len(inputs) > 1 and inputs[1] is not None else ""
         owner = weight.removesuffix(".weight")
         if proto.op_type in _WEIGHTED and owner != weight and _PATH.fullmatch(owner):
-            # An exporter that folds a batch norm into a convolution gives the node the name of the norm.
+            # An exporter that folds a batch norm into a convolution names the node after the norm.
             path = owner
         called_again = _AGAIN.fullmatch(path)
         if called_again and self.modules.get(called_again[1]) == proto.op_type:
@@ -319,21 +324,23 @@ class _Walk:
 
 
 def _of_node(call: OpCall, name: str) -> OpCall:
-    """The call with the node that it is of, unless it has one: a node inside, or one before it."""
+    """The call, tagged with its node. A call that has such a tag keeps it: it belongs to a node inside, or to
+    an earlier one.
+    """
     if not name or any(tag.startswith(NODE) for tag in call.tags):
         return call
     return replace(call, tags=(*call.tags, NODE + name))
 
 
 def _tensor_of(node: NodeProto) -> TensorProto | None:
-    """The tensor of a Constant node that holds one."""
+    """The tensor inside a Constant node, if the node contains one."""
     if node.op_type != "Constant" or domain_of(node.domain):
         return None
     return next((entry.t for entry in node.attribute if entry.name == "value"), None)
 
 
 def _attribute(entry: AttributeProto) -> Any:
-    """An attribute's value, texts as str; None for a graph."""
+    """The value of an attribute, with bytes as str; None for a graph."""
     from onnx import AttributeProto, helper
 
     if entry.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS):

@@ -1,4 +1,4 @@
-"""What is known of a tensor of the graph: its shape, its role, and its data where they are small."""
+"""What is known about a tensor of the graph: its shape, its role and, if they are small, its data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from onnx import TensorProto, TypeProto
 
 MOST_INTEGERS, MOST_FLOATS = 1 << 16, 64
-"""Data of integers and of floats are followed up to so many: shapes, indices and scales, not weights."""
+"""The most integers, and the most floats, whose values are followed: enough for shapes, indices and scales,
+not for weights.
+"""
 
 DTYPES = {
     "FLOAT": "float32",
@@ -37,14 +39,15 @@ DTYPES = {
     "BOOL": "bool",
     "STRING": "uint8",
 }
-"""torch's names of the element types. What a text computes is nothing."""
+"""torch's names of the element types. Strings become uint8; nothing is counted for them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A tensor. data: its numbers, where they are known. dequantized: the integers it stands for, where a
-    DequantizeLinear made it: the kernel that reads it may take those instead. complete: whether all of its
-    sizes are known; an unknown one is 0.
+    """What is known about a tensor.
+
+    data: its values, where they are known. dequantized: for the output of a DequantizeLinear, the integers
+    before it; a kernel may read these instead. complete: all of its sizes are known. An unknown size is 0.
     """
 
     spec: TensorSpec
@@ -74,7 +77,7 @@ def element_type_of(dtype: str) -> int:
 
 
 def of_initializer(tensor: TensorProto, role: str) -> Value:
-    """A constant of the file. Its data are read where they are few and stand in the file itself."""
+    """A constant in the file. Its data are read if they are few and in the file itself."""
     from onnx import TensorProto, numpy_helper
 
     shape = tuple(tensor.dims)
@@ -103,7 +106,7 @@ def _is_followed(dtype: str, numel: int) -> bool:
 
 
 def of_type(kind: TypeProto | None, role: str, name: str = "", dtype: str = "float32") -> Value:
-    """What shape inference found. A size that it did not find is 0, and the value incomplete."""
+    """What shape inference found. A size that it did not find is 0, and the value is then incomplete."""
     if kind is None or not kind.HasField("tensor_type"):
         return Value(TensorSpec((0,), dtype, role, name), complete=False)
     tensor = kind.tensor_type
@@ -117,7 +120,7 @@ def of_type(kind: TypeProto | None, role: str, name: str = "", dtype: str = "flo
 
 
 def type_of(value: Value) -> TypeProto:
-    """For shape inference. Sizes that are not known stay open."""
+    """The type of a value, for shape inference. Unknown sizes stay open."""
     from onnx import helper
 
     spec = value.spec
@@ -126,8 +129,10 @@ def type_of(value: Value) -> TypeProto:
 
 
 def output_role(inputs: Sequence[Value], keeps_role: bool) -> tuple[str, str]:
-    """(role, name) of what is computed from `inputs`: from parameters and constants alone it is "derived" and
-    has the name of the first parameter; a view of a parameter stays one.
+    """(role, name) of what is computed from `inputs`.
+
+    From parameters and constants alone it is "derived" and has the name of the first parameter. A view of a
+    parameter stays a parameter.
     """
     source: TensorSpec | None = None
     for value in inputs:

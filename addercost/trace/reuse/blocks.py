@@ -1,5 +1,5 @@
-"""A trace as a tree of blocks: what one forward of a module did, kept once and shared by every equal call.
-No torch.
+"""A trace as a tree of blocks. A block is what one forward of a module did; every equal call shares it. No
+torch is needed.
 
 A `Block` is relative to its module: the module's own path is "", and names of parameters begin below it.
 """
@@ -17,8 +17,8 @@ from addercost.trace.record import ArgValue, OpCall, TensorSpec
 class Block:
     """The calls of one forward of a module, in order.
 
-    types: class names by relative path, of the module and of those modules within it that are not blocks
-    themselves. Blocks are compared by identity: equal modules share one block.
+    types: class names by relative path, for the module and for those modules within it that are not blocks
+    themselves. Blocks are compared by identity, and equal modules share one block.
     """
 
     items: tuple[Item, ...]
@@ -27,8 +27,10 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class BlockUse:
-    """A block where its module is called. path: of the module as called; names: the path under which its
-    parameters are registered, another one where modules are shared.
+    """A call of a block's module.
+
+    path: of the module as it is called. names: the path under which its parameters are registered, which
+    differs from `path` where modules are shared.
     """
 
     block: Block
@@ -40,8 +42,8 @@ Item: TypeAlias = "OpCall | BlockUse"
 
 
 def expanded(items: tuple[Item, ...]) -> tuple[OpCall, ...]:
-    """Every call in order, with the full paths of modules and names of parameters: the trace as it would be
-    without blocks.
+    """Every call in order, with the full paths of modules and names of parameters: the trace without
+    blocks.
     """
     calls: list[OpCall] = []
     _expand(items, "", "", calls)
@@ -80,13 +82,13 @@ def types_of(items: Iterable[Item], path: str = "") -> Iterator[tuple[str, str]]
 
 
 class OutsideError(ValueError):
-    """A module or parameter that is not within the block's module, and so has no relative name."""
+    """A module or parameter is not inside the block's module, so it has no relative name."""
 
 
 def relative(call: OpCall, path: str, names: str) -> OpCall:
     """The call as part of a module's block, with paths and names relative to that module.
 
-    path: of the module; names: the path under which its parameters are registered. Raises OutsideError.
+    path: of the module. names: the path under which its parameters are registered. Raises OutsideError.
     """
     if not path and not names:
         return call
@@ -101,7 +103,7 @@ def relative(call: OpCall, path: str, names: str) -> OpCall:
 
 
 def stripped(name: str, prefix: str) -> str:
-    """`name` relative to `prefix`. Raises OutsideError where it is not below it."""
+    """`name` relative to `prefix`. Raises OutsideError if it is not below `prefix`."""
     if not prefix:
         return name
     if name == prefix:

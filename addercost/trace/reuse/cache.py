@@ -1,4 +1,4 @@
-"""What earlier forwards did, by what ran and what it was given: for one model or for a whole sweep."""
+"""What earlier forwards did, by what ran and with which arguments. It serves one model or a whole sweep."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from addercost.trace.reuse.known import KnownCall, KnownModule
 from addercost.trace.reuse.output_template import SpareTensors
 
 _MOST_ENTRIES = 8_000
-"""Entries kept between models. Past it all of them are dropped, so that memory does not grow with a sweep."""
+"""The most entries that are kept between models. Above that all are dropped, so that memory does not grow
+during a sweep.
+"""
 
 
 class BlockCache:
-    """is_counted: see `trace.tracer.trace`; one cache serves one reader of traces.
+    """Known blocks and calls.
 
-    modules: by the numbers of the module and of its arguments. calls: by operator and arguments.
+    is_counted: see `trace.tracer.trace`; a cache may only be used with one. modules: by the numbers of the
+    module and of its arguments. calls: by operator and arguments.
     """
 
     def __init__(self, is_counted: IsCounted | None = None) -> None:
@@ -27,11 +30,11 @@ class BlockCache:
         self._spare: dict[int, SpareTensors] = {}
 
     def spare(self, state: int) -> SpareTensors:
-        """The unused tensors of that state."""
+        """Unused tensors of that state."""
         return self._spare.setdefault(state, SpareTensors())
 
     def trim(self) -> None:
-        """Drops everything when there is much of it. Only between models."""
+        """Drops everything if there is too much. This is safe only between models."""
         if max(len(self.modules), len(self.numbers), len(self.calls)) > _MOST_ENTRIES:
             self.modules.clear()
             self.calls.clear()

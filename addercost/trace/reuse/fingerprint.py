@@ -1,4 +1,5 @@
-"""Which modules are equal: of the same class, configuration and shapes of parameters, with equal children.
+"""Which modules are equal: those of the same class, configuration and parameter shapes, whose children are
+equal too.
 
 The configuration is everything in a module's `__dict__`. A module whose state cannot be read equals no other.
 """
@@ -15,12 +16,12 @@ from addercost.trace.reuse.state import UnreadableError, own_state
 
 
 class Fingerprints:
-    """A small number for each module of a tree: the same one for modules that are equal in every respect.
+    """A number for each module of a tree. Modules that are equal in every respect have the same number.
 
-    numbers: gives out the numbers, for one model or for many. stand_ins: see `trace_blocks`; without them a
-    module at several places, or with a tensor that is at several places, has no number.
-    own_forwards: ids of the modules that have a `forward` of their own, and therefore no number.
-    To be made while every tensor is data-free.
+    numbers: assigns the numbers, for one model or for many. stand_ins: see `trace_blocks`; without them, a
+    module that is at several places, or has a tensor that is, has no number. own_forwards: ids of the modules
+    whose instance has a `forward` of its own; these have no number either. This must be created while every
+    tensor is data-free.
     """
 
     def __init__(
@@ -32,12 +33,12 @@ class Fingerprints:
         self._own_forwards = own_forwards
         self._tied = frozenset() if stand_ins else _tied_tensors(tree)
         self.of: dict[int, int | None] = {}
-        """By the module's id; None for a module that may equal no other."""
+        """The number by the module's id. None for a module that equals no other."""
         self._number(tree.root)
 
     def elements(self, module: nn.Module, around: frozenset[int] = frozenset()) -> int:
-        """Elements of the parameters of a stand-in, once for each of their places. around: ids of the modules
-        that contain it.
+        """Elements of a stand-in's parameters, counted once for each of their places. around: ids of the
+        modules that contain it.
         """
         number = self.of.get(id(module))
         known = self._numbers.elements.get(number) if number is not None else None
@@ -63,7 +64,7 @@ class Fingerprints:
         if key in self._tree.closed:
             number = self.of[key] = self._numbers.of_stand_ins[module]
             return number
-        # The recursion ends here for a module that contains itself.
+        # For a module that contains itself, the recursion ends here.
         self.of[key] = None
         children = [
             (name, None if child is None else self._number(child) or 0)
@@ -95,7 +96,7 @@ class Fingerprints:
 
 
 class Numbers:
-    """Small numbers in place of deep states. No number is given out twice, not even after `clear`."""
+    """Small numbers in place of deep states. No number is assigned twice, not even after `clear`."""
 
     def __init__(self) -> None:
         self.of_stand_ins: WeakKeyDictionary[nn.Module, int | None] = WeakKeyDictionary()
@@ -124,7 +125,7 @@ class Numbers:
 
 
 def _tied_tensors(tree: ModuleTree) -> frozenset[int]:
-    """Ids of tensors that are at more than one place: their recorded name depends on the whole model."""
+    """Ids of tensors that are at several places. Their recorded name depends on the whole model."""
     seen: set[int] = set()
     tied: set[int] = set()
     for _, _, _, tensor, _ in tree.tensors():

@@ -1,4 +1,4 @@
-"""The blocks that are being recorded, and what the forward of each was given and returned."""
+"""The blocks that are being recorded, with the arguments and results of each forward."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from addercost.trace.reuse.tensor_recorder import TensorRecorder
 
 
 class Frame:
-    """A block that is being recorded. path, names: as in `BlockUse`, from the root of the model. since: the
-    first birth within it. inputs: ids of the tensors that its forward was given. reusable: no call of it
-    depends on anything else than its module and its inputs.
+    """A block that is being recorded.
+
+    path, names: as in `BlockUse`, but from the root of the model. since: the first birth within it (see
+    `SeenTensor`). inputs: ids of the tensors that its forward was given. reusable: its calls depend only on
+    its module and its inputs.
     """
 
     def __init__(self, path: str, names: str, since: int, inputs: frozenset[int]) -> None:
@@ -31,20 +33,22 @@ class Frame:
 
 
 class FrameRecorder(TensorRecorder):
-    """Records into the innermost open block. The outermost one is the model as a whole."""
+    """Records into the innermost open block. The outermost one is the whole model."""
 
     def __init__(self, cache: BlockCache, *args: Any) -> None:
         super().__init__(cache, *args)
         self._frames = [Frame("", "", -1, frozenset())]
 
     def _give_up(self) -> None:
-        """No open block can be reused: something in it depends on what no argument shows."""
+        """Marks all open blocks as not reusable: something in them depends on more than their arguments."""
         for frame in self._frames[1:]:
             frame.reusable = False
 
     def _arguments(self, args: Any, kwargs: Any, tensors: list[Tensor]) -> int:
-        """The number of the arguments: equal for arguments that no forward can distinguish. Their tensors are
-        added to `tensors`. Raises UnreadableError, and TypeError for what cannot be compared.
+        """The number of the arguments. It is equal for arguments that no forward can tell apart.
+
+        Adds their tensors to `tensors`. Raises UnreadableError, and TypeError for arguments that cannot be
+        compared.
         """
         return self._cache.numbers.of(
             (self._argument(args, tensors), self._argument(kwargs, tensors) if kwargs else None)
@@ -58,7 +62,7 @@ class FrameRecorder(TensorRecorder):
             state, _, birth, _ = self._seen_tensor(value)
             frame = self._frames[-1]
             if birth < frame.since and id(value) not in frame.inputs:
-                # The tensor is from outside the open block, which therefore depends on more than its inputs.
+                # The tensor was made outside the open block, so the block depends on more than its inputs.
                 self._give_up()
             tensors.append(value)
             return "tensor", state
@@ -70,7 +74,7 @@ class FrameRecorder(TensorRecorder):
         return frozen(value, objects=False)
 
     def _described(self, value: Any, inputs: Any, frame: Frame) -> Any:
-        """What a forward returned, with templates in place of tensors. Raises UnreadableError."""
+        """A forward's result with templates in place of tensors. Raises UnreadableError."""
         if isinstance(value, Tensor):
             for number, tensor in enumerate(inputs):
                 if tensor is value:
@@ -86,7 +90,7 @@ class FrameRecorder(TensorRecorder):
         raise UnreadableError
 
     def _returned(self, outputs: Any, inputs: Any) -> Any:
-        """What a forward returns, by its description."""
+        """The result of a forward, made anew from its description."""
         kind = type(outputs)
         if kind is OutputTemplate:
             return self._made(outputs)

@@ -1,4 +1,4 @@
-"""Modules and operators that ran before, and their appearances in the block that is being recorded."""
+"""Modules and operators that ran before, and their uses in the block that is being recorded."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from addercost.trace.reuse.blocks import Block, BlockUse, Item, relative, stripp
 from addercost.trace.reuse.output_template import OutputTemplate
 
 _MOST_PLACES = 256
-"""Places kept of one block or call. Past it all of them are dropped, so that memory does not grow with a
-sweep.
+"""The most uses that are kept of one block or call. Above that all are dropped, so that memory does not grow
+during a sweep.
 """
 
 
 class KnownModule:
-    """A block, and what its forward returned: all that an equal call has to do."""
+    """A block and the result of its forward. Together they replace an equal call."""
 
     __slots__ = ("_uses", "block", "outputs")
 
@@ -25,7 +25,7 @@ class KnownModule:
         self._uses: dict[tuple[str, str], BlockUse] = {}
 
     def at(self, path: str, names: str) -> BlockUse:
-        """Its use at a place within another block, the same object every time."""
+        """The block's use at a place within another block. Equal arguments return the same object."""
         use = self._uses.get((path, names))
         if use is None:
             if len(self._uses) >= _MOST_PLACES:
@@ -35,7 +35,7 @@ class KnownModule:
 
 
 class KnownCall:
-    """A call of an operator on activations alone, and its one output, which is a new tensor."""
+    """A call of an operator on activations only, with its single output, which is a new tensor."""
 
     __slots__ = ("_calls", "call", "output")
 
@@ -45,7 +45,7 @@ class KnownCall:
         self._calls: dict[str, OpCall] = {}
 
     def at(self, path: str) -> OpCall:
-        """The call as made by the module at `path` of a block, the same object every time."""
+        """The call as made by the module at `path` of a block. Equal arguments return the same object."""
         call = self._calls.get(path)
         if call is None:
             if len(self._calls) >= _MOST_PLACES:
@@ -64,21 +64,21 @@ class RecordedUse(NamedTuple):
 
 
 class RecordedCall(NamedTuple):
-    """A known call, made by the module at `path` from the root of the model."""
+    """A known call. path: of the module that made it, from the root of the model."""
 
     known: KnownCall
     path: str
 
 
 Recorded: TypeAlias = "OpCall | RecordedUse | RecordedCall"
-"""What is recorded while a block is open, with paths and names from the root of the model."""
+"""What an open block records. Paths and names are from the root of the model."""
 
 
 def relative_item(item: Recorded, path: str, names: str, names_of_uses: str) -> Item:
     """The item as part of a module's block, with paths and names relative to that module.
 
-    path: of the module. names: the path under which its parameters are registered; names_of_uses: the same
-    for blocks within it. Raises OutsideError for a parameter that is not below it.
+    path: of the module. names: the path under which its parameters are registered. names_of_uses: the same
+    path, for blocks within the module. Raises OutsideError for a parameter that is not below it.
     """
     kind = item.__class__
     if kind is RecordedUse:

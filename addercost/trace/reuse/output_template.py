@@ -1,4 +1,4 @@
-"""How to make a tensor like one that a forward returned before."""
+"""How to make a tensor equal in state to one that a forward returned before."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ _MOST_SPARE_TENSORS = 16
 
 
 class SpareTensors:
-    """Unused tensors of one shape, stride and dtype. Switching torch's dispatcher off takes half as long as
-    making a tensor, so each time twice as many are made as the time before.
+    """Unused tensors of one shape, stride and dtype.
+
+    Switching torch's dispatcher off takes half as long as making a tensor, so `fill` makes several at once,
+    each time twice as many as the time before.
     """
 
     __slots__ = ("_next_number", "tensors")
@@ -33,10 +35,11 @@ class SpareTensors:
 
 
 class OutputTemplate(NamedTuple):
-    """A returned tensor to make again.
+    """How to make a returned tensor again.
 
-    spec: how calls describe it. state: the number of its `tensor_state`. sole_argument: the number that a
-    forward's arguments have where this tensor is the only one. spare: shared by all templates of that state.
+    spec: how calls describe it. state: the number of its `tensor_state`. sole_argument: the number of a
+    forward's arguments if this tensor is the only one. spare: unused tensors, shared by all templates of that
+    state.
     """
 
     spec: TensorSpec
@@ -49,6 +52,6 @@ class OutputTemplate(NamedTuple):
 
 
 class SameAsInput(NamedTuple):
-    """A returned tensor that is the forward's tensor argument of that number."""
+    """The result is the forward's own tensor argument with this number."""
 
     number: int

@@ -1,10 +1,11 @@
-"""A recorder that answers a module's forward without running it, where an equal one ran on equal inputs.
+"""A recorder that skips a module's forward if an equal module ran on equal inputs before, and returns an
+equal result.
 
-Two calls are equal if their modules are (`fingerprint`) and if their arguments are: shapes, strides, dtypes
-and identities of tensors, and plain values. A forward that uses anything else is recorded in full, and so are
-the modules around it: a tensor from elsewhere, an attribute that changes, a container that it fills. Two
-things go unnoticed: a forward that depends on a global variable which is no tensor, and one that depends on
-how often it ran, counted outside of every module.
+Two calls are equal if their modules are (`fingerprint`) and their arguments are: shapes, strides, dtypes and
+identities of tensors, and plain values. A forward that uses anything else is recorded in full, and so are the
+modules around it. Such things are a tensor from elsewhere, an attribute that changes, or a container that it
+fills. Two things go unnoticed: a forward that depends on a global variable which is not a tensor, and one
+that depends on how often it ran, if this is counted outside of every module.
 """
 
 from __future__ import annotations
@@ -28,18 +29,18 @@ from addercost.trace.reuse.output_template import OutputTemplate
 from addercost.trace.reuse.state import UnreadableError, own_state
 from addercost.trace.shapes import FAST_SHAPES
 
-# Asked at every call of every module.
+# These are looked up once, because every call of every module asks them.
 _dispatch_modes = torch._C._len_torch_dispatch_stack
 _function_modes = torch._C._len_torch_function_stack
 _is_any_autocast = torch._C._is_any_autocast_enabled
 _is_grad_enabled = torch.is_grad_enabled
 _is_inference = torch.is_inference_mode_enabled
 _FAST = frozenset(map(id, FAST_SHAPES))
-"""Operators whose output their arguments' shapes decide, by id, since their `__hash__` is slow."""
+"""Operators whose arguments' shapes determine the output, by id, because their `__hash__` is slow."""
 
 
 class ClosedError(Exception):
-    """A module has to be run whose children are not in the tree."""
+    """A module has to be run, but its children are not in the tree."""
 
 
 class BlockRecorder(FrameRecorder):
@@ -57,25 +58,29 @@ class BlockRecorder(FrameRecorder):
         self._stand_ins = stand_ins
         self._modes = -1
         self.recognisable = False
-        """Whether some calls may be one hand-written layer together, which only a whole trace shows."""
+        """Whether some calls may together be a hand-written layer, which only a trace of the whole model
+        shows.
+        """
 
     def result(self) -> tuple[tuple[Item, ...], dict[str, str]]:
-        """The items of the whole model, and the class names of the modules that are not among its blocks."""
+        """The items of the whole model, and the class names of the modules that are not inside its blocks."""
         self._flush()
         root = self._frames[0]
         return tuple([relative_item(item, "", "", "") for item in root.items]), root.types
 
     def forget(self) -> None:
-        """A module's attribute was set while the model ran: from now on no module equals another."""
+        """A module's attribute was set while the model ran, so from now on no module equals another."""
         self._fingerprints.forget()
         self._give_up()
 
     def intercept(self, module: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """What `module` returns: made anew where an equal call is known, else by running the forward."""
+        """The result of `module`. If an equal call is known, its result is made anew; otherwise the forward
+        runs.
+        """
         path = self._stack.path
         number = self._fingerprints.of.get(id(module))
         ordinary = self._ordinary_mode()
-        # The model as a whole is no block: nothing could use it.
+        # The model as a whole is not a block, because nothing could use it.
         if number is None or not ordinary or module is self._tree.root:
             return self._unnumbered(module, forward, args, kwargs, path)
         if self._raw:
@@ -83,7 +88,7 @@ class BlockRecorder(FrameRecorder):
         tensors: Any = args
         seen = self._seen.get(id(args[0])) if len(args) == 1 and not kwargs else None
         if seen is not None:
-            # By far the commonest: one tensor that a module was given or returned before.
+            # By far the most common case: one tensor that a module was given or returned before.
             _, arguments, birth, _ = seen
             frame = self._frames[-1]
             if birth < frame.since and id(args[0]) not in frame.inputs:
@@ -134,13 +139,13 @@ class BlockRecorder(FrameRecorder):
         key: tuple[int, int],
         tensors: Any,
     ) -> Any:
-        """Runs a forward and records it as a block, which is known from then on if it can be reused."""
+        """Runs a forward and records it as a block. If the block can be reused, it is known from then on."""
         if id(module) in self._tree.closed:
             raise ClosedError
         names = self._tree.paths[id(module)][0]
         frame = Frame(path, names, len(self._births), frozenset(map(id, tensors)))
         frame.types[path] = type_name(module)
-        # Stand-ins do not change, by their contract, nor do their arguments.
+        # Stand-ins and their arguments do not change; whoever passes them promises that.
         before = own_state(module) if not self._stand_ins else None
         self._frames.append(frame)
         try:
@@ -176,7 +181,9 @@ class BlockRecorder(FrameRecorder):
         return own_state(module) == before and self._arguments(args, kwargs, []) == key[1]
 
     def _ordinary_mode(self) -> bool:
-        """Whether no mode of torch is on that changes what operators do and shows in no argument."""
+        """Whether no mode of torch is active that changes what operators do without showing in an
+        argument.
+        """
         modes = _dispatch_modes() + _function_modes()
         if self._modes < 0:
             self._modes = modes

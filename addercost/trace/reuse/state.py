@@ -1,7 +1,7 @@
-"""The state of a module, of a tensor, and of any value, as something hashable that equals only equal states.
+"""The state of a module, of a tensor, or of any value, as a hashable that equals only equal states.
 
-A value that cannot be read completely raises UnreadableError: a tensor among a module's attributes, a
-closure, a file, an object whose state is in C.
+A value that cannot be read completely raises UnreadableError, such as a tensor among a module's attributes, a
+closure, a file, or an object whose state is in C.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ or in slots.
 """
 _MAX_DEPTH = 12
 
-# What nn.Module keeps for itself and a forward does not read.
+# Attributes that nn.Module uses itself and that a forward does not read.
 _BOOKKEEPING = frozenset(
     {
         "_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "_is_full_backward_hook",
@@ -43,13 +43,13 @@ _HOOKS = frozenset({"_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "
 
 
 class UnreadableError(Exception):
-    """A value that cannot be read completely."""
+    """A value cannot be read completely."""
 
 
 def frozen(value: Any, objects: bool = True, depth: int = 0) -> Hashable:
     """A hashable that equals another one only if both values are equal, also in type. Raises UnreadableError.
 
-    objects: whether instances of classes written in Python are read, as their class and `__dict__`.
+    objects: instances of classes written in Python are read too, as their class and `__dict__`.
     """
     kind = type(value)
     if kind in _ATOMS:
@@ -80,7 +80,7 @@ def frozen(value: Any, objects: bool = True, depth: int = 0) -> Hashable:
 
 
 def _is_plain_object(kind: type) -> bool:
-    """Whether all state of its instances is in their `__dict__`."""
+    """Whether all state of the class's instances is in their `__dict__`."""
     return (
         kind.__basicsize__ <= _PLAIN_OBJECT_BYTES
         and kind.__dictoffset__ != 0
@@ -114,15 +114,16 @@ def own_state(module: nn.Module) -> Hashable:
 
 
 def tensor_state(tensor: Tensor) -> Hashable:
-    """Everything of a data-free tensor that an operator can depend on. Raises UnreadableError."""
+    """Everything about a data-free tensor that an operator can depend on. Raises UnreadableError."""
     if type(tensor) not in (Tensor, nn.Parameter) or not tensor.is_meta or tensor.dtype.is_complex:
         raise UnreadableError
     if tensor.layout is not torch.strided or stored_values(tensor) is not None:
         raise UnreadableError
-    # A count may depend on lengths. A single number, such as that of batches, is none.
+    # A count may depend on the values of lengths. A single number, such as a count of batches, is not a
+    # length.
     if tensor.dim() and not tensor.is_floating_point() and known_values(tensor) is not None:
         raise UnreadableError
-    # torch decomposes fewer operators on an inference tensor than on others.
+    # torch decomposes fewer operators for inference tensors than for others.
     if tensor.is_inference():
         raise UnreadableError
     return (

@@ -1,4 +1,6 @@
-"""The state of each tensor that is no parameter, as a recorder keeps it, and calls on such tensors alone."""
+"""A recorder that knows the state of each tensor that is not a parameter, and reuses calls on such
+tensors.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +21,22 @@ from addercost.trace.reuse.state import UnreadableError, tensor_state
 from addercost.trace.written_tensors import WrittenTensors
 
 SeenTensor: TypeAlias = "tuple[int, int, int, OutputTemplate | None]"
-"""(number of its state, number of the arguments where it is the only one, birth, template it was made from).
-A birth counts tensors in the order in which they were made; -1: before everything that is recorded.
+"""(number of its state, number of the arguments if it is the only one, birth, template that it was made
+from). The birth is the tensor's place in the order in which tensors were made; -1 means before everything
+that is recorded.
 
-A plain tuple, since one is made for every activation and a NamedTuple takes four times as long to make.
+This is a plain tuple because one is made for every activation, and making a NamedTuple takes four times as
+long.
 """
 
 
 class TensorRecorder(Recorder):
-    """A recorder on the meta device that numbers tensors by their state and in the order of their birth."""
+    """A recorder on the meta device that numbers tensors by their state and by the order in which they were
+    made.
+    """
 
     follows_positions = False
-    """A state has no values: masks that differ in them alone would count as equal."""
+    """A state has no values, so masks that differ only in their values would count as equal."""
 
     def __init__(
         self,
@@ -44,10 +50,10 @@ class TensorRecorder(Recorder):
         self._cache = cache
         self._births: dict[int, int] = {}
         self._seen: dict[int, SeenTensor] = {}
-        """By the tensor's id, of the activations and inputs that a module was given."""
+        """By id, the activations and inputs that a module was given."""
 
     def _seen_tensor(self, tensor: Tensor) -> SeenTensor:
-        """The entry of a tensor that is no parameter. Raises UnreadableError."""
+        """The entry of a tensor that is not a parameter. Raises UnreadableError."""
         key = id(tensor)
         seen = self._seen.get(key)
         if seen is None:
@@ -60,7 +66,9 @@ class TensorRecorder(Recorder):
         return seen
 
     def _numbers_of(self, tensor: Tensor, role: str) -> tuple[int, int]:
-        """The number of a tensor's state, and that of a forward's arguments where it is the only one."""
+        """The number of a tensor's state, and the number of a forward's arguments if this tensor is the only
+        one.
+        """
         numbers = self._cache.numbers
         state = numbers.of((role, tensor_state(tensor)))
         return state, numbers.of(((tuple, (("tensor", state),)), None))
@@ -81,7 +89,7 @@ class TensorRecorder(Recorder):
         return OutputTemplate(spec, state, sole_argument, tensor.stride(), tensor.dtype, offset, spare)
 
     def _made(self, template: OutputTemplate) -> Tensor:
-        """A new tensor by a template, recorded as made now."""
+        """A new tensor made from a template, recorded as made now."""
         spec, state, sole_argument, stride, dtype, offset, spare = template
         if not spare.tensors:
             spare.fill(spec.shape, stride, dtype, offset)
@@ -94,7 +102,7 @@ class TensorRecorder(Recorder):
         return made
 
     def _call_key(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> Hashable:
-        """What decides a call's output, its values aside; None where some of it cannot be read."""
+        """What determines a call's output, apart from its values. None if some of it cannot be read."""
         key: list[Hashable] = [id(func)]
         for value in args:
             seen = self._seen.get(id(value))
@@ -113,7 +121,9 @@ class TensorRecorder(Recorder):
         return tuple(key)
 
     def _learn(self, call: OpCall, func: Any, args: Any, kwargs: Any, out: Any) -> None:
-        """Keeps a call whose one output is a new tensor that the states of its arguments decide."""
+        """Keeps a call whose single output is a new tensor that is determined by the states of its
+        arguments.
+        """
         info = known_op_info(func)
         if type(out) is not Tensor or info.keeps_role or "inplace" in info.tags:
             return
@@ -130,7 +140,7 @@ class TensorRecorder(Recorder):
     def _remember(self, tensor: Tensor, role: str, name: str) -> TensorSpec:
         key = id(tensor)
         if key not in self._births:
-            # A tensor that is first seen as an argument was made before everything that is recorded.
+            # A tensor that first appears as an argument was made before everything that is recorded.
             made_here = role == "activation" or role == "derived"
             self._births[key] = len(self._births) if made_here else -1
         return super()._remember(tensor, role, name)

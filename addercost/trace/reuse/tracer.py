@@ -1,6 +1,6 @@
-"""Traces a model as blocks: like `trace.tracer` on the meta device, but equal modules are run once.
+"""Traces a model as blocks: as `trace.tracer` on the meta device, but of equal modules only one is run.
 
-This is the entry to block reuse: no other file of this folder, but for the plain data in `blocks`, is
+This is the entry to block reuse. Except for the plain data in `blocks`, nothing else of this folder is
 imported from outside.
 """
 
@@ -38,10 +38,11 @@ Inputs = tuple[tuple[Any, ...], Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class BlockTrace:
-    """One forward as items. types: class names of the modules that are not in blocks.
+    """One forward as items.
 
-    parameters: elements by name; those of a stand-in once, by the name at its first place. parameter_count:
-    elements of the model, those of stand-ins once for each of their places.
+    types: class names of the modules that are not in blocks. parameters: elements by name; a stand-in's count
+    once, under the name at its first place. parameter_count: elements of the whole model; a stand-in's count
+    once for each of its places.
     """
 
     model: str
@@ -52,7 +53,7 @@ class BlockTrace:
     inputs: tuple[TensorSpec, ...]
 
     def trace(self) -> Trace:
-        """What `trace.tracer.trace` returns, equal call by call. How often a module ran is not in it."""
+        """The trace that `trace.tracer.trace` returns, equal call by call. Only `repeats` is missing."""
         return Trace(
             model=self.model,
             calls=expanded(self.items),
@@ -79,22 +80,22 @@ def trace_blocks(
 ) -> list[BlockTrace]:
     """One `BlockTrace` for each of `inputs`. The model is left as it was.
 
-    cache: the blocks of models traced before, and which operators are counted as they are.
-    stand_ins: a module that is registered at several places represents a module of its own at each of them,
-    is called at them in the order of registration, and does not change.
-    keep_random: restores random states. Raises TraceError; `trace.tracer.trace` traces every model, this only
-    those that need no values and have no hand-written layer that is recognised by its calls.
+    cache: blocks of models that were traced before, and which operators are counted themselves. stand_ins: a
+    module that is registered at several places represents a different module at each of them; these are
+    called in the order of registration and do not change. keep_random: restores random states.
+    Raises TraceError. Unlike `trace.tracer.trace`, this cannot trace models that need values, or that have
+    hand-written layers which are recognised by their calls.
     """
     cache = BlockCache() if cache is None else cache
     cache.trim()
     title = name or type(model).__name__
-    # A forward may change its model, so each input has a run of its own, unless the model is of stand-ins.
+    # A forward may change its model, so each input gets a run of its own, except for a model of stand-ins.
     groups = [inputs] if stand_ins else [[item] for item in inputs]
     if stand_ins:
         try:
             return _run(model, inputs, title, cache, True, keep_random, cache.numbers.is_known_stand_in)
         except ClosedError:
-            # Rare: a stand-in is given a shape that it was not given before.
+            # This is rare: a stand-in has an input shape that it did not have before.
             pass
     return [made for group in groups for made in _run(model, group, title, cache, stand_ins, keep_random)]
 
@@ -141,7 +142,7 @@ def _run(
             except Exception as error:
                 raise forward_error(name, calls.failed, error) from error
             finally:
-                # Recorder and stack refer to each other, and to the model: a cycle that a sweep would leave
+                # Recorder and stack refer to each other and to the model. A sweep would leave this cycle
                 # behind for each of its thousands of models.
                 calls.intercept = None
             items, types = recorder.result()
@@ -149,7 +150,7 @@ def _run(
                 raise NeedsWholeError(f"{name} has what may be layers that nobody registered")
             if lazy.cut or lazy.left:
                 raise NeedsWholeError(f"{name} returned what it had not computed")
-            # Read after the forward: a lazy module's parameters have a shape only now.
+            # Read after the forward, because a lazy module's parameters have no shape before.
             parameters = {
                 n: tensor.numel()
                 for n, role, tensor in names.values()
@@ -171,7 +172,7 @@ def _data_free(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, d
 
 @contextmanager
 def _as_found(tree: ModuleTree) -> Iterator[None]:
-    """Takes the wrapped forwards off again. Nothing else changes: stand-ins have no data and stay as they
+    """Removes the wrapped forwards afterwards. Nothing else changes: stand-ins have no data and stay as they
     are.
     """
     try:
@@ -183,7 +184,7 @@ def _as_found(tree: ModuleTree) -> Iterator[None]:
 
 @contextmanager
 def _attribute_writes(seen: Callable[[], None]) -> Iterator[None]:
-    """Calls `seen` whenever an attribute of any module is set."""
+    """While active, calls `seen` whenever an attribute of any module is set."""
     original = nn.Module.__setattr__
 
     def noticed(self: nn.Module, name: str, value: Any) -> None:

@@ -1,1 +1,1 @@
-"""TFLite files, which the network runtimes of phones and microcontrollers read, as traces. No torch."""
+"""TFLite files, which runtimes on phones and microcontrollers read, as traces. This needs no torch."""

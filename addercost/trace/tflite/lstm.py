@@ -11,13 +11,15 @@ from addercost.trace.tflite.node import TfliteNode
 from addercost.trace.tflite.recurrent_layer import Places, RecurrentLayer, both_directions, into
 
 _INPUT, _FORGET, _CELL, _OUTPUT = range(4)
-"""The gates of an LSTM in the order in which operators have their tensors."""
+"""The gates of an LSTM, in the order of their tensors among an operator's inputs."""
 
 
 def _layer(node: TfliteNode, at: Places, out: TensorSpec) -> Iterator[OpCall]:
-    """A gate is σ(W·x + R·h + p·c + b), of the cell's an activation in place of σ, p for three gates at most;
-    c' = f·c + i·g, clipped; h' = P·(o·activation(c')) + d, clipped. Without an input gate i is 1 - f. A layer
-    norm of a gate is before its bias is added.
+    """One direction. A gate is σ(W·x + R·h + p·c + b), where the cell's gate has an activation instead of σ
+    and no p.
+
+    c' = f·c + i·g, clipped; h' = P·(o·activation(c')) + d, clipped. Without an input gate, i is 1 - f. If a
+    gate has a layer norm, it comes before the bias is added.
     """
     x = node.tensor(at.x)
     layer = RecurrentLayer(node, x)
@@ -86,7 +88,7 @@ def _product_of_gates(layer: RecurrentLayer, made: TensorSpec, out: TensorSpec) 
 
 
 def _basic(node: TfliteNode) -> Iterator[OpCall]:
-    """x: [B, I], h: [B, O], w: [4·O, I + O], c: [B, O]: the gates of both by one product."""
+    """x: [B, I], h: [B, O], w: [4·O, I + O], c: [B, O]: one product for all gates of x and h."""
     x, h, w, bias, cell = node.tensor(0), node.tensor(1), node.ranked(2, 2), node.optional(3), node.tensor(4)
     if len(node.outputs) < 2:
         raise DataError(f"the TFLite operator LSTM of {node.module!r} lacks an output")
@@ -110,7 +112,7 @@ _BACKWARD = Places(x=0, inputs=18, recurrent=22, peephole=26, bias=29, projectio
 
 
 def lstm(node: TfliteNode) -> Iterator[OpCall]:
-    """One step, or a sequence of them."""
+    """One step, or a sequence of steps."""
     if node.operator.op == "LSTM" and len(node.inputs) == 5:
         yield from _basic(node)
     else:

@@ -1,8 +1,9 @@
-"""Reading a TFLite file: its main graph as plain data. Weights are not read.
+"""Reads a TFLite file: its main graph, as plain data. Weights are not read.
 
-A file is made of offsets into itself, which a damaged or hostile one lets point anywhere. The package's
-classes read within the file or raise; what they cannot know is that lists may share bytes. An honest file
-has its own bytes for every element, so reading stops after as many elements as the file has bytes.
+The format consists of offsets into the file itself, which may point anywhere in a damaged or hostile file.
+The package's classes read within the file or raise an exception. But they cannot know that lists may share
+bytes. A correct file has bytes of its own for every element, so reading stops after as many elements as the
+file has bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from addercost.errors import ArgumentError, DataError
 from addercost.text import error_text
 
 LARGEST_BYTES = 1 << 31
-"""Offsets in the format reach so far. A larger model keeps its weights behind the rest, or elsewhere."""
+"""The largest offset in the format. A larger model keeps its weights after the rest, or in other files."""
 
 IDENTIFIER = b"TFL3"
 
@@ -27,12 +28,14 @@ DTYPES = {
     "UINT8": "uint8", "INT16": "int16", "UINT16": "uint16", "INT32": "int32", "UINT32": "uint32",
     "INT64": "int64", "UINT64": "uint64", "STRING": "uint8", "RESOURCE": "uint8", "VARIANT": "uint8",
 }  # fmt: skip
-"""torch's names of the element types. What a text or a handle computes is nothing."""
+"""torch's names of the element types. Strings and handles get some type; nothing is counted for them."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileTensor:
-    """A tensor of the file. constant: its values are in the file. open: a size may change, and is 1 here."""
+    """A tensor of the file. constant: its values are in the file. open: one of its sizes may change, and is 1
+    here.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -43,8 +46,8 @@ class FileTensor:
 
 @dataclass(frozen=True, slots=True)
 class FileOperator:
-    """op: its name, such as "CONV_2D", or that of a custom operator. inputs: positions of tensors, -1 for one
-    that is left out. options: its settings by name.
+    """op: the operator's name, such as "CONV_2D", or the name of a custom operator. inputs: indices of
+    tensors, -1 for one that is left out. options: its settings by name.
     """
 
     op: str
@@ -56,7 +59,7 @@ class FileOperator:
 
 @dataclass(frozen=True, slots=True)
 class TfliteFile:
-    """The main graph. subgraphs: how many there are, this one among them."""
+    """The main graph of a file. subgraphs: the number of graphs, including the main one."""
 
     tensors: tuple[FileTensor, ...]
     operators: tuple[FileOperator, ...]
@@ -67,7 +70,9 @@ class TfliteFile:
 
 
 def read_tflite(path: Path) -> TfliteFile:
-    """Raises ArgumentError without the package `tflite`, DataError for a file that is no TFLite model."""
+    """Reads a file. Raises ArgumentError without the package `tflite`, and DataError for a file that is not a
+    TFLite model.
+    """
     try:
         import tflite
     except ImportError:
@@ -85,7 +90,7 @@ def read_tflite(path: Path) -> TfliteFile:
     except _DamagedError as error:
         raise DataError(f"{path} is damaged: {error}", "convert it again") from None
     except Exception as error:
-        # Offsets that lead out of the file end in exceptions of several kinds.
+        # Offsets that point outside the file cause exceptions of several kinds.
         text = error_text(error)[:200]
         raise DataError(f"{path} is damaged: {text}", "convert it again") from error
 
@@ -129,7 +134,9 @@ class _Reading:
         return tuple([item(i) for i in range(length)])
 
     def _code(self, position: int) -> tuple[str, bool]:
-        """(name, whether it is custom). The older field of a code holds numbers below 127 alone."""
+        """(name, whether it is custom) of an operator. The older field for its code holds only numbers below
+        127.
+        """
         code = self._model.OperatorCodes(position)
         number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         if number not in self._operators:
@@ -177,14 +184,14 @@ class _Reading:
         return found
 
     def _options(self, op: str, table: Any) -> dict[str, int]:
-        """The settings that a translator reads, by the name of the method that has each."""
+        """The settings that a translator reads, by the name of the method that returns each."""
         entry = OPTIONS.get(op)
         if entry is None or table is None:
             return {}
         kind, names = entry
         options = getattr(self._tflite, kind)()
         options.Init(table.Bytes, table.Pos)
-        # A bound of values is a float, of which only matters whether it is 0.
+        # A bound of values is a float. It only matters whether it is 0.
         return {name: math.ceil(getattr(options, name)()) for name in names}
 
 
@@ -214,7 +221,7 @@ OPTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "BIDIRECTIONAL_SEQUENCE_RNN": ("BidirectionalSequenceRNNOptions", (*_ACTIVATION, "MergeOutputs")),
     "GELU": ("GeluOptions", ("Approximate",)),
 }
-"""The classes of the package that have an operator's settings, and those settings that are read."""
+"""The package's class for an operator's settings, and which settings are read."""
 
 
 def _names(enum: type) -> dict[int, str]:
@@ -222,5 +229,5 @@ def _names(enum: type) -> dict[int, str]:
 
 
 def _has_data(buffer: Any) -> bool:
-    """Whether a buffer has bytes, in the file's tables or behind them."""
+    """Whether a buffer has bytes, either in the file's tables or after them."""
     return bool(buffer.DataLength()) or buffer.Size() > 0

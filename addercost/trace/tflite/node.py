@@ -1,4 +1,6 @@
-"""An operator of a TFLite graph, as the functions see it that say which of torch's operators do the same."""
+"""An operator of a TFLite graph as translators see it. Translators turn it into calls of torch's
+operators.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from addercost.trace.record import IN_REGISTERS, ArgValue, OpCall, TensorSpec
 from addercost.trace.tflite.model_file import FileOperator
 
 ACTIVATIONS = {1: "relu", 2: "hardtanh", 3: "hardtanh", 4: "tanh"}
-"""RELU, RELU_N1_TO_1, RELU6 and TANH, which a kernel applies to its results; 0 is none."""
+"""RELU, RELU_N1_TO_1, RELU6 and TANH, which a kernel can apply to its results. 0 means none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class TfliteNode:
     outputs: tuple[TensorSpec, ...]
 
     def tensor(self, position: int) -> TensorSpec:
-        """Raises DataError where the input is missing."""
+        """The input at a position. Raises DataError if it is missing."""
         found = self.optional(position)
         if found is None:
             raise DataError(f"TFLite operator {self.operator.op} of {self.module!r} lacks input {position}")
@@ -48,22 +50,24 @@ class TfliteNode:
         outputs: Sequence[TensorSpec] | None = None,
         tags: tuple[str, ...] = (),
     ) -> OpCall:
-        """The call of an operator of torch's. Its place in the trace is set later."""
+        """A call of one of torch's operators. Its index in the trace is set later."""
         return OpCall(name, self.module, args, self.outputs if outputs is None else tuple(outputs), 0, tags)
 
     def uncounted(self) -> OpCall:
-        """The operator itself, for which no rule counts: the count is a lower bound then."""
+        """A call of the operator itself, which no rule counts. The count is then a lower bound."""
         name = "".join(c if c.isalnum() or c == "_" else "_" for c in self.operator.op)
         given = {str(i): spec for i, spec in enumerate(self.inputs) if spec is not None}
         return self.call(f"tflite.{'custom_' if self.operator.custom else ''}{name}.default", dict(given))
 
     @property
     def fused_activation(self) -> int:
-        """The function that the kernel applies to its results; 0 is none."""
+        """The number of the function that the kernel applies to its results; 0 means none."""
         return self.operator.options.get("FusedActivationFunction", 0)
 
     def activation(self, given: TensorSpec, out: TensorSpec) -> Iterator[OpCall]:
-        """The call of that function, if there is one. One without a rule makes the count a lower bound."""
+        """The call of the fused function, if there is one. A function without a rule makes the count a lower
+        bound.
+        """
         function = self.fused_activation
         if function:
             known = ACTIVATIONS.get(function)
@@ -71,7 +75,9 @@ class TfliteNode:
             yield self.call(name, {"self": given}, [out])
 
     def activated(self, kind: Callable[[TensorSpec], OpCall], out: TensorSpec) -> Iterator[OpCall]:
-        """The call that makes `out`, and the function that the kernel applies to it before it is stored."""
+        """The call that makes `out`, then the call of the function that the kernel applies to it before
+        storing it.
+        """
         inner = replace(out, role=IN_REGISTERS) if self.fused_activation else out
         yield kind(inner)
         yield from self.activation(inner, out)
@@ -98,7 +104,9 @@ def is_integer(spec: TensorSpec) -> bool:
 def rescaled(
     node: TfliteNode, name: str, given: dict[str, ArgValue], x: TensorSpec, out: TensorSpec
 ) -> Iterator[OpCall]:
-    """A product whose sums, of integers, are brought to the output's scale by a call of its own."""
+    """The call of a product. If it is of integers, its sums are rescaled to the output's scale by a further
+    call.
+    """
     if not is_integer(x):
         yield from node.activated(lambda made: node.call(name, given, [made]), out)
         return

@@ -1,8 +1,8 @@
-"""TFLite's operators as the calls of torch's operators that do the same.
+"""TFLite's operators as calls of torch's operators that compute the same.
 
-TFLite keeps channels last; rules want torch's order, so shapes are turned. The products of integers are
-those of quantised layers: sums in 32 bits, brought back to the output's scale once. Functions of an 8-bit
-number, such as its sigmoid, are looked up in a table of 256.
+TFLite keeps channels last, but rules expect torch's order, so shapes are permuted. Products of integers are
+those of quantised layers: their sums have 32 bits and are rescaled to the output's scale once. A function of
+an 8-bit number, such as its sigmoid, is a look-up in a table of 256.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def convolution(node: TfliteNode) -> Iterator[OpCall]:
 
 
 def fully_connected(node: TfliteNode) -> Iterator[OpCall]:
-    """x: […, k], w: [m, k]: all that stands before k are rows."""
+    """x: […, k], w: [m, k]. All axes before k are rows."""
     w, bias = node.ranked(1, 2), node.optional(2)
     k = w.shape[1]
     x, out = node.tensor(0), node.output
@@ -139,7 +139,7 @@ def squared_difference(node: TfliteNode) -> Iterator[OpCall]:
 
 
 def added(node: TfliteNode) -> Iterator[OpCall]:
-    """ADD_N: one more term at a time."""
+    """ADD_N: terms are added one at a time."""
     for position in range(1, len(node.inputs)):
         yield node.call("aten.add.Tensor", {"self": node.output, "other": node.tensor(position)})
 
@@ -197,7 +197,7 @@ _CONVERTED = {"QUANTIZE": "quantize_per_tensor", "DEQUANTIZE": "dequantize", "CA
 
 
 def converted(node: TfliteNode) -> Iterator[OpCall]:
-    """From half precision to single no arithmetic is needed."""
+    """Converting from half to single precision takes no arithmetic."""
     op, x = node.operator.op, node.tensor(0)
     name = "_to_copy" if op == "DEQUANTIZE" and not is_integer(x) else _CONVERTED[op]
     yield node.call(f"aten.{name}.default", {"self": x, "dtype": node.output.dtype})
@@ -252,7 +252,7 @@ def chosen(node: TfliteNode) -> Iterator[OpCall]:
 
 
 def normalized(node: TfliteNode) -> Iterator[OpCall]:
-    """L2_NORMALIZATION: each vector along the last axis by the root of its sum of squares."""
+    """L2_NORMALIZATION: each vector along the last axis is divided by the root of its sum of squares."""
     x = node.tensor(0)
     vectors = replace(x, shape=(math.prod(x.shape[:-1]), 1), role=IN_REGISTERS)
     squares = replace(x, role=IN_REGISTERS)

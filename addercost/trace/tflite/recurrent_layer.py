@@ -1,11 +1,12 @@
-"""What TFLite's layers that keep a state have in common: LSTM, RNN and SVDF.
+"""What TFLite's layers with a state have in common: LSTM, RNN and SVDF.
 
-All steps of a sequence are one call of each operator here: a step's vectors are rows of one matrix. Weights
-count as read once, and a state as read and written at every step.
+Here, all steps of a sequence are one call of each operator: the vectors of the steps are rows of one matrix.
+Weights count as read once, and a state as read and written at every step.
 
-Products of int8 are summed in 32 bits. In a network of integers these sums are brought to 16 bits, in which
-gates and cells are computed by the formulas of their functions; products of two such numbers are brought back
-by a shift. In one of floats, vectors are rounded to int8 once a step and sums are scaled.
+Products of int8 are summed in 32 bits. In a network of integers these sums are rescaled to 16 bits. Gates and
+cells are computed in 16 bits, by the formulas of their functions, and a product of two such numbers is
+rescaled by a shift. In a network of floats with integer weights, vectors are rounded to int8 once in each
+step, and sums are scaled.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from addercost.trace.record import IN_REGISTERS, OpCall, TensorSpec
 from addercost.trace.tflite.node import TfliteNode, is_integer
 
 _NOWHERE = 1 << 16
-"""No operator has as many inputs."""
+"""An input position that no operator has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the tensors of one direction are among an operator's inputs; each an LSTM's first of four gates.
+    """The positions of one direction's tensors among an operator's inputs; for an LSTM, that of the first of
+    four gates.
+
     Layer norms, biases of a projection and further inputs may be missing.
     """
 
@@ -39,9 +42,9 @@ class Places:
 
 
 class RecurrentLayer:
-    """One direction of a layer: what its calls have in common, and those of its sums.
+    """One direction of a layer: what its calls have in common, and the calls of its sums.
 
-    rows: vectors of the input in all steps together.
+    rows: the number of input vectors in all steps together.
     """
 
     def __init__(self, node: TfliteNode, x: TensorSpec) -> None:
@@ -55,7 +58,7 @@ class RecurrentLayer:
         return TensorSpec((self.rows, width), dtype or self.dtype, IN_REGISTERS)
 
     def operands(self, x: TensorSpec, weights: TensorSpec) -> Iterator[OpCall]:
-        """What an input needs before its products: rounding, where only the weights are integers."""
+        """The calls that an input needs before its products: rounding, if only the weights are integers."""
         if is_integer(weights) and not is_integer(x):
             made = [TensorSpec(x.shape, weights.dtype, IN_REGISTERS)]
             yield self.node.call("aten.quantize_per_tensor_dynamic.default", {"self": x}, made)
@@ -63,7 +66,7 @@ class RecurrentLayer:
     def sums(
         self, terms: Sequence[tuple[TensorSpec, TensorSpec]], bias: TensorSpec | None
     ) -> Iterator[OpCall]:
-        """Σ W·x + bias over terms (x, W): [rows, n]. A W of one axis is a diagonal."""
+        """Σ W·x + bias over terms (x, W): [rows, n]. A W with one axis is a diagonal matrix."""
         call, made = self.node.call, self.vectors(terms[0][1].shape[0])
         wide = replace(made, dtype="int32")
         for position, (x, w) in enumerate(terms):
@@ -94,7 +97,7 @@ class RecurrentLayer:
             yield self.node.call("aten.bitwise_right_shift.Tensor", {"self": made}, [made])
 
     def stored(self, made: TensorSpec, out: TensorSpec) -> Iterator[OpCall]:
-        """A result that is not in the output's format yet is brought to it."""
+        """The call that converts a result to the output's format, if it does not have this format."""
         if self.is_integer:
             yield self.node.call("aten.quantize_per_tensor.default", {"self": made}, [out])
 
@@ -104,7 +107,7 @@ class RecurrentLayer:
 
 
 def into(calls: Iterator[OpCall], out: TensorSpec) -> Iterator[OpCall]:
-    """The calls, of which the last one makes `out`."""
+    """The calls, changed so that the last one makes `out`."""
     *first, last = calls
     yield from first
     yield replace(last, outputs=(out,))
@@ -117,9 +120,11 @@ def both_directions(
     backward: Places,
     further_weights: int,
 ) -> Iterator[OpCall]:
-    """Both directions. A second input without weights of its own is that of the backward direction. Merged
-    outputs are one vector a step. further_weights: the place of weights that every operator with a second
-    input of both directions has.
+    """The calls of both directions.
+
+    A second input that has no weights of its own is the input of the backward direction. Merged outputs are
+    one vector for each step. further_weights: a position at which there are weights if the second input
+    belongs to both directions.
     """
     if node.optional(forward.further_x) is not None and node.optional(further_weights) is None:
         backward = replace(backward, x=backward.further_x)

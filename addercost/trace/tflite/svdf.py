@@ -1,4 +1,4 @@
-"""TFLite's SVDF: products with an input, of which the last ones are kept and weighted by time."""
+"""TFLite's SVDF: products with an input, of which the last ones are kept and weighted over time."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from addercost.trace.tflite.recurrent_layer import RecurrentLayer, into
 
 
 def svdf(node: TfliteNode) -> Iterator[OpCall]:
-    """x: [B, I], features: [F, I], time: [F, M], out: [B, F/rank]: each of F filters is a product with x; the
-    last M of these are weighted by time; those of one unit are added.
+    """x: [B, I], features: [F, I], time: [F, M], out: [B, F/rank].
+
+    Each of F filters is a product with x. The last M products of a filter are weighted over time, and the
+    results of one unit's filters are added.
     """
     x, features, time = (node.ranked(i, 2) for i in range(3))
     rank = max(node.operator.options.get("Rank", 1), 1)

@@ -22,7 +22,7 @@ _WEIGHTS = {
     "RNN": (1, 2, 3), "UNIDIRECTIONAL_SEQUENCE_RNN": (1, 2, 3),
     "BIDIRECTIONAL_SEQUENCE_RNN": (1, 2, 3, 5, 6, 7, 10, 11),
 }  # fmt: skip
-"""Which inputs of a layer are its parameters, biases of integers among them."""
+"""By operator: which of its inputs are parameters, including biases of integers."""
 
 _PARAMETER_DTYPES = ("float", "bfloat", "int8", "uint8", "int4", "int16")
 _UNSAFE = re.compile(r"[^\w.]+")
@@ -31,8 +31,8 @@ _UNSAFE = re.compile(r"[^\w.]+")
 def trace_tflite(path: Path, inputs: Sequence[InputShape] = (), name: str | None = None) -> Trace:
     """The trace of a TFLite file.
 
-    inputs: shapes that the graph's inputs must have, in order or by name: a file's sizes are fixed. Raises
-    ArgumentError where they differ, DataError for a damaged file.
+    inputs: shapes that the graph's inputs must have, in order or by name, because the sizes in a file are
+    fixed. Raises ArgumentError where they differ, and DataError for a damaged file.
     """
     file = read_tflite(path)
     _check_inputs(file, inputs, path)
@@ -43,7 +43,7 @@ def trace_tflite(path: Path, inputs: Sequence[InputShape] = (), name: str | None
     notes: dict[str, None] = {}
     for operator in file.operators:
         if _is_constant(operator, specs):
-            # A runtime computes it once, when the model is loaded.
+            # A runtime computes it once, when it loads the model.
             role = "parameter" if operator.op == "DEQUANTIZE" or operator.op in VIEWS else "derived"
             source = _source(operator, specs)
             for position in operator.outputs:
@@ -92,7 +92,7 @@ def _check_inputs(file: TfliteFile, given: Sequence[InputShape], path: Path) -> 
 
 
 def _specs(file: TfliteFile) -> tuple[list[TensorSpec], dict[str, int]]:
-    """(a spec for each tensor, elements of the parameters by name)."""
+    """(a spec for each tensor, the number of elements of each parameter by name)."""
     weights = {
         operator.inputs[place]
         for operator in file.operators
@@ -122,13 +122,13 @@ def _is_constant(operator: FileOperator, specs: Sequence[TensorSpec]) -> bool:
 
 
 def _source(operator: FileOperator, specs: Sequence[TensorSpec]) -> str:
-    """The first parameter that a constant is computed from."""
+    """The name of the first parameter that a constant is computed from."""
     named = (specs[i].name for i in operator.inputs if i >= 0 and specs[i].role != "constant")
     return next(named, "")
 
 
 def _module(operator: FileOperator, tensors: Sequence[FileTensor], modules: dict[str, str]) -> str:
-    """A path of the operator's own, by the name of its first output; makes it known."""
+    """A path for the operator, from the name of its first output. Adds it to `modules`."""
     name = tensors[operator.outputs[0]].name if operator.outputs else ""
     parts = [_UNSAFE.sub("_", part).strip("_") for part in name.partition(";")[0].split("/")]
     path = ".".join(part for part in parts if part) or operator.op.lower()
@@ -142,7 +142,9 @@ def _module(operator: FileOperator, tensors: Sequence[FileTensor], modules: dict
 def _storages(
     file: TfliteFile, specs: Sequence[TensorSpec], spans: Sequence[tuple[FileOperator, int, int]]
 ) -> tuple[Storage, ...]:
-    """The memory of the graph's tensors: each from the operator that makes it to the last that reads it."""
+    """The memory of the graph's tensors. Each is in use from the operator that makes it to the last that
+    reads it.
+    """
     made: dict[int, Storage] = {}
     shared: dict[int, int] = {}
     for position, tensor in enumerate(file.tensors):

@@ -1,4 +1,4 @@
-"""The translators of ONNX's operators, one file a family."""
+"""The translators of ONNX's operators, one file for each family."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _UNARY = {
     "BitwiseNot": "bitwise_not",
 }  # fmt: skip
 _POINTWISE = ("asin", "acos", "sinh", "cosh", "asinh", "acosh", "atanh")
-"""torch tags them as element-wise; they have no rule of their own."""
+"""torch tags them as element-wise, and they have no rule of their own."""
 
 _BINARY = {
     "Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Mod": "remainder", "And": "logical_and",
@@ -45,7 +45,7 @@ def binary(node: OnnxNode) -> Iterator[OpCall]:
 
 @translates(*_JOINING)
 def joining(node: OnnxNode) -> Iterator[OpCall]:
-    """Several tensors joined one after the other; a mean then divides."""
+    """Several tensors, joined one after another. A mean then divides."""
     values = node.given()
     name = _JOINING[node.op]
     for value in values[1:]:
@@ -99,7 +99,7 @@ def swish(node: OnnxNode) -> Iterator[OpCall]:
 
 @translates("Softsign")
 def softsign(node: OnnxNode) -> Iterator[OpCall]:
-    """x / (1 + |x|), which torch computes by three operators."""
+    """x / (1 + |x|), which torch computes with three operators."""
     x = node.tensor(0)
     yield node.call("aten.abs.default", {"self": x})
     yield node.call("aten.add.Scalar", {"self": x, "other": 1})
@@ -114,7 +114,7 @@ def shrink(node: OnnxNode) -> Iterator[OpCall]:
 
 @translates("RotaryEmbedding")
 def rotary(node: OnnxNode) -> Iterator[OpCall]:
-    """x: [B, heads, L, D] or [B, L, heads·D]. Pairs are turned: each element is a·cos ∓ b·sin."""
+    """x: [B, heads, L, D] or [B, L, heads·D]. Pairs of elements are rotated: each becomes a·cos ∓ b·sin."""
     x = node.tensor(0)
     turned = int(node.attributes.get("rotary_embedding_dim", 0))
     heads = int(node.attributes.get("num_heads", 0))
@@ -149,7 +149,7 @@ def cast(node: OnnxNode) -> Iterator[OpCall]:
 
 
 def _scalar(node: OnnxNode, position: int) -> float | int | None:
-    """The number of an input that is one number known before the run."""
+    """The value of an input that is a single known number."""
     value = node.optional(position)
     if value is None or value.data is None or value.data.size != 1:
         return None

@@ -1,4 +1,6 @@
-"""Operators of ONNX Runtime, domain com.microsoft: its optimiser makes one of several of the standard's."""
+"""Operators of ONNX Runtime, domain com.microsoft. Its optimiser fuses several standard operators into one of
+these.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ def fused_matmul(node: OnnxNode) -> Iterator[OpCall]:
 
 @translates("FusedConv", domain=DOMAIN)
 def fused_convolution(node: OnnxNode) -> Iterator[OpCall]:
-    """A convolution, then input 3 added, then an activation."""
+    """A convolution; then input 3 is added; then an activation."""
     weight = node.tensor(1)
     yield node.call(
         "aten.convolution.default",
@@ -72,7 +74,7 @@ def gelu(node: OnnxNode) -> Iterator[OpCall]:
     domain=DOMAIN,
 )
 def skip_layer_norm(node: OnnxNode) -> Iterator[OpCall]:
-    """x + skip (+ bias), normalised."""
+    """x + skip (+ bias), then normalised."""
     x = node.tensor(0)
     if node.op == "SimplifiedLayerNormalization":
         yield layer_norm_call(node, x, node.optional_tensor(1), None)
@@ -87,14 +89,14 @@ def skip_layer_norm(node: OnnxNode) -> Iterator[OpCall]:
 
 @translates("MultiHeadAttention", "GroupQueryAttention", domain=DOMAIN)
 def multi_head_attention(node: OnnxNode) -> Iterator[OpCall]:
-    """q, k, v: [B, length, heads·size]; inputs 6 and 7 are keys and values of before (3 and 4 in the grouped
-    form).
+    """q, k, v: [B, length, heads·size]. Inputs 6 and 7 are earlier keys and values (inputs 3 and 4 in the
+    grouped form).
     """
     heads = int(node.attributes["num_heads"])
     shared = int(node.attributes.get("kv_num_heads", heads))
     k, v = node.optional_tensor(1), node.optional_tensor(2)
     if k is None or v is None or len(k.shape) != 3:
-        # Packed forms: which part is what depends on more than shapes.
+        # In packed forms, shapes do not determine which part is q, k or v.
         yield node.uncounted()
         return
     q, k, v = by_head(node.tensor(0), heads), by_head(k, shared), by_head(v, shared)
@@ -148,7 +150,9 @@ def quantize(node: OnnxNode) -> Iterator[OpCall]:
 
 @translates("MatMulNBits", domain=DOMAIN)
 def matmul_of_few_bits(node: OnnxNode) -> Iterator[OpCall]:
-    """x: […, k] floating; the weights are unpacked to x's format: a scale and a zero point for each."""
+    """x: […, k] in floating point. The weights are unpacked to x's format, with a scale and a zero point
+    each.
+    """
     x, k, m = node.tensor(0), int(node.attributes["K"]), int(node.attributes["N"])
     bits = int(node.attributes.get("bits", 4))
     weight = TensorSpec((k, m), f"uint{bits}", node.tensor(1).role, node.tensor(1).name)

@@ -13,7 +13,7 @@ VIEWS = {
     "Transpose": "permute", "Identity": "alias", "Dropout": "alias", "Expand": "expand", "Split": "split",
     "Slice": "slice", "BitCast": "view",
 }  # fmt: skip
-"""In torch these share memory with their input. Slices of step 1 and splits do too."""
+"""In torch their outputs share memory with the input. So do those of slices of step 1 and of splits."""
 
 _COPIES = {
     "Concat": "cat", "Tile": "repeat", "Pad": "constant_pad_nd", "DepthToSpace": "pixel_shuffle",
@@ -49,7 +49,7 @@ def made(node: OnnxNode) -> Iterator[OpCall]:
 
 @translates(*_LOOKUPS)
 def looked_up(node: OnnxNode) -> Iterator[OpCall]:
-    """A row of a table of parameters is an embedding's."""
+    """A row of a table of parameters is an embedding."""
     table, indices = node.tensor(0), node.tensor(1)
     if node.op == "Gather" and table.role == "parameter" and len(table.shape) == 2:
         yield node.call("aten.embedding.default", {"weight": table, "indices": indices})
@@ -75,4 +75,4 @@ def scattered(node: OnnxNode) -> Iterator[OpCall]:
 
 
 COMPUTES_NOTHING = frozenset((*VIEWS, *_COPIES, *_MADE, *_LOOKUPS, "Where", "Cast", "CastLike"))
-"""Operators that move or select values, of whatever sizes."""
+"""Operators that move or select values, whatever the sizes."""

@@ -53,7 +53,7 @@ def layer_norm(node: OnnxNode) -> Iterator[OpCall]:
 def layer_norm_call(
     node: OnnxNode, x: TensorSpec, scale: TensorSpec | None, shift: TensorSpec | None
 ) -> OpCall:
-    """Over the axes from `axis` on; without a mean for the RMS form."""
+    """Normalises over the axes from `axis` on; without a mean for the RMS form."""
     axis = int(node.attributes.get("axis", -1))
     root_mean_square = "RMS" in node.op or "Simplified" in node.op
     return node.call(
@@ -102,7 +102,7 @@ def mean_variance_norm(node: OnnxNode) -> Iterator[OpCall]:
 
 @translates("Softmax", "LogSoftmax", "Hardmax")
 def softmax(node: OnnxNode) -> Iterator[OpCall]:
-    """Along one axis; before opset 13 over all axes from that one on."""
+    """Softmax along one axis; before opset 13 over that axis and all later ones."""
     x = node.tensor(0)
     axis = int(node.attributes.get("axis", -1 if node.opset >= 13 else 1))
     if node.opset < 13 and x.shape:

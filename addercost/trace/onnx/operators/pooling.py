@@ -41,7 +41,7 @@ def global_maximum(node: OnnxNode) -> Iterator[OpCall]:
 
 @translates("Resize", "Upsample")
 def resize(node: OnnxNode) -> Iterator[OpCall]:
-    """Along the axes whose size changes, counted from the last."""
+    """Resizes along the axes whose size changes, counted from the last."""
     x, out = node.tensor(0), node.output
     mode = str(node.attributes.get("mode", "nearest"))
     axes = max(len(x.shape) - 2, 1)

@@ -13,7 +13,9 @@ from addercost.trace.record import ArgValue, OpCall, TensorSpec
 
 
 def convolution_arguments(node: OnnxNode, weight: TensorSpec) -> dict[str, ArgValue]:
-    """stride, padding and so on of a node with a weight [K, C/G, *R] (transposed: [C, K/G, *R])."""
+    """Stride, padding and the other arguments of a convolution whose weight is [K, C/G, *R] (transposed: [C,
+    K/G, *R]).
+    """
     axes = len(weight.shape) - 2
     transposed = node.op == "ConvTranspose"
     ones: tuple[int, ...] = (1,) * axes
@@ -51,7 +53,9 @@ def convolution(node: OnnxNode) -> Iterator[OpCall]:
 
 @translates("ConvInteger")
 def integer_convolution(node: OnnxNode) -> Iterator[OpCall]:
-    """Without a bias; inputs 2 and 3 are the zero points, which are subtracted first where they are given."""
+    """A convolution of integers without a bias. Inputs 2 and 3 are zero points, which are subtracted first
+    where they are given.
+    """
     weight = node.tensor(1)
     yield from _without_zero_points(node)
     yield node.call(
@@ -96,7 +100,9 @@ def integer_matmul(node: OnnxNode) -> Iterator[OpCall]:
 
 
 def product(node: OnnxNode, a: TensorSpec, b: TensorSpec) -> Iterator[OpCall]:
-    """a: […, n, k] · b: […, k, m]. A matrix on the right is a linear layer over all rows of a."""
+    """a: […, n, k] · b: […, k, m]. With a plain matrix on the right this is a linear layer over all rows of
+    a.
+    """
     if len(b.shape) == 2 and len(a.shape) >= 2:
         rows = math.prod(a.shape[:-1])
         yield node.call("aten.mm.default", {"self": reshaped(a, (rows, a.shape[-1])), "mat2": b})
@@ -114,7 +120,7 @@ def _without_zero_points(node: OnnxNode) -> Iterator[OpCall]:
 
 @translates("Gemm")
 def gemm(node: OnnxNode) -> Iterator[OpCall]:
-    """α·A·B + β·C, each of A and B perhaps transposed."""
+    """α·A·B + β·C, where A and B may be transposed."""
     a, b = (
         reshaped(node.tensor(i), node.tensor(i).shape[::-1]) if node.attributes.get(name) else node.tensor(i)
         for i, name in enumerate(("transA", "transB"))
@@ -150,8 +156,8 @@ def einsum(node: OnnxNode) -> Iterator[OpCall]:
 
 @translates("Attention")
 def attention(node: OnnxNode) -> Iterator[OpCall]:
-    """q, k, v: [B, heads, length, size], or [B, length, heads·size]; inputs 4 and 5 are keys and values of
-    before, which the new ones are appended to.
+    """q, k, v: [B, heads, length, size], or [B, length, heads·size]. Inputs 4 and 5 are earlier keys and
+    values, to which the new ones are appended.
     """
     q, k, v = (node.tensor(i) for i in range(3))
     q_heads, kv_heads = (int(node.attributes.get(name, 0)) for name in ("q_num_heads", "kv_num_heads"))
@@ -175,6 +181,6 @@ def attention(node: OnnxNode) -> Iterator[OpCall]:
 
 
 def by_head(x: TensorSpec, heads: int) -> TensorSpec:
-    """[B, length, heads·size] as [B, heads, length, size]."""
+    """[B, length, heads·size] viewed as [B, heads, length, size]."""
     batch, length, width = x.shape
     return reshaped(x, (batch, heads, length, width // max(heads, 1)))

@@ -25,7 +25,7 @@ def dequantize(node: OnnxNode) -> Iterator[OpCall]:
 
 @translates("DynamicQuantizeLinear")
 def quantize_dynamically(node: OnnxNode) -> Iterator[OpCall]:
-    """Lowest and highest value first."""
+    """Finds the smallest and the largest value first, then quantises."""
     x = node.tensor(0)
     yield node.call("aten.aminmax.default", {"self": x}, [value.spec for value in node.outputs[1:]])
     yield node.call("aten.quantize_per_tensor_dynamic.default", {"self": x}, [node.output])
@@ -33,14 +33,14 @@ def quantize_dynamically(node: OnnxNode) -> Iterator[OpCall]:
 
 @translates("QLinearConv")
 def quantized_convolution(node: OnnxNode) -> Iterator[OpCall]:
-    """x, its scale and zero; w, its scale and zero; the output's scale and zero; the bias."""
+    """Inputs: x, its scale and zero; w, its scale and zero; the output's scale and zero; the bias."""
     yield convolution_call(node, node.tensor(0), node.tensor(3), node.optional_tensor(8), node.output)
 
 
 def convolution_call(
     node: OnnxNode, x: TensorSpec, w: TensorSpec, bias: TensorSpec | None, out: TensorSpec
 ) -> OpCall:
-    """An integer convolution whose sums are brought back to the output's scale."""
+    """An integer convolution whose sums are rescaled to the output's scale."""
     axes = len(w.shape) - 2
     weights = (w,) if bias is None else (w, bias)
     return node.call(
@@ -58,7 +58,7 @@ def quantized_matmul(node: OnnxNode) -> Iterator[OpCall]:
 def linear_call(
     node: OnnxNode, x: TensorSpec, w: TensorSpec, bias: TensorSpec | None, out: TensorSpec
 ) -> OpCall:
-    """x: […, k], w: […, k, m]: an integer product whose sums are brought back to the output's scale."""
+    """x: […, k], w: […, k, m]: an integer product whose sums are rescaled to the output's scale."""
     turned = reshaped(w, (*w.shape[:-2], w.shape[-1], w.shape[-2]))
     weights = (turned,) if bias is None else (turned, bias)
     return node.call("quantized.linear.default", {"X": x, "W_prepack": weights}, [out])

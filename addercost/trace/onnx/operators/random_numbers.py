@@ -11,7 +11,7 @@ from addercost.trace.record import OpCall
 
 @translates("RandomNormal", "RandomNormalLike")
 def normal(node: OnnxNode) -> Iterator[OpCall]:
-    """mean + scale·z; z alone where they are 0 and 1."""
+    """mean + scale·z; only z where they are 0 and 1."""
     mean, scale = (float(node.attributes.get(name, usual)) for name, usual in (("mean", 0.0), ("scale", 1.0)))
     plain = mean == 0.0 and scale == 1.0
     yield node.call(
@@ -21,7 +21,7 @@ def normal(node: OnnxNode) -> Iterator[OpCall]:
 
 @translates("RandomUniform", "RandomUniformLike")
 def uniform(node: OnnxNode) -> Iterator[OpCall]:
-    """low + (high - low)·u; u alone where they are 0 and 1."""
+    """low + (high - low)·u; only u where they are 0 and 1."""
     low, high = (float(node.attributes.get(name, usual)) for name, usual in (("low", 0.0), ("high", 1.0)))
     plain = low == 0.0 and high == 1.0
     yield node.call("aten.rand.default" if plain else "aten.uniform.default", {"from": low, "to": high})

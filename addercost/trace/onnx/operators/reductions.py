@@ -22,7 +22,7 @@ def reduced(node: OnnxNode) -> Iterator[OpCall]:
 
 @translates(*_BEFORE, "ReduceLogSum")
 def reduced_after(node: OnnxNode) -> Iterator[OpCall]:
-    """A function of each element, their sum, and a root or a logarithm of it."""
+    """A function of each element, then their sum, and then perhaps a root or a logarithm."""
     x = node.tensor(0)
     if node.op in _BEFORE:
         yield node.call(f"aten.{_BEFORE[node.op]}.default", {"self": x}, [x])
@@ -61,7 +61,9 @@ def determinant(node: OnnxNode) -> Iterator[OpCall]:
 
 @translates("NonMaxSuppression")
 def suppressed(node: OnnxNode) -> Iterator[OpCall]:
-    """boxes: [N, boxes, 4], scores: [N, classes, boxes]: each class of each image on its own."""
+    """boxes: [N, boxes, 4], scores: [N, classes, boxes]: each class of each image is suppressed
+    separately.
+    """
     boxes, scores = node.tensor(0), node.tensor(1)
     one = type(boxes)(boxes.shape[1:], boxes.dtype)
     for _ in range(boxes.shape[0] * scores.shape[1]):

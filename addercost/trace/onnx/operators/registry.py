@@ -1,4 +1,4 @@
-"""The translators, by domain and operator: each makes the calls of one node."""
+"""The translators, by domain and operator. A translator makes the calls of one node."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TRANSLATORS: dict[tuple[str, str], Translator] = {}
 
 
 def translates(*ops: str, domain: str = "") -> Callable[[Translator], Translator]:
-    """Registers a function for these operators of `domain`; "" is the standard's own."""
+    """Registers a function for these operators of `domain`; "" is the standard's own domain."""
 
     def register(translator: Translator) -> Translator:
         for op in ops:

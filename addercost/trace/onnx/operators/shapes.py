@@ -1,4 +1,4 @@
-"""Shapes of outputs that ONNX's own inference does not know: those of ONNX Runtime's operators."""
+"""Output shapes that ONNX's own inference does not know: those of ONNX Runtime's operators."""
 
 from __future__ import annotations
 
@@ -93,4 +93,4 @@ OUTPUT_TYPES: dict[tuple[str, str], Callable[[OnnxNode], tuple[TensorSpec, ...]]
     (_DOMAIN, "QGemm"): _gemm,
     (_DOMAIN, "MatMulNBits"): _few_bits,
 }  # fmt: skip
-"""By domain and operator: the specs of the outputs, as far as they matter."""
+"""By domain and operator: a function that gives the specs of the outputs that matter."""
