@@ -1,4 +1,4 @@
-"""Columns that are arrays: the numbers of L layers at once, float64 [L]. See `addercost.cost.columns`."""
+"""Columns that are arrays float64 [L]: one number for each of L layers. See `addercost.cost.columns`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _ManyLayers:
     def weighted_sums(
         self, weights: Sequence[Sequence[float]], columns: Sequence[Floats]
     ) -> Sequence[Floats]:
-        """[S, L]."""
+        """The sums as an array [S, L]."""
         return list(np.asarray(weights, dtype=np.float64) @ np.stack(columns))
 
 

@@ -1,8 +1,8 @@
 """Limits on how fast a stream of independent instructions can run, one pure function for each.
 
 Every function takes executions, pairs of an instruction and how often it is executed, and returns `Bound`s.
-The stream takes at least as long as the largest of them. Waiting for results, the front end beyond its issue
-width, and memory are not among these limits.
+The stream takes at least as long as the largest of them. Three limits are left out: waiting for results, the
+front end beyond its issue width, and memory.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from addercost.hardware.schema.instruction import Instruction
 from addercost.hardware.vocabulary import Form
 
 Executions = Sequence[tuple[Instruction, Column]]
-"""(instruction, how often it is executed), in the order in which it was needed."""
+"""(instruction, how often it is executed), in the order in which instructions were first needed."""
 
 _MOST_PORT_SETS = 10
 
 
 class Bound(NamedTuple):
-    """`cycles`, a column, that no stream can beat, because of what `name` says."""
+    """A limit: the stream takes at least `cycles`, a column, because of the resource that `name` says."""
 
     name: str
     cycles: Column
@@ -39,7 +39,7 @@ def issue_bound(target: Target, executions: Executions) -> list[Bound]:
 
 
 def instruction_bounds(target: Target, executions: Executions) -> list[Bound]:
-    """Executions × reciprocal throughput, for each op on its own."""
+    """Σ executions × reciprocal throughput, one bound for each operation of the table, such as `fp32_add`."""
     cycles: dict[str, Column] = {}
     for row, n in executions:
         cycles[row.op] = cycles.get(row.op, 0) + n * row.reciprocal_throughput_cycles
@@ -47,10 +47,10 @@ def instruction_bounds(target: Target, executions: Executions) -> list[Bound]:
 
 
 def port_bounds(target: Target, executions: Executions) -> list[Bound]:
-    """For every union of port groups: the cycles of work that only its ports can do / the number of them.
+    """For every union of port groups: the cycles of work that only these ports can do / the number of ports.
 
-    Their maximum is the exact optimum of spreading work freely over ports, by the max-flow min-cut theorem.
-    Source of the idea: the port bound of Facile (Abel and Reineke, 2023).
+    The largest of these bounds is what an optimal spreading of the work over ports takes, by the max-flow
+    min-cut theorem. Source of the idea: the port bound of Facile (Abel and Reineke, 2023).
     """
     by_ports: dict[frozenset[str], Column] = {}
     for row, n in executions:
@@ -68,9 +68,11 @@ def port_bounds(target: Target, executions: Executions) -> list[Bound]:
 
 
 def unknown_port_bounds(target: Target, executions: Executions) -> list[Bound]:
-    """Instructions without port sets: those on registers of one kind are taken to share one pool of units.
+    """Bounds of instructions whose ports are not known. Those on registers of one kind are taken to share a
+    pool of units.
 
-    Exact when the units of a pool are alike, whatever their number. Estimates state this assumption.
+    The bound is exact if all units of a pool execute all its instructions, whatever their number. Estimates
+    state this assumption.
     """
     pools: dict[str, list[Column]] = {}
     for row, n in executions:
@@ -81,7 +83,7 @@ def unknown_port_bounds(target: Target, executions: Executions) -> list[Bound]:
             elif row.form is Form.SCALAR and row.op.startswith(("fp", "bf")):
                 pool = "floating-point units"
             pools.setdefault(pool, []).append(n * row.reciprocal_throughput_cycles)
-    # One instruction alone is bound by its own rate.
+    # A pool with a single instruction is bound by that instruction's own rate.
     return [Bound(f"{pool}, ports unknown", sum(c)) for pool, c in pools.items() if len(c) > 1]
 
 
@@ -92,15 +94,16 @@ def all_bounds(target: Target, executions: Executions) -> list[Bound]:
 
 
 def binding(bounds: Iterable[Bound]) -> Bound:
-    """The largest bound of one layer, the earliest at a tie; `Bound("nothing", 0)` of none."""
+    """The largest bound of one layer, the first of equal ones; `Bound("nothing", 0)` where there is none."""
     return max(bounds, key=lambda bound: bound.cycles, default=Bound("nothing", 0))
 
 
 class ThroughputBounds:
-    """The bounds of many streams on one target, fast.
+    """The bounds of many streams on one target, computed faster than by the functions above.
 
-    Every bound is linear in the executions. So the weights of each set of instructions are found once, by
-    asking the functions above about one execution of each instruction alone.
+    Every bound is linear in the executions: it is a sum of a weight × each execution. The weights for a set
+    of instructions are computed once, by calling the functions above with one execution of each instruction
+    alone.
     """
 
     def __init__(self, target: Target, columns: Columns = ONE_LAYER) -> None:
@@ -109,7 +112,7 @@ class ThroughputBounds:
         self._weights: dict[tuple[int, ...], tuple[list[str], list[list[float]]]] = {}
 
     def __call__(self, executions: Executions) -> list[Bound]:
-        """The bounds of `executions`, whose first is 0 cycles because of nothing."""
+        """The bounds of `executions`. The first of them is always 0 cycles, named "nothing"."""
         # The instructions belong to the target, which outlives this object, so their ids identify them.
         key = tuple([id(row) for row, _ in executions])
         known = self._weights.get(key)
@@ -122,11 +125,13 @@ class ThroughputBounds:
         return bounds
 
     def largest(self, executions: Executions) -> Column:
-        """The cycles that the executions take at least."""
+        """The largest bound: the executions take at least so many cycles."""
         return reduce(self.columns.maximum, [bound.cycles for bound in self(executions)])
 
     def _weights_of(self, rows: Sequence[Instruction]) -> tuple[list[str], list[list[float]]]:
-        """The names of the bounds, and for each of them the cycles that one execution of each row adds."""
+        """The names of the bounds, and for each bound the cycles that one execution of each instruction adds
+        to it.
+        """
         one_each = [
             all_bounds(self.target, [(row, int(i == j)) for j, row in enumerate(rows)])
             for i in range(len(rows))
@@ -136,7 +141,9 @@ class ThroughputBounds:
 
 
 def _unions(groups: Iterable[frozenset[str]]) -> list[frozenset[str]]:
-    """Every union of the groups; of many groups only the groups themselves, their pairs and the whole."""
+    """Every union of the groups. Where there are many groups, only the groups themselves, the unions of two
+    and the union of all.
+    """
     distinct = sorted(groups, key=lambda ports: (len(ports), sorted(ports)))
     if len(distinct) > _MOST_PORT_SETS:
         pairs = {a | b for a in distinct for b in distinct}

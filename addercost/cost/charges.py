@@ -1,8 +1,8 @@
-"""One operation of one number format on one target: which instruction does it, and what that assumes.
+"""Which instruction does an operation in a number format on a target, and what choosing it assumes.
 
 A table rarely has every figure. Which other figures may stand in for a missing one, and in which order, is
-written here and nowhere else. An estimate reports what stood in. Where nothing sensible can, it reports the
-operation as missing.
+written here and nowhere else. An estimate reports which figure stood in for which. Where no figure can, it
+reports the operation as missing.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ VECTOR_FORMS = (Form.SVE, Form.VECTOR, Form.RVV)
 
 _FP8_KINDS = ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz")
 WIDENED: dict[str, tuple[str, ...]] = dict.fromkeys(_FP8_KINDS, ("bf16", "fp16", "fp32"))
-"""What numbers that no instruction takes are widened to, best first: they are exact in all of these."""
+"""Formats that stand in for one that no instruction takes, best first. Each represents the narrower format's
+numbers exactly.
+"""
 
-# Where a table lacks a format, the next of its row is computed in instead.
+# A format that the table lacks is computed in the first format of its row that the table has.
 _FLOATS: dict[str, tuple[str, ...]] = {
     "fp64": ("fp64",),
     "fp32": ("fp32",),
@@ -84,10 +86,12 @@ class Charge:
 def one_at_a_time(
     target: Target, op_class: OpClass, number_format: str, prefer: Form = Form.SCALAR
 ) -> Charge | None:
-    """The instruction with a latency that does a single operation, in the preferred form where there is one.
+    """The instruction with a known latency that does a single operation, in the preferred form where there is
+    one.
 
-    Floats are looked up in the form `prefer` first (x87 computes every format in its 80-bit one), integers
-    and bits in the general registers. None where neither the operation nor a stand-in has a latency.
+    Floats are looked up in the form `prefer` first, integers and bits in the general registers. (x87 computes
+    every floating-point format in its 80-bit format.) None where neither the operation nor a stand-in has a
+    latency.
     """
     is_float = number_format in _FLOATS
     forms = (prefer, Form.SCALAR, *VECTOR_FORMS) if is_float else (Form.SCALAR, *VECTOR_FORMS)
@@ -148,14 +152,17 @@ def _fastest(target: Target, op: str) -> Instruction | None:
 
 
 POLYNOMIAL_MULTIPLY_ADDS = 50
-"""What exp, log or erf are taken to cost: a polynomial, its range reduction, its shifts and masks. Vector
-libraries execute about as many; networks with many such functions fit best with 50 to 100.
+"""How many multiply-adds exp, log or erf are taken to cost: a polynomial, its range reduction, its shifts and
+masks. Vector libraries execute about as many. Networks with many such functions are predicted best with 50 to
+100.
 """
 _BY_POLYNOMIAL = (OpClass.TRANSCENDENTAL, OpClass.DIVIDE, OpClass.SQRT)
 
 
 def or_polynomial(target: Target, op_class: OpClass, number_format: str) -> Charge | None:
-    """As `many_at_once`; a function of floats that the table has no figure for is a polynomial."""
+    """The same as `many_at_once`, but a function of floats without a figure in the table is charged as a
+    polynomial.
+    """
     charge = many_at_once(target, op_class, number_format)
     if charge is not None or op_class not in _BY_POLYNOMIAL or number_format not in _FLOATS:
         return charge

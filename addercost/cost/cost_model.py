@@ -1,6 +1,7 @@
-"""What a cost model is: a rule from the instructions of a layer to cycles, and what it needs for that.
+"""The type of a cost model: a rule from a layer's instructions to cycles, and the figures that the rule
+needs.
 
-A model is one record in one file of `addercost/cost/models/`, which finds it there.
+Each file of `addercost/cost/models/` defines one model, which the folder's `__init__` finds.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ MissingOf = Callable[[Target, Executions, Moved], Mapping[str, Column]]
 
 
 class Seconds(NamedTuple):
-    """A time, and the ends of the interval in which nine of ten such times are expected."""
+    """A time in seconds, and the ends of the interval in which nine of ten such times are expected."""
 
     value: float
     low: float
@@ -29,15 +30,15 @@ class Seconds(NamedTuple):
 
 
 def far_part(weights: Column, half_bytes: Column) -> Column:
-    """The part of a network's weights that is in no cache when it runs again. weights: their bytes;
-    half_bytes: at so many it is half of them.
+    """The part (0 to 1) of a network's weights that is in no cache when the network runs again. weights:
+    bytes of the network's weights. half_bytes: the bytes at which the part is a half.
     """
     return weights / (weights + half_bytes)
 
 
 class LayerParts(NamedTuple):
-    """What one layer adds to a network: near without its weights being far, far what these add where all of
-    them are. weights: their bytes.
+    """What one layer adds to a network. near: its time with all weights in caches. far: the additional time
+    with none of the weights in caches. weights: their bytes.
     """
 
     near: Seconds
@@ -45,16 +46,18 @@ class LayerParts(NamedTuple):
     weights: int
 
     def at(self, part: float) -> Seconds:
-        """With that part of the weights far."""
+        """The time with `part` (0 to 1) of the weights in no cache."""
         return Seconds(*(n + part * f for n, f in zip(self.near, self.far, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkPrediction:
-    """What a network takes by times that were measured. layers: of each layer; shares: what each adds
-    to the total and to the ends of its interval, which is narrower than the layers'. main_kinds: the kind
-    of kernel that takes most of each. missing: kernels that could not be predicted, by name, of each layer.
-    notes: what the reader has to know of it. parts, half_bytes: what the shares are made of, by `far_part`.
+    """A network's time, predicted from times that were measured.
+
+    layers: the time of each layer. shares: what each layer adds to the total and to the ends of the total's
+    interval, which is narrower than the sum of the layers' intervals. main_kinds: for each layer, the kind of
+    kernel that takes most of its time. missing: for each layer, how many kernels could not be predicted, by
+    name. notes: sentences for the reader. parts, half_bytes: the shares are computed of these by `far_part`.
     """
 
     total: Seconds
@@ -68,7 +71,7 @@ class NetworkPrediction:
 
 
 Kernels = Sequence[KernelCall] | None
-"""Of one layer; None where they are not known."""
+"""The kernels of one layer, None where they are not known."""
 
 Predict = Callable[[Target, Sequence[Kernels]], NetworkPrediction]
 
@@ -87,21 +90,20 @@ def _no_assumption(of: object) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class CostModel:
-    """A way to predict the cycles of layers. A layer takes the largest of the bounds that `rule` gives it, or
-    the sum of these parts where `adds_up`.
+    """A way to predict the cycles of layers. A layer takes the largest of the bounds that `rule` returns;
+    where `adds_up`, it takes their sum.
 
-    rule: from the target's throughput bounds, the executions and what layers move to named bounds.
-    lowering: how operations become those executions, unless a user asks for another.
-    is_serial: every instruction waits for the one before, so that cycles are a sum over operations and the
-    bound has nothing to say. needs_memory: estimates nothing without a clock and a memory bandwidth.
-    ranks_targets: orders all targets where nobody names a model; every table has the figures for it.
-    on_all_cores: the whole part works on a network, as a framework makes it do. What looks at one core leaves
-    such a model out unless it is named.
-    missing: figures that the rule needs and the target lacks, and how many executions or bytes lack them.
-    assumes: what the rule takes for granted about a target. assumes_of: the same about executions.
-    description: what a layer takes, for help texts.
-    predict: for a model that takes a network as a whole, by times that were measured; it stands in place of
-    the rule where it can be used. unusable: why `predict` cannot be used on a target, "" where it can.
+    rule: a function of the target's throughput bounds, the executions and the bytes that layers move; it
+    returns named bounds. lowering: how operations become those executions, unless a user asks for another.
+    is_serial: every instruction waits for the one before. Cycles are then a sum over operations, and the name
+    of the bound is of no interest. needs_memory: the model needs a clock and a memory bandwidth.
+    ranks_targets: targets are ranked by this model where nobody names one; every table has the figures for
+    it. on_all_cores: the model describes all cores of a part at work on a network, as frameworks use them.
+    Commands for one core leave such a model out unless it is named. missing: figures that the rule needs and
+    the target lacks, and how many executions or bytes need them. assumes: what the rule assumes about a
+    target. assumes_of: what it assumes about executions. description: how the model computes a layer's time,
+    for help texts. predict: for a model that predicts whole networks from measured times; it takes the place
+    of the rule where it can be used. unusable: why `predict` cannot be used on a target, "" where it can.
     """
 
     name: str

@@ -1,14 +1,23 @@
-"""What runs reach on a class of devices: three numbers, which stand in where a part has none of its own.
+"""The efficiency of networks on each class of devices: three numbers, used where a device has none of its
+own.
 
-The desktop's were read off 60 networks on an i7-12700H (14 cores, fp32, batch 1, compiled; 0.38 of its
-throughput at the boost clock, 0.68 of its bandwidth, 23 µs), in timm's published results, and rounded. An
-i9-10940X, whose networks tested them, reached 0.63, 0.70 and 29 µs. Two GPUs, an RTX 4090 and an RTX 3090
-(fp16, eager), reached 0.8 and 1.35 of the throughput at their boost clock, 1.1 and 0.77 of the bandwidth:
-parts overlap there, and clocks exceed the data sheet's. The server's are the desktop's with longer calls;
-50 networks on two cores of an AMD EPYC (Zen 4, fp32, eager) took 0.71 of what they say in the median, and
-nine of ten were within a factor of 1.65 (`reports/amd-zen4-2-threads`). No network was measured on a board, a
-phone or a microcontroller: theirs are assumptions, and so is their spread, twice that of the server in its
-logarithm.
+The numbers are the share of the arithmetic throughput that networks reach, the share of the memory bandwidth,
+and the seconds that a call takes (see `effective_rates`).
+
+Desktop: fitted to timm's published times of 60 networks on an i7-12700H (14 cores, fp32, batch 1, compiled),
+and rounded. The fit gave 0.38 of the throughput at the boost clock, 0.68 of the bandwidth and 23 µs. They
+were tested on an i9-10940X, whose own fit gave 0.63, 0.70 and 29 µs.
+
+GPU: between an RTX 4090 and an RTX 3090 (fp16, eager). These reached 0.8 and 1.35 of the throughput at the
+boost clock, and 1.1 and 0.77 of the bandwidth. Shares above 1 are possible because kernels overlap and clocks
+exceed the data sheet's.
+
+Server: the desktop's numbers with longer calls. 50 networks on two cores of an AMD EPYC (Zen 4, fp32, eager)
+took 0.71 times as long as predicted in the median, and nine of ten were within a factor of 1.65
+(`reports/amd-zen4-2-threads`).
+
+Board, phone, microcontroller: assumptions, since no network was measured on one. Their spread is an
+assumption as well: twice that of the server in its logarithm.
 """
 
 from __future__ import annotations
@@ -34,7 +43,7 @@ CLASS_DEFAULTS = {
     "microcontroller": _assumed(0.4, 0.8, 10e-6, "microcontrollers"),
     "gpu": _measured(1.0, 0.8, 20e-6, 1.5, "the default of GPUs, between an RTX 4090 and an RTX 3090"),
 }
-"""By class of device. More cores take longer to start and to wait for; one core waits for none."""
+"""The numbers of each class. A call takes longer on more cores, since they are started and waited for."""
 
 
 def class_default(device_class: str) -> Efficiency:

@@ -1,4 +1,6 @@
-"""A device as a `Target`: a core of the table that it names, at the device's clock, beside its memory."""
+"""A device as a `Target`: a core of the table that the device names, at the device's clock and with its
+memory.
+"""
 
 from __future__ import annotations
 

@@ -1,32 +1,36 @@
-"""The model of three numbers: what a whole part takes for a layer, and so for a network, its sum.
+"""The cost model with three fitted numbers: the time that all cores of a part take for a layer. A network
+takes the sum.
 
     seconds = cycles of its inner loops by `throughput` / (cores × clock × arithmetic share)
             + bytes that its kernels move / (memory bandwidth × bandwidth share)
             + kernels × seconds a call
 
-The three numbers, an `Efficiency`, are fitted on networks that were measured on that part, where its table
-has them (`[[efficiencies]]`), else those of its class of devices. Kernels and bytes are those of the run that
-the model is named after; see `addercost.counts.runs`. `addercost.cost.efficiency_fit` fits.
+The two shares and the seconds a call are an `Efficiency`. A table may have numbers that were fitted to
+networks measured on that part (`[[efficiencies]]`); otherwise those of its class of devices are used
+(`device_classes`). Kernels and bytes are those of the mode of running that the model is named after, eager or
+fused; see `addercost.counts.runs`. `addercost.cost.efficiency_fit` fits the numbers.
 
-Expected and got, on 1,434 networks of timm on a 14-core i9-10940X, batch 1, compiled, half of the families
-fitted and the other half predicted (`benchmarks/results/published-timings-*.txt` have the figures of today).
-The form was chosen by looking at all of them:
+The form of the law was chosen on 1,434 networks of timm on a 14-core i9-10940X, batch 1, compiled. The
+numbers were fitted to half of the families of networks, and the other half was predicted. The percentages
+below are the shares of networks that are predicted within ± 25 %
+(`benchmarks/results/published-timings-*.txt` have the figures of today):
 
-- Bytes as an eager run moves them, every operator a call: 82 % of the networks within ± 25 %.
-- Bytes of a fused run with one call a library kernel: expected to be better, got 80 %. What was missing is
-  that a compiled graph reorders the weights of convolutions on every call. With that 84 %.
-- A normalisation reads its input three times, a transcendental function takes as long as some fifty
-  multiply-adds: 86 %, and a rank correlation of 0.98 instead of 0.97.
-- Attention as one kernel that keeps its scores, in place of its parts: expected to be better, got 84 instead
-  of 86 % on a sample of 240, since such kernels run below the rate of products. On an RTX 3090, eager, in
-  fp16, it is 88 instead of 67 %, because the parts of attention in halves are computed in fp32.
-- Caches that hold what fits (activations of a call whose working set is below 1, 4, 14 or 19 MB take half, a
-  quarter or nothing of the time): expected to help at batch 1, got 83 to 85 %. So every byte costs the
-  same.
+- Bytes as an eager run moves them, with one call for each operator: 82 %.
+- Bytes of a fused run with one call for each library kernel: expected to be better, got 80 %. A compiled
+  graph reorders the weights of convolutions on every call; with the bytes of that, 84 %.
+- With a normalisation that reads its input three times, and a transcendental function that takes as long as
+  fifty multiply-adds: 86 %, and a rank correlation of 0.98 instead of 0.97.
+- Attention as one kernel that keeps its scores, in place of one kernel for each of its operators: expected to
+  be better, got 84 instead of 86 % on a sample of 240, since such kernels run below the rate of products. On
+  an RTX 3090, eager, in fp16, it gives 88 instead of 67 %, because the separate operators of fp16 attention
+  are computed in fp32.
+- Cheaper bytes for calls whose working set fits into a cache of 1, 4, 14 or 19 MB (their activations take
+  half, a quarter or nothing of the time): expected to help at batch 1, got 83 to 85 %. So every byte costs
+  the same.
 - The larger of arithmetic and bytes in place of their sum: 76 to 80 %.
-- Ninety-three numbers, three for each kind of operator, instead of three: 85 % of unseen families. What is
-  left is in single families (VGG's first linear layers, which run as convolutions, LSTMs, large depthwise
-  filters), not in the form.
+- Ninety-three numbers, three for each kind of operator, instead of three: 85 % of unseen families. The
+  remaining errors come from a few families of networks and not from the form of the law: VGG's first linear
+  layers, which run as convolutions, LSTMs, and large depthwise filters.
 """
 
 from __future__ import annotations
@@ -49,7 +53,9 @@ RunOf = Callable[[Moved], Run | None]
 
 
 def effective_model(name: str, description: str, run_of: RunOf) -> CostModel:
-    """The cost model of that name. run_of: the kernels and bytes of its mode of running."""
+    """A cost model of this form. run_of: returns the kernels and bytes of a layer in the model's mode of
+    running.
+    """
 
     def rule(bounds: ThroughputBounds, executions: Executions, moved: Moved) -> list[Bound]:
         return parts(bounds, executions, run_of(moved), efficiency_of(bounds.target, name))
@@ -80,7 +86,7 @@ def effective_model(name: str, description: str, run_of: RunOf) -> CostModel:
 
 
 def efficiency_of(target: Target, mode: str) -> Efficiency:
-    """The one that was fitted on the target in this mode, else that of its class of devices."""
+    """The efficiency that was fitted to the target in this mode, else that of its class of devices."""
     fitted = [efficiency for efficiency in target.efficiencies if efficiency.run == mode]
     return fitted[-1] if fitted else class_default(target.device_class)
 
@@ -88,7 +94,9 @@ def efficiency_of(target: Target, mode: str) -> Efficiency:
 def parts(
     bounds: ThroughputBounds, executions: Executions, run: Run | None, efficiency: Efficiency
 ) -> list[Bound]:
-    """Cycles of arithmetic, bytes and calls; of arithmetic alone where a rate or the kernels are unknown."""
+    """The terms of the sum: cycles of arithmetic, of bytes and of calls. Where the clock, the bandwidth or
+    the kernels are unknown, arithmetic alone.
+    """
     target = bounds.target
     cores = (target.cores or 1) * efficiency.arithmetic_share
     arithmetic = Bound("arithmetic", bounds.largest(executions) / cores)

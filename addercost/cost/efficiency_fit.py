@@ -1,4 +1,4 @@
-"""The three numbers of a part, from networks that were measured on it; see `effective_rates`."""
+"""Fits the three numbers of `effective_rates` to networks that were measured on a part."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ Floats = NDArray[np.float64]
 FEWEST_NETWORKS = 6
 _STEPS = 100
 _OUTLIER = 0.2
-"""Errors beyond 20 % count by their size and no longer by its square: some networks run otherwise."""
+"""Errors above 20 % count by their size and no longer by its square, since a few networks follow other
+laws.
+"""
 
 
 def fit(
@@ -33,12 +35,12 @@ def fit(
     run: str,
     source: str = "fitted on measured networks",
 ) -> Efficiency:
-    """The efficiency with which the cost model `run` (`eager`, `fused`) comes nearest to measured `seconds`.
+    """The efficiency with which the cost model `run` (`eager` or `fused`) comes nearest to the measured
+    `seconds` of networks.
 
-    Nearest in the ratio of estimate and measurement: Σ soft-L1(log estimate / measured) is least, by
-    Levenberg and Marquardt's steps on the logarithms of the three numbers, so that none becomes negative.
-    Raises ArgumentError for fewer than six networks, a time that is no positive number, or a target
-    without a clock and a memory bandwidth.
+    It minimises Σ soft-L1(log(estimate / measured)) by Levenberg and Marquardt's steps. The steps change the
+    logarithms of the three numbers, so that none becomes negative. Raises ArgumentError for fewer than six
+    networks, a time that is no positive number, or a target without a clock and a memory bandwidth.
     """
     measured = np.asarray(seconds, dtype=np.float64)
     if len(networks) != len(measured):
@@ -66,8 +68,9 @@ def fit(
 
 
 def unit_seconds(network: Network, target: Target, run: str) -> Floats:
-    """[3]: seconds of arithmetic at the whole throughput, of bytes at the whole bandwidth, and kernels: what
-    the three numbers are multiplied with. Raises ArgumentError where the target cannot turn bytes into time.
+    """[3]: seconds of arithmetic at the full throughput, seconds of bytes at the full bandwidth, and the
+    number of kernels. An estimate is the sum of these, divided by the two shares and multiplied by the
+    seconds a call. Raises ArgumentError where the target has no clock or memory bandwidth.
     """
     if target.clock_hz is None or not target.has_part_rates:
         raise ArgumentError(
@@ -109,7 +112,7 @@ def nearest(parts: Floats, measured: Floats) -> Floats:
         step = np.linalg.solve(
             curvature + damping * np.diag(np.diag(curvature) + 1e-12), -slopes.T @ (weights * errors)
         )
-        # A number that has no part in any network would otherwise run away.
+        # Without a limit, a number that no network depends on would grow without end.
         moved = logs + np.clip(step, -2, 2)
         found = loss(moved)
         if found < least:

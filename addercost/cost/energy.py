@@ -1,4 +1,4 @@
-"""Joules of a counted model on a process node: arithmetic and memory traffic, as terms of their own.
+"""Joules of a counted model on a process node: separate terms for arithmetic and for memory traffic.
 
 Each operation is charged at the width it was counted at. `accumulator_format` moves the accumulating
 additions to another width, since a chip may sum bytes in 32 bits. Memory is charged per byte, for each level
@@ -20,7 +20,7 @@ from addercost.hardware.schema.energy import EnergyFigure, EnergyTable, MemoryEn
 
 PJ = 1e-12
 
-# What an operation class is charged as in an energy table, best first, and what that assumes.
+# Under which name an energy table has each operation class, best first, and what using that name assumes.
 _OPERATIONS: dict[OpClass, tuple[tuple[str, str], ...]] = {
     OpClass.MUL: (("mul", ""),),
     OpClass.ADD: (("add", ""),),
@@ -50,7 +50,9 @@ class LayerEnergy:
 
 @dataclass(frozen=True, slots=True)
 class ModelEnergy:
-    """An energy estimate. `total_j` is the sum over `layers`; a lower bound where `complete` is False."""
+    """An energy estimate. `total_j` is the sum over `layers`. It is a lower bound where `complete` is
+    False.
+    """
 
     hardware: str
     total_j: float
@@ -74,7 +76,8 @@ def operation_energy(
 ) -> EnergyCharge | None:
     """Energy of one operation: the table's figure, else its fit over widths, else None.
 
-    Of figures for several clock periods, the one of `clock_period_ns`; without it, that of the longest.
+    A table may have figures for several clock periods. The figure for `clock_period_ns` is used, or that of
+    the longest period where it is None.
     """
     for op, assumption in _OPERATIONS.get(op_class, ()):
         figure = _figure(table, op, number_format, clock_period_ns)
@@ -139,7 +142,9 @@ def estimate_energy(
 
 @dataclass(frozen=True, slots=True)
 class ChargedEnergy:
-    """Picojoules of operations; those without a figure, and how many; what was assumed."""
+    """Picojoules of operations. missing: how many operations have no figure, by name. assumptions: which
+    figures stood in.
+    """
 
     energy_pj: Column
     missing: dict[Key, Column]
@@ -149,7 +154,7 @@ class ChargedEnergy:
 def energy_charges(
     table: EnergyTable, clock_period_ns: float | None = None
 ) -> Callable[[OpClass, str], EnergyCharge | None]:
-    """`operation_energy` of one table, each operation looked up once."""
+    """A function that returns `operation_energy` of one table and looks each operation up only once."""
     return cache(
         lambda op_class, number_format: operation_energy(table, op_class, number_format, clock_period_ns)
     )
@@ -158,7 +163,7 @@ def energy_charges(
 def arithmetic_energy(
     counts: Iterable[tuple[OpClass, str, Column]], charge: Callable[[OpClass, str], EnergyCharge | None]
 ) -> ChargedEnergy:
-    """Σ count × energy, of one layer or of columns of many. See `addercost.cost.columns`."""
+    """Σ count × energy, of one layer or of many layers as columns. See `addercost.cost.columns`."""
     charged: Column = 0.0
     missing: dict[Key, Column] = {}
     assumptions: dict[str, None] = {}

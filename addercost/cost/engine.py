@@ -1,4 +1,6 @@
-"""From what layers perform to what they cost on one target by one cost model: one layer, or many at once."""
+"""The cost engine: from the operations of layers to their cost on one target by one cost model. It costs one
+layer, or many layers as arrays.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,9 @@ from addercost.cost.target import Target
 
 @dataclass(frozen=True, slots=True)
 class Costed:
-    """The cycles of layers and the bounds that they follow from; figures that the target lacks, and how many
-    operations or bytes are not charged for that; what was assumed.
+    """The cost of layers, as columns. bounds: the cycles follow from these. missing: figures that the target
+    lacks, and how many operations or bytes were therefore not charged. assumptions: which figures stood in
+    for others.
     """
 
     cycles: Column
@@ -27,7 +30,9 @@ class Costed:
 
 
 class Engine:
-    """Costs layers on `target` by `model`. columns: what the numbers of the layers are."""
+    """Costs layers on `target` by `model`. columns: whether numbers are those of one layer or arrays of
+    many.
+    """
 
     def __init__(
         self, target: Target, model: CostModel, lowering: Lowering | None = None, columns: Columns = ONE_LAYER

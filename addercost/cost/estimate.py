@@ -1,7 +1,7 @@
-"""What a counted network costs on a target, by a named cost model. Predicted cycles, never measured ones.
+"""The cost of a counted network on a target by a named cost model. All cycles are predicted, none measured.
 
-A network's total is the sum over its layers. The truth for a real kernel is between `latency-sum`, by which
-every instruction waits for the one before, and `throughput`, by which nothing waits.
+A network's total is the sum over its layers. By `latency-sum` every instruction waits for the one before, and
+by `throughput` nothing waits. The arithmetic of a real kernel takes between these two.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from addercost.units import si
 
 @dataclass(frozen=True, slots=True)
 class MissingFigure:
-    """A figure the hardware's table lacks: `count` operations are not in the cycles, which are then a lower
-    bound.
+    """A figure that the hardware's table lacks. `count` operations are left out of the cycles for it, which
+    makes the cycles a lower bound.
     """
 
     figure: str
@@ -49,8 +49,9 @@ class MissingFigure:
 
 @dataclass(frozen=True, slots=True)
 class LayerEstimate:
-    """Cycles of one layer, the bound that set them, and whether every operation was charged. interval_s: the
-    ends within which the cost model expects nine of ten such layers, where it says so.
+    """Cycles of one layer, the name of the largest bound, and whether every operation was charged.
+    interval_s: the seconds between which the cost model expects nine of ten such layers; None where it gives
+    no interval.
     """
 
     path: str
@@ -62,10 +63,11 @@ class LayerEstimate:
 
 @dataclass(frozen=True, slots=True)
 class ModelCost:
-    """An estimate. `cycles` is the sum over `layers`; a lower bound where `complete` is False.
+    """An estimate. `cycles` is the sum over `layers`. It is a lower bound where `complete` is False.
 
-    `seconds` is None where no clock is known. `assumptions` says what stood in for figures the table lacks.
-    interval_s: the ends within which the cost model expects nine of ten such networks, where it says so.
+    `seconds` is None where no clock is known. `assumptions` says what stood in for figures that the table
+    lacks. interval_s: the seconds between which the cost model expects nine of ten such networks; None where
+    it gives no interval.
     """
 
     hardware: str
@@ -81,7 +83,9 @@ class ModelCost:
 
     @property
     def seconds_per_cycle(self) -> float | None:
-        """What a layer's cycles are multiplied by; None where no clock is known or nothing takes time."""
+        """Seconds of a cycle, to convert a layer's cycles; None where no clock is known or the network takes
+        no time.
+        """
         return self.seconds / self.cycles if self.seconds and self.cycles else None
 
 
@@ -92,12 +96,12 @@ def estimate(
     lowering: str | None = None,
     strict: bool = False,
 ) -> ModelCost:
-    """The cost of counted layers on one core of `target`.
+    """The cost of counted layers on `target`: on one core, or on as many as the target's settings and the
+    cost model say.
 
     model: a name among `addercost.cost.models.COST_MODELS`; by default the best that the target has figures
-    for, but for timed kernels. lowering: `paper`, `scalar` or `simd`; the
-    model's own when None. Raises ArgumentError for an unknown name, and CheckFailedError for a missing figure
-    when `strict`.
+    for, without `calibrated`. lowering: `paper`, `scalar`, `simd` or `kernels`; the model's own when None.
+    Raises ArgumentError for an unknown name, and CheckFailedError for a missing figure when `strict`.
     """
     target = target_of(target)
     cost_model = cost_model_named(model or default_model(target))
@@ -148,7 +152,7 @@ def estimate(
 def _predicted(
     model: CostModel, layers: list[CountedLayer], target: Target, lowering: Lowering, strict: bool
 ) -> ModelCost:
-    """An estimate by a model that takes the network as a whole."""
+    """The estimate by a model that predicts the network as a whole."""
     assert model.predict is not None and target.clock_hz is not None
     clock = target.clock_hz
     found = model.predict(target, [kernels_of(layer) for layer in layers])
@@ -180,7 +184,9 @@ def _ends(seconds: Seconds) -> tuple[float, float]:
 
 
 def missing_figures(missing: dict[str, float], hardware: str, strict: bool) -> tuple[MissingFigure, ...]:
-    """Raises CheckFailedError where there are any and `strict` forbids them."""
+    """The figures that are missing, as records. Raises CheckFailedError where there are any and `strict` is
+    true.
+    """
     figures = tuple(MissingFigure(figure, hardware, math.ceil(n)) for figure, n in missing.items())
     if strict and figures:
         raise CheckFailedError(
@@ -190,7 +196,7 @@ def missing_figures(missing: dict[str, float], hardware: str, strict: bool) -> t
 
 
 def whole(value: float) -> float:
-    """An int where the value is one, so that exact sums print and compare as exact."""
+    """The value as an int where it is a whole number, so that exact sums are printed and compared exactly."""
     return int(value) if float(value).is_integer() else value
 
 

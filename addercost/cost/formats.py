@@ -1,4 +1,4 @@
-"""The same network in another number format, at the level of counts."""
+"""The same network in another number format: rewrites counts, not the model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ _REQUANTISED = (OpClass.MUL, OpClass.ADD, OpClass.ABS)
 
 @dataclass(frozen=True, slots=True)
 class ReformattedLayer:
-    """A layer whose counts were rewritten. bytes: read and written. runs: as those of a counted layer."""
+    """A layer whose counts were rewritten. bytes: read and written together. runs: kernels and their bytes,
+    as a counted layer has them.
+    """
 
     path: str
     counts: OpCounts
@@ -26,7 +28,8 @@ class ReformattedLayer:
 
 
 def as_int8(model_counts: CountedModel | Iterable[CountedLayer]) -> list[ReformattedLayer]:
-    """The layers with MAC sites in int8: multiplications, additions and |·| in int8, a quarter of the bytes.
+    """Rewrites the layers that have sites to int8: multiplications, additions and |·| in int8, and a quarter
+    of the bytes.
 
     Layers without sites stay as they are. A quantised network keeps its normalisations and activations in
     floating point or folds them away, and counts do not say which. Rescaling between layers is left out.

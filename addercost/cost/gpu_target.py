@@ -1,9 +1,10 @@
-"""A GPU as a `Target`: one core, which executes the instructions of warps on all its multiprocessors.
+"""A GPU as a `Target`: one core that executes the instructions of warps on all multiprocessors together.
 
-A data sheet gives results a clock and multiprocessor, and peaks of matrix units. An instruction of a warp
-has 32 lanes, so it takes 32 / (rate × multiprocessors) cycles of the whole GPU, at the boost clock, at which
-peaks are quoted. The absolute value of a float is a modifier of the instruction that reads it and takes none.
-A division and a square root are sequences of instructions, which take as long as these take to be issued.
+A data sheet gives results per clock and multiprocessor, and peaks of matrix units. An instruction of a warp
+has 32 lanes, so it takes 32 / (rate × multiprocessors) cycles of the whole GPU. Cycles are those of the boost
+clock, at which peaks are quoted. The absolute value of a float is a modifier of the instruction that reads it
+and takes none. A division and a square root are sequences of instructions, which take as long as these take
+to be issued.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from addercost.hardware.vocabulary import Form, Quality
 WARP_LANES = 32
 _WARP_BITS = 32 * WARP_LANES
 
-# What executes at a rate of the table, and how many elements a lane has.
+# Which instructions execute at each rate of the table, and how many elements a lane holds.
 _AT_RATE: dict[str, tuple[tuple[str, ...], int]] = {
     "fp32_fma": (("fp32_fma",), 1),
     "fp32_add": (("fp32_add", "fp32_absdiff"), 1),
@@ -35,11 +36,12 @@ _AT_RATE: dict[str, tuple[tuple[str, ...], int]] = {
     "uint8x4_sad": (("uint8_sad_acc",), 4),
 }
 _STANDS_FOR = {"fp32_add": "fp32_fma", "fp32_mul": "fp32_fma", "int32_mul": "int32_mla"}
-"""A rate that a table lacks is that of the other: both run on the same pipes."""
+"""Rates that stand in for each other where a table lacks one, since both run on the same pipes."""
 
 BY_SEQUENCE = {"fp32 a / b": "fp32_div", "fp32 sqrt(a)": "fp32_sqrt"}
-"""What a table knows as a sequence of instructions. Issuing all of them takes longer than any unit does: a
-multiprocessor starts 12.8 divisions of ten instructions a clock, and its units give 16 reciprocals.
+"""Operations for which a table has the length of an instruction sequence. Issuing the sequence is the limit:
+a multiprocessor can issue 12.8 divisions of ten instructions each in a clock, and its units can compute 16
+reciprocals.
 """
 
 # A warp's matrix instruction multiplies 16×16 by 16×8 (int8: 16×32 by 32×8).
@@ -49,7 +51,7 @@ MATRIX_PEAKS = {
     "bf16 matrix multiply-add, fp32 accumulation": "bf16_mmla",
     "int8 matrix multiply-add, int32 accumulation": "int8_mmla",
 }
-"""The peaks of matrix units by what tables call them, and the instruction of each."""
+"""The peaks of matrix units by their names in tables, and the instruction of each."""
 _ISSUES_PER_MULTIPROCESSOR = 4
 
 

@@ -1,4 +1,5 @@
-"""What tiles make of matrix products on a GPU: waves of multiprocessors, and operands that are read again.
+"""Two effects of tiles on matrix products on a GPU: incomplete waves of tiles, and operands that are read
+repeatedly.
 
 A kernel cuts the output, T × N, into tiles of one of a few sizes; each multiprocessor computes one tile after
 the other. Tiles at the rim are computed whole, and the last wave takes as long as a full one. Where there are
@@ -7,8 +8,9 @@ other, so each operand passes the second-level cache once for each row or column
 effects and of the sizes: NVIDIA, Matrix Multiplication Background User's Guide
 (docs.nvidia.com/deeplearning/performance).
 
-Either function takes the sizes that are best for it, so both are lower bounds whatever a library chooses.
-Products of fewer than 8 filters or rows have kernels of another kind and lose nothing here.
+Each function takes the sizes of tiles that give its smallest result, so both results are lower bounds for
+whatever sizes a library chooses. Products of fewer than 8 filters or rows run in kernels of another kind; no
+effect is computed for them.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ _SMALLEST = 8
 
 
 def waves_factor(products: Iterable[MatrixProduct], multiprocessors: int) -> float:
-    """Σ sites with what tiles and waves add / Σ sites, at least 1; 1 without any sites."""
+    """How many times as long products take as without tiles and waves, at least 1: Σ (sites + idle sites of
+    partly filled tiles and waves) / Σ sites; 1 without any sites.
+    """
     sites = with_waves = 0.0
     for product in products:
         sites += product.sites
@@ -46,12 +50,16 @@ def _factor(product: MatrixProduct, multiprocessors: int) -> float:
 
 
 def reread_bytes(products: Iterable[MatrixProduct]) -> float:
-    """Bytes that tiles read beyond each operand's first time, with the tiles that read least again."""
+    """Bytes that tiles read in addition to reading each operand once, with the sizes of tiles that read
+    least.
+    """
     return sum(product.repeats * _reread(product) * product.operand_bytes for product in products)
 
 
 def _reread(product: MatrixProduct) -> int:
-    """Elements of one of the repeats. Windows of a convolution that overlap are read once by a tile."""
+    """Elements that one repeat of the product reads additionally. A tile reads the overlap of a convolution's
+    windows once.
+    """
     t, n, k = product.outputs_each, product.filters, product.depth
     if min(t, n) < _SMALLEST:
         return 0

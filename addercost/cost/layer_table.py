@@ -1,4 +1,4 @@
-"""Many kinds of layers on many targets at once: arrays in, arrays out, by the rules that cost one layer.
+"""Costs many kinds of layers on many targets at once, as arrays, by the same rules as for one layer.
 
 Letters: L kinds of layers, K operations (class and number format), P targets, E energy tables.
 """
@@ -46,7 +46,7 @@ class LayerTable:
         return sums
 
     def operations(self) -> Operations:
-        """The same for the engine, in columns."""
+        """The operations of all kinds as columns, for the engine."""
         arithmetics = np.array([kind.arithmetic or "" for kind in self.kinds])
         return Operations(
             {key: self.counts[:, k].astype(np.float64) for k, key in enumerate(self.keys)},
@@ -55,7 +55,9 @@ class LayerTable:
         )
 
     def moved(self, multiprocessors: int | None = None) -> Moved:
-        """What the layers move, in columns. multiprocessors: of the GPU on which they do."""
+        """The bytes that the layers move, as columns. multiprocessors: the number of the GPU's
+        multiprocessors, None on a CPU.
+        """
         moved = Moved(self.n_bytes)
         runs = [kind.runs for kind in self.kinds if kind.runs is not None]
         if len(runs) == len(self.kinds):
@@ -91,7 +93,9 @@ def layer_table(kinds: Sequence[LayerKind]) -> LayerTable:
 
 
 class NetworkCosts(NamedTuple):
-    """[A, P] each, of networks. low_s, high_s: the ends of their intervals; None for a cost model without."""
+    """The costs of A networks on P targets, [A, P] each. low_s, high_s: the ends of their intervals in
+    seconds; None for a cost model without intervals.
+    """
 
     cycles: Floats
     low_s: Floats | None = None
@@ -99,8 +103,8 @@ class NetworkCosts(NamedTuple):
 
 
 class FarWeights(NamedTuple):
-    """What the weights of layers add where they are in no cache: [L, P] each, and the weights' bytes, [L].
-    half_bytes: [P], of a network's weights, half of which are.
+    """The additional time of layers whose weights are in no cache, [L, P] each. weights: their bytes, [L].
+    half_bytes: [P], how many bytes of weights a network has of which half are in no cache.
     """
 
     cycles: Floats
@@ -111,9 +115,9 @@ class FarWeights(NamedTuple):
 
 
 class LayerCosts(NamedTuple):
-    """[L, P] each. cycles: by a cost model. complete: whether each target has every figure. low_s, high_s:
-    what a layer adds to the ends of a network's interval; None for a cost model without intervals. far: what
-    more a layer adds by the size of the network that it is in.
+    """The costs of L kinds of layers on P targets, [L, P] each. complete: whether the target has every figure
+    for the layer. low_s, high_s: what a layer adds to the ends of a network's interval, in seconds; None for
+    a cost model without intervals. far: what a layer adds in a network whose weights do not fit into caches.
     """
 
     cycles: Floats
@@ -123,7 +127,9 @@ class LayerCosts(NamedTuple):
     far: FarWeights | None = None
 
     def networks(self, times: Any) -> NetworkCosts:
-        """times: how often each kind of layer occurs in each network, [A, L], sparse or dense."""
+        """The costs of networks. times: how often each kind of layer occurs in each network, [A, L], sparse
+        or dense.
+        """
         if self.far is None or self.low_s is None or self.high_s is None:
             return NetworkCosts(times @ self.cycles)
         part = far_part((times @ self.far.weights)[:, None], self.far.half_bytes)
@@ -134,7 +140,9 @@ class LayerCosts(NamedTuple):
 
 
 def layer_costs(table: LayerTable, targets: Sequence[Target], model: str) -> LayerCosts:
-    """By the cost model of that name. Raises ArgumentError for an unknown model."""
+    """The costs of all kinds on all targets by the named cost model. Raises ArgumentError for an unknown
+    model.
+    """
     cost_model = cost_model_named(model)
     shape = len(table.kinds), len(targets)
     cycles, complete = np.zeros(shape), np.ones(shape, dtype=bool)
@@ -148,14 +156,16 @@ def layer_costs(table: LayerTable, targets: Sequence[Target], model: str) -> Lay
 
 
 def _predicted(table: LayerTable, targets: Sequence[Target], model: CostModel) -> LayerCosts:
-    """By a model that predicts kernels. Needs targets on which it can be used, and kinds with kernels."""
+    """The costs by a model that predicts kernels. The model must be usable on all targets, and kinds must
+    have kernels.
+    """
     assert model.predict is not None
     found = [model.predict(target, [kind.kernels for kind in table.kinds]) for target in targets]
     clocks = np.array([target.clock_hz or np.nan for target in targets])
     shape = len(targets), len(table.kinds), 3
 
     def columns(which: str) -> tuple[Floats, Floats, Floats]:
-        """Values as cycles, and the two ends."""
+        """(cycles, low_s, high_s) of all layers, [L, P] each. which: "near" or "far"."""
         seconds = np.array([[getattr(part, which) for part in one.parts] for one in found]).reshape(shape)
         value, low_s, high_s = np.moveaxis(seconds, (0, 1, 2), (2, 1, 0))
         return value * clocks, low_s, high_s
@@ -207,7 +217,9 @@ def _part_of(run: Any, members: NDArray[np.intp]) -> Run | None:
 
 
 def _alike(lowered: Lowered, layers: int) -> Iterator[tuple[NDArray[np.intp], Lowered]]:
-    """Layers that execute the same instructions and miss the same operations, by number, and their share."""
+    """Groups of layers that execute the same instructions and lack figures for the same operations:
+    (positions of the layers, the part of `lowered` that is theirs).
+    """
     rows = [row for row, _ in lowered.executions]
     columns = [n for _, n in lowered.executions] + list(lowered.missing.values())
     if not columns:
@@ -229,8 +241,8 @@ def _alike(lowered: Lowered, layers: int) -> Iterator[tuple[NDArray[np.intp], Lo
 def layer_energies(
     table: LayerTable, energies: Sequence[EnergyTable], memories: Sequence[str] = ()
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """[L, E] joules of arithmetic and of these levels of memory on each node, and [L, E] whether every figure
-    was there. Raises ArgumentError for a level that a table lacks.
+    """([L, E] joules of arithmetic and of the levels `memories` on each node, [L, E] whether the table has
+    every figure). Raises ArgumentError for a level of memory that a table lacks.
     """
     shape = len(table.kinds), len(energies)
     joules, complete = np.zeros(shape), np.ones(shape, dtype=bool)

@@ -35,12 +35,12 @@ class CountedModel(Protocol):
 
 
 class LayerKind(NamedTuple):
-    """Everything about a layer that its cost depends on: layers of one kind cost the same on every target.
+    """Everything about a layer that its cost depends on. Layers of one kind cost the same on every target.
 
-    counts: the items of its `OpCounts`. n_bytes: what it reads and writes, each operand once. runs: the
-    kernels that it starts and the bytes that these move, None where that is not known. products: the matrix
-    products that it computes, None where nobody asked for them or they are not known. kernels: those that it
-    starts, for a cost model that predicts each.
+    counts: the items of its `OpCounts`. n_bytes: bytes that it reads and writes, each operand once. runs: how
+    many kernels it starts and how many bytes these move, None where that is not known. products: the matrix
+    products that it computes, None where they are not known or were not asked for (`Parts`). kernels: the
+    calls of its kernels, for a cost model that predicts each.
     """
 
     arithmetic: Arithmetic | None
@@ -53,10 +53,11 @@ class LayerKind(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """What layers move, as columns. n_bytes: each operand once. eager, fused: kernels and their bytes in each
-    mode of running, None where that is not known of every layer. Of a GPU, which computes whole tiles in
-    whole waves: waves, how many times as long sites take for that; reread_bytes, what tiles read beyond
-    n_bytes.
+    """What layers move, as columns. n_bytes: each operand once. eager, fused: number of kernels and their
+    bytes in each mode of running, None where that is not known of every layer.
+
+    For a GPU, which computes whole tiles in whole waves: waves is how many times as long sites take for that,
+    and reread_bytes is how many bytes tiles read in addition to n_bytes.
     """
 
     n_bytes: Column
@@ -67,7 +68,7 @@ class Moved(NamedTuple):
 
 
 def moved_by(kind: LayerKind, multiprocessors: int | None = None) -> Moved:
-    """What one layer moves. multiprocessors: of the GPU on which it does."""
+    """What one layer moves. multiprocessors: the number of the GPU's multiprocessors, None or 0 on a CPU."""
     eager, fused = kind.runs or (None, None)
     moved = Moved(kind.n_bytes, eager, fused)
     if not multiprocessors or kind.products is None:
@@ -78,7 +79,9 @@ def moved_by(kind: LayerKind, multiprocessors: int | None = None) -> Moved:
 
 
 class Parts(NamedTuple):
-    """What a kind of layer has beside its counts: matrix products for a GPU, kernels for a prediction."""
+    """Which optional fields of a `LayerKind` a target needs: matrix products for a GPU, kernels for
+    `calibrated`.
+    """
 
     products: bool = False
     kernels: bool = False
@@ -88,7 +91,9 @@ NO_PARTS = Parts()
 
 
 def kind_of(layer: CountedLayer, parts: Parts = NO_PARTS) -> LayerKind:
-    """With the parts asked for, as far as the layer has kept its calls."""
+    """The kind of a layer, with the optional fields that `parts` asks for if the layer still has its
+    calls.
+    """
     calls = getattr(layer, "calls", None) if parts.products else None
     return LayerKind(
         getattr(layer, "arithmetic", None),
@@ -108,7 +113,7 @@ def kernels_of(layer: CountedLayer) -> tuple[KernelCall, ...] | None:
 
 
 def bytes_moved(layer: CountedLayer) -> float:
-    """Bytes a layer reads and writes; 0 where it does not say."""
+    """Bytes that a layer reads and writes; 0 where the layer has no such attribute."""
     moved: float | None = getattr(layer, "bytes", None)
     if moved is None:
         moved = getattr(layer, "bytes_read", 0) + getattr(layer, "bytes_written", 0)
@@ -116,7 +121,7 @@ def bytes_moved(layer: CountedLayer) -> float:
 
 
 def layers_of(counted: CountedModel | Iterable[CountedLayer]) -> list[CountedLayer]:
-    """The layers of a counted model, or of something that yields them."""
+    """The layers of a counted model, or the layers themselves."""
     return list(counted if isinstance(counted, Iterable) else counted.layers)
 
 

@@ -37,10 +37,11 @@ class Lowering(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """What layers perform, as columns.
+    """The operations that layers perform, as columns.
 
-    counts: of each operation. sites: input-weight pairings. of_arithmetic: 1 where a layer is in that
-    arithmetic, 0 elsewhere; an arithmetic that no layer has may be absent.
+    counts: how many of each operation. sites: the number of pairs of an input and a weight. of_arithmetic:
+    for each arithmetic, 1 for layers that use it and 0 for others; an arithmetic that no layer uses may be
+    absent.
     """
 
     counts: Mapping[Key, Column]
@@ -49,7 +50,7 @@ class Operations:
 
 
 def operations_of(kind: LayerKind) -> Operations:
-    """Those of one layer."""
+    """The operations of one layer."""
     counts = {(op_class, number_format): n for op_class, number_format, n in kind.counts}
     arithmetic = {} if kind.arithmetic is None else {kind.arithmetic: 1}
     return Operations(counts, kind.mac_sites, arithmetic)
@@ -57,8 +58,8 @@ def operations_of(kind: LayerKind) -> Operations:
 
 @dataclass(slots=True)
 class Lowered:
-    """Instructions and how often each is executed; operations that the target has no instruction for, and
-    how many; what stood in for missing figures.
+    """executions: instructions and how often each is executed. missing: operations that the target has no
+    instruction for, and how many. assumptions: what stood in for missing figures.
     """
 
     executions: list[tuple[Instruction, Column]] = field(default_factory=list)
@@ -72,7 +73,7 @@ for _made in DEFINITIONS.values():
 
 
 class Lowerer:
-    """Lowers layers for one target, remembering each choice it made."""
+    """Lowers layers for one target. Each choice of an instruction is made once and kept."""
 
     def __init__(self, target: Target, lowering: Lowering, columns: Columns = ONE_LAYER) -> None:
         self.lowering = lowering
@@ -115,7 +116,9 @@ class Lowerer:
         lowered.executions.append((charge.instruction, n if together == 1 else n / together))
 
     def _fuse(self, operations: Operations, left: dict[Key, Column], lowered: Lowered) -> None:
-        """Takes the operations of inner loops out of `left` and puts their instructions into `lowered`."""
+        """Moves the operations of inner loops: out of `left`, and as the loops' instructions into
+        `lowered`.
+        """
         done: set[OpClass] = set()
         for op_class, _ in operations.counts:
             if op_class in done:
@@ -163,7 +166,9 @@ class Lowerer:
                 sites = sites - n
 
     def _sites(self, arithmetic: Arithmetic, number_format: str, n: Column, lowered: Lowered) -> bool:
-        """Executes `n` sites, if there are any and the target has instructions for them; whether it does."""
+        """Adds the instructions of `n` sites to `lowered`. False where there are no sites, or the target has
+        no instructions for them.
+        """
         if not self._columns.any(n):
             return False
         key = (arithmetic, number_format)
@@ -180,7 +185,9 @@ class Lowerer:
         return True
 
     def _take(self, left: dict[Key, Column], keys: Iterable[Key], n: Column) -> None:
-        """Takes up to `n` operations out of `left`, from the first keys first: a count by K − 1 has fewer."""
+        """Takes up to `n` operations out of `left`, those of the first keys first. There may be fewer than
+        `n`: a sum of K products has K − 1 additions by some conventions.
+        """
         for key in keys:
             if key in left:
                 taken = self._columns.minimum(n, left[key])

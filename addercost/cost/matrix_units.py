@@ -1,4 +1,4 @@
-"""What a processor's matrix unit decides between multiplications and additions.
+"""How a processor's matrix unit favours multiplications over additions.
 
 A matrix unit multiplies two small matrices in one instruction. It adds up products and nothing else, so an L1
 distance, |input - weight| summed, has no form for it.
@@ -49,7 +49,7 @@ LEAD = "matrix unit of "
 
 
 def matrix_unit(target: Target, number_format: str) -> MatrixUnit | None:
-    """None where the fastest multiply-adds of `target` in this format need no matrix unit."""
+    """The matrix unit of `target` for a number format; None where its fastest multiply-adds use none."""
     fastest = site_sequence(target, Arithmetic.MAC, number_format)
     if fastest is None or not fastest.on_matrix_unit:
         return None

@@ -1,4 +1,4 @@
-"""On which targets additions pay: one network in several arithmetics, estimated on every target."""
+"""On which targets additions are cheaper: one network in several arithmetics, estimated on every target."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from addercost.errors import unknown_name
 
 @dataclass(frozen=True, slots=True)
 class RankRow:
-    """One target by one cost model. cycles: by alternative; None where a figure is missing.
+    """The estimates for one target by one cost model. cycles: of each alternative; None where a figure is
+    missing.
 
     A lower bound cannot be ranked: it would favour the target of which the least is known.
     """
@@ -25,7 +26,7 @@ class RankRow:
     baseline: str
 
     def advantage(self, alternative: str) -> float | None:
-        """The baseline takes so many times as many cycles as `alternative`; None where one is unknown."""
+        """The baseline's cycles / the cycles of `alternative`; None where either is unknown."""
         base, other = self.cycles[self.baseline], self.cycles[alternative]
         return base / other if base and other else None
 
@@ -37,7 +38,8 @@ def rank_processors(
     baseline: str = "mac",
     models: Sequence[str] = ONE_CORE_MODELS,
 ) -> list[RankRow]:
-    """Rows for every target and cost model, by model as given, then by falling advantage of `alternative`.
+    """One row for each target and cost model. Rows are sorted by model, in the order given, then by falling
+    advantage of `alternative`.
 
     counted: one network, counted in each arithmetic (`mac`, `adder`, `xnor`, `int8 mac`, …). Targets of which
     the advantage is unknown come last, by name. Raises ArgumentError for an unknown
@@ -60,7 +62,9 @@ def rank_processors(
 
 
 def ordered(rows: Iterable[RankRow], alternative: str, models: Sequence[str]) -> list[RankRow]:
-    """By model as given, then by falling advantage; those without one come last, by name."""
+    """The rows sorted by model, in the order given, then by falling advantage; rows without an advantage come
+    last, by name.
+    """
 
     def order(row: RankRow) -> tuple[int, bool, float, str]:
         advantage = row.advantage(alternative)

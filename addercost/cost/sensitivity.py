@@ -1,8 +1,8 @@
 """How much an estimate by the latency-sum model depends on each latency. Functions on arrays.
 
-The model is linear: the cycles of all networks on all targets are one matrix product, counts × latencies, and
-a thousand draws of the latencies are one more axis of it. Letters: D draws, P targets, K operations
-(class and number format), M networks.
+The model is linear. So the cycles of all networks on all targets are one matrix product, counts × latencies,
+and a thousand random draws of the latencies are one more axis of the arrays. Letters: D draws, P targets, K
+operations (class and number format), M networks.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ assumption.
 
 @dataclass(frozen=True)
 class Latencies:
-    """Latencies in cycles: `nominal`, `low`, `high` [P, K]; 0 where the table has no figure, and
+    """Latencies in cycles: `nominal`, `low`, `high` [P, K]. Where the table has no figure they are 0, and
     `known` [P, K] is False.
     """
 
@@ -46,7 +46,7 @@ class Latencies:
 class Swing:
     """What moving one latency over its range, `low` to `high` in cycles, does to cycles(one) / cycles(other).
 
-    The fields have the names of the report's document, which keeps swings as they are.
+    The fields have the names that they have in the report's document.
     """
 
     figure: str
@@ -113,8 +113,8 @@ def monte_carlo(table: Latencies, matrix: Floats, draws: int = 1000, seed: int =
 
 
 def tornado(table: Latencies, target: str, one: OpCounts, other: OpCounts) -> list[Swing]:
-    """Every latency of `target` moved over its range alone, the largest swing of cycles(one) / cycles(other)
-    first.
+    """The swing of each latency of `target`: it is moved over its range while all others keep their nominal
+    values. The largest swing of cycles(one) / cycles(other) comes first.
     """
     p = table.targets.index(target)
     matrix = count_matrix([one, other], table.keys)
@@ -134,11 +134,11 @@ def tornado(table: Latencies, target: str, one: OpCounts, other: OpCounts) -> li
 
 
 def break_even_ratio(one: OpCounts, other: OpCounts, abs_over_add: float = 1.0) -> float | None:
-    """The cost of a multiplication over that of an addition at which two networks cost the same, or None.
+    """The ratio of the costs of a multiplication and an addition at which two networks cost the same. None
+    where both have as many multiplications.
 
-    An addition costs 1 and an absolute value `abs_over_add`; operations of other classes are taken to be
-    the same in both and must be, or ValueError is raised. Above the ratio the network with fewer
-    multiplications is cheaper.
+    An addition costs 1 and an absolute value `abs_over_add`. Above the ratio the network with fewer
+    multiplications is cheaper. Raises ValueError where the networks differ in operations of other classes.
     """
     counted = (OpClass.MUL, OpClass.ADD, OpClass.ABS)
     for op_class in OpClass:

@@ -1,8 +1,9 @@
 """The instructions of one inner-loop step of each arithmetic, chosen among what a target offers.
 
-A step combines input-weight pairs that are in registers and adds them to accumulators in registers: the limit
-that a register-blocked kernel works towards. Loads, widening at the end of a loop and the final negation are
-left out. Of what the recipes give, the fastest by the limits of `bounds` is chosen.
+A step combines inputs and weights that are in registers and adds the results to accumulators in registers.
+This is the limit that a register-blocked kernel approaches. Loads, widening at the end of a loop and the
+final negation are left out. The recipes give several sequences, of which the fastest by the limits of
+`bounds` is chosen.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class SiteSequence:
-    """`steps` executed once combine `sites` input-weight pairs. name: of the recipe they follow."""
+    """Instructions that combine `sites` pairs of input and weight when all `steps` are executed once. name:
+    the recipe's.
+    """
 
     name: str
     steps: tuple[Step, ...]
@@ -47,7 +50,7 @@ class SiteSequence:
 
     @property
     def executions(self) -> list[tuple[Instruction, int]]:
-        """Each instruction and how often a step executes it, as bounds take them."""
+        """Each instruction and how often it is executed, in the form that `bounds` takes."""
         return [(step.instruction, step.times) for step in self.steps]
 
 
@@ -58,11 +61,11 @@ def site_sequence(
     scalar: bool = False,
     matrix: bool = True,
 ) -> SiteSequence | None:
-    """The fastest inner loop that was measured on `target`; where none was, the fastest sequence that it has
-    figures for, or None.
+    """The fastest inner loop that was measured on `target`. Where none was measured, the fastest sequence for
+    which the target has figures, or None.
 
-    XNOR works on packed words whatever the format. scalar: on scalar registers alone. matrix: a matrix unit
-    may be used.
+    XNOR works on packed words whatever the number format. scalar: only scalar registers may be used. matrix:
+    a matrix unit may be used.
     """
     for wide in WIDENED.get(number_format, ()):
         found = site_sequence(target, arithmetic, wide, scalar, matrix)
@@ -77,7 +80,7 @@ def site_sequence(
         if sequence.on_matrix_unit and not matrix:
             continue
         alone = [times * row.reciprocal_throughput_cycles for row, times in sequence.executions]
-        # At equal speed the one that leaves most room for other work, then the recipe listed first.
+        # At equal speed, the sequence that leaves most room for other work; then the recipe listed first.
         least = (max(alone) / sequence.sites, sum(alone) / sequence.sites)
         if least < fastest:
             bound = binding(all_bounds(target, sequence.executions)).cycles / sequence.sites
@@ -92,7 +95,7 @@ _SLOWEST = (float("inf"), float("inf"))
 def candidate_sequences(
     target: Target, arithmetic: Arithmetic, number_format: str = "fp32", scalar: bool = False
 ) -> Iterator[SiteSequence]:
-    """Every recipe in every form and width in which the target has all its instructions."""
+    """The sequences of every recipe, in every form and width in which the target has all its instructions."""
     for recipe in recipes(arithmetic, number_format):
         yield from _instances(target, recipe, scalar)
 
@@ -104,13 +107,13 @@ _LOOP_FORMATS: dict[tuple[Arithmetic, str], tuple[str, str]] = {
     (Arithmetic.SHIFT, "uint8"): ("int32", "32-bit lanes"),
     (Arithmetic.SHIFT, "int16"): ("int32", "32-bit lanes"),
 }
-"""Formats that run in the loop of another one, and what that assumes."""
+"""Number formats that run in the loop of another format, and what that assumes."""
 
 
 def _measured(
     target: Target, arithmetic: Arithmetic, number_format: str, matrix: bool
 ) -> SiteSequence | None:
-    """The fastest measured loop, of whatever width and instructions."""
+    """The fastest measured loop, whatever its width and instructions."""
     runs_as = DEFINITIONS[arithmetic].runs_as or arithmetic
     if runs_as is Arithmetic.XNOR:
         number_format = "bool"
@@ -133,7 +136,7 @@ def _measured(
 
 
 def _instances(target: Target, recipe: Recipe, scalar: bool) -> Iterator[SiteSequence]:
-    """The recipe at every width of which the target has all its instructions."""
+    """The sequences of a recipe at every width in which the target has all its instructions."""
     ops = [op for op, _ in recipe.ops]
     forms = (Form.SCALAR,) if scalar else (Form.SCALAR, *VECTOR_FORMS, Form.MATRIX)
     for form in forms:

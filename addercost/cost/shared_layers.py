@@ -1,4 +1,6 @@
-"""What several cores take for a layer that they share by its output: the same work on each, and a start."""
+"""The time that several cores take for a layer of which each computes an equal part of the output, with the
+time to wake them.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,10 @@ TOO_SMALL = "one core: too small to share"
 
 
 def shared(bounds: list[Bound], target: Target, columns: Columns) -> list[Bound]:
-    """The bounds of one core's stream for `target.working_cores` of them.
+    """From the bounds of one core's stream to those of `target.working_cores` cores that share it.
 
-    Each core has its share of the work, and waking them takes a while, at a known clock. One core does the
-    whole layer where that takes no longer.
+    Each core does an equal share of the work. Waking the cores takes `target.wake_up_s`, if the clock is
+    known. One core does the whole layer where sharing would not be faster.
     """
     if target.working_cores == 1:
         return bounds
@@ -30,13 +32,13 @@ def shared(bounds: list[Bound], target: Target, columns: Columns) -> list[Bound]
         divided = columns.where(gained, bound.cycles / target.working_cores + wake)
         return Bound(bound.name, divided + columns.where(kept, bound.cycles))
 
-    # The first of equal bounds is the one that is named.
+    # Of equal bounds the first is named as the limit.
     nothing, *others = bounds
     return [nothing, Bound(TOO_SMALL, kept), *map(of_one_core, others)]
 
 
 def assumes_sharing(target: Target) -> Iterator[str]:
-    """What sharing takes for granted."""
+    """The assumptions of sharing, as sentences."""
     if target.working_cores > 1:
         if target.clock_hz is None:
             yield "no clock is known: waking the cores takes no time"

@@ -1,4 +1,4 @@
-"""How far each cost model was from measured times: the figures that stand beside its estimates.
+"""The errors of each cost model against measured times, which outputs print beside its estimates.
 
 They are in `stated_errors.toml`, which `tools/state_errors.py` writes from the validations in `reports/`.
 """
@@ -22,11 +22,11 @@ FILE = Path(__file__).with_suffix(".toml")
 class StatedError:
     """The scores of a cost model on networks that were measured.
 
-    hardware: the table that predicted. machine: what was measured, in words. networks: how many.
-    median_error, p90_error: |predicted / measured - 1|. factor: what predictions were multiplied by before
-    that, so that half of the networks are right in the median; 1 where they are taken as they are.
-    source: the page with all scores. processor: where this program timed the networks, the processor's name
-    with family, model and stepping; "" for published timings.
+    hardware: the table that the predictions came from. machine: the measured machine, in words. networks: how
+    many. median_error, p90_error: quantiles of |predicted / measured - 1|. factor: predictions were
+    multiplied by it first, so that the median ratio of a half of the networks is 1; it is 1 where predictions
+    were not changed. source: the page with all scores. processor: the processor's name with family, model and
+    stepping, if this program timed the networks; "" for published timings.
     """
 
     model: Text
@@ -51,7 +51,7 @@ class StatedError:
 
     @property
     def brief_text(self) -> str:
-        """The same without what was measured and how: `error of roofline × 0.36: ±39 % …`."""
+        """The same without the machine and the source: `error of roofline × 0.36: ±39 % …`."""
         factor = f" × {self.factor:.2g}" if self.factor != 1 else ""
         return (
             f"error of {self.model}{factor}: ±{100 * self.median_error:.0f} % in the median, "
@@ -66,17 +66,19 @@ class _Table:
 
 @cache
 def all_stated_errors() -> tuple[StatedError, ...]:
-    """In the order of the file: for each model, what was measured most comes first."""
+    """All errors in the order of the file. For each model, the hardware with most measured networks comes
+    first.
+    """
     with FILE.open("rb") as file:
         return read_as(_Table, tomllib.load(file), FILE.name).errors
 
 
 def stated_error(model: str, hardware: str = "") -> StatedError | None:
-    """What is known of a model: on that hardware with its settings, else without, else on hardware of the
-    same kind, a GPU or a processor, where most networks were measured; None for a model that was not
-    validated on any.
+    """The error of a model on this hardware with its settings, else on this hardware without settings.
+    Otherwise the error on the hardware of the same kind (GPU or processor) on which most networks were
+    measured. None for a model that was validated on none.
     """
-    # The settings after the @ are not checked: a saved profile may have any.
+    # The settings after the @ are not checked, since a saved profile may have any text there.
     name = hardware.partition(MARK)[0]
     known = [error for error in all_stated_errors() if error.model == model]
     is_gpu = has_table("gpu", name)

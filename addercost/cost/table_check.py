@@ -1,4 +1,4 @@
-"""Whether a hardware table agrees with what is known of its processor, and with what any processor can do."""
+"""Checks a hardware table against known figures of its processor, and against what any processor can do."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from addercost.hardware.schema.instruction import Instruction
 from addercost.hardware.vocabulary import Form
 
 TOLERANCE = 0.1
-"""How far a table's figure may be from the known one, as a share of it."""
+"""The largest difference between a table's figure and the known one, as a share of the known one."""
 
 _ABSOLUTE_DIFFERENCES = ("uint8_sad", "uint8_sad_acc", "uint8_absdiff")
 
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """A figure of a table, and the known one; None where the table lacks it."""
+    """A table's figure and the known one. table: None where the table lacks the figure."""
 
     figure: str
     table: float | None
@@ -48,7 +48,9 @@ def disagreements(cpu: Cpu, known: Peaks) -> list[Disagreement]:
 
 
 def table_figure(target: Target, figure: str) -> float | None:
-    """The figure of that name in `Peaks`, worked out from the table; None where it says nothing of it."""
+    """A figure of `Peaks`, such as `fp32_mac_per_cycle`, computed from the table; None where the table lacks
+    it.
+    """
     number_format, _, rest = figure.partition("_")
     match rest.split("_"):
         case ["mac", "per", "cycle"]:
@@ -78,7 +80,7 @@ def table_figure(target: Target, figure: str) -> float | None:
 
 
 def _multiply_adds(target: Target, number_format: str, forms: tuple[Form, ...]) -> float | None:
-    """By the fastest sequence on registers of these forms."""
+    """Multiply-adds a cycle of the fastest sequence on registers of these forms."""
     rates = [
         sequence.sites / binding(all_bounds(target, sequence.executions)).cycles
         for sequence in candidate_sequences(target, Arithmetic.MAC, number_format)
@@ -107,7 +109,7 @@ def impossible_figures(cpu: Cpu) -> Iterator[str]:
 
 
 def warnings_of(cpu: Cpu, peaks: Mapping[str, Peaks]) -> list[str]:
-    """Everything that a table should be doubted for, as sentences."""
+    """The reasons to doubt a table, as sentences."""
     known = peaks.get(cpu.name)
     differing = disagreements(cpu, known) if known else []
     return [*impossible_figures(cpu), *map(str, differing)]
@@ -125,7 +127,7 @@ _OPERATIONS = (OpClass.MUL, OpClass.ADD, OpClass.ABS, OpClass.COMPARE, OpClass.D
 
 
 def consequences(cpu: Cpu) -> Iterator[str]:
-    """What the user will go without, for each figure that the table lacks; one sentence each."""
+    """One sentence for each figure that the table lacks: what the user cannot get without it."""
     target = target_of(cpu)
     if target.clock_hz is None:
         yield "no clock: estimates are cycles and no seconds, and roofline, eager and fused need --clock"
@@ -135,7 +137,7 @@ def consequences(cpu: Cpu) -> Iterator[str]:
 
 
 def consequences_of_instructions(cpu: Cpu) -> Iterator[str]:
-    """Those of what the core executes, whatever part it stands in."""
+    """The same sentences for figures of a core's instructions, which hold for every part with that core."""
     target = target_of(cpu)
     if target.issue_width_uops is None:
         yield "no issue width: throughput lets any number of instructions start in a cycle"

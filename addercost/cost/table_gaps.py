@@ -1,4 +1,4 @@
-"""What a user will go without for each figure that a hardware table lacks, whatever kind of table it is."""
+"""What a user cannot get because a hardware table lacks a figure, for every kind of table."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _SUMS = (("int8", "int32"), ("fp16", "fp16"), ("fp32", "fp32"))
 
 
 def gaps(table: Hardware, names: EnergyTable | Cpu | None = None) -> Iterator[str]:
-    """One sentence for each gap. names: the table that `table` names in turn, of an accelerator's elements or
-    of a device's cores, whose gaps are looked at as well.
+    """One sentence for each figure that is missing in `table`, or in the table that it refers to. names: that
+    other table: the energy table of an accelerator, or the core of a device.
     """
     match table:
         case Cpu():

@@ -1,4 +1,4 @@
-"""What costing needs to know of a processor: its `Target`, made from a hardware table by `target_of`."""
+"""A `Target`: what costing needs to know of a processor. `target_of` makes it from a hardware table."""
 
 from __future__ import annotations
 
@@ -15,43 +15,46 @@ from addercost.hardware.schema.instruction import Instruction, MeasuredLoop
 from addercost.hardware.vocabulary import Form, Quality
 
 ASSUMED_WAKE_UP_S = 5e-6
-"""An assumption, for tables in which it was not measured: an OpenMP region of a few threads starts and ends
-in some microseconds.
+"""The time to wake cores, for tables in which it was not measured. It is an assumption: an OpenMP region of a
+few threads starts and ends in some microseconds.
 """
 
 
 IN_NETWORK, STREAMED, WARM, COLD = CACHES = ("network", "streamed", "warm", "cold")
-"""What caches hold before a kernel runs: what the kernels before it in a network left, its own operands, or
-nothing of it.
+"""The content of the caches before a kernel runs. network: what the network's kernels before it left.
+streamed: the same, but a product of one row reads its weights from memory. warm: the kernel's own operands.
+cold: none of its operands.
 """
 
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """One core that estimates are made for. Figures that nobody knows are None.
+    """A core that estimates are made for, and the part that it belongs to. Unknown figures are None.
 
-    instructions: what the core executes, with latency, rate and ports. preferred_float_form: the form that
-    the paper's rule takes the latencies of floating point from. issue_width_uops: micro-ops a cycle.
-    clock: what `clock_hz` is, such as "the base clock of Xeon 6132". memory_bandwidth_bytes_per_s: what one
-    core can draw, or, where `shares_memory_bandwidth`, what the whole part can. file: the hardware table it
-    was made from, "" where there is none. sources: titles of what the figures were taken from. loops: inner
-    loops that were measured on this core. operator_call_s: what an operator takes beside its work.
+    instructions: those of the core, with latency, rate and ports. preferred_float_form: the register form
+    from which the paper's rule takes floating-point latencies. issue_width_uops: micro-ops a cycle. clock:
+    which clock `clock_hz` is, such as "the base clock of Xeon 6132". memory_bandwidth_bytes_per_s: the rate
+    that one core can draw; where `shares_memory_bandwidth`, the rate of the whole part. file: the hardware
+    table that the target was made from, "" where there is none. sources: the titles of the figures' sources.
+    loops: inner loops that were measured on this core. operator_call_s: the seconds that the call of an
+    operator takes in addition to its work.
 
-    Of the whole part: cores; part_bandwidth_bytes_per_s, what all of them draw together; efficiencies, what
-    runs of networks were found to reach, and device_class, for where there are none.
+    Of the whole part: cores is their number. part_bandwidth_bytes_per_s is the memory bandwidth of all cores
+    together. efficiencies has the shares of these rates that measured networks reached. device_class gives
+    default shares where there are none.
 
-    working_cores: how many of them share a layer where a cost model looks at cores, 1 unless somebody says
-    otherwise; wake_up_s: what it takes to start them and to wait for them. replays_graphs: whether kernels
-    are started from a recorded graph and not one by one. made_of: what went into this target, for whoever
-    reads its estimates.
+    working_cores: how many cores share a layer in the models of one core, 1 unless the user says otherwise.
+    wake_up_s: the seconds that it takes to start them and to wait for them. replays_graphs: whether kernels
+    are started from a recorded graph and not one by one. made_of: notes on where figures of this target come
+    from, printed with its estimates.
 
-    multiprocessors: of a GPU, each of which computes one tile of a matrix product at a time; their tiles read
-    operands through the second-level cache, at l2_bandwidth_bytes_per_s.
+    multiprocessors: how many a GPU has. Each computes one tile of a matrix product at a time, and tiles read
+    operands through the second-level cache at l2_bandwidth_bytes_per_s.
 
-    processor: the part's own name. kernel_files: times of kernels that were measured on it. borrows_kernels:
-    somebody named these files, so they are used although they are of another machine. kernel_layout: of
-    images in memory; kernel_caches: what the caches hold before a kernel runs, one of `CACHES`.
-    memory_bytes: of the part's memory, where it has one size.
+    processor: the processor's own name. kernel_files: files with times of kernels measured on it.
+    borrows_kernels: the user named these files, so they are used even if they are of another machine.
+    kernel_layout: the memory layout of images. kernel_caches: the content of caches before a kernel runs, one
+    of `CACHES`. memory_bytes: the size of the part's memory, None where parts differ.
     """
 
     name: str
@@ -97,21 +100,23 @@ class Target:
         }
 
     def rows(self, op: str, forms: Iterable[Form] = tuple(Form)) -> tuple[Instruction, ...]:
-        """The instructions for `op`: form by form as given, the narrowest first, measured before modelled."""
+        """The instructions for `op`, sorted by form in the order given, then the narrowest first, then
+        measured before modelled.
+        """
         return tuple(row for form in forms for row in self._by_op_and_form.get((op, form), ()))
 
     @property
     def has_memory_rate(self) -> bool:
-        """Whether bytes can be turned into cycles."""
+        """Whether bytes of one core can be converted to cycles."""
         return self.memory_bandwidth_bytes_per_s is not None and self.clock_hz is not None
 
     @property
     def has_part_rates(self) -> bool:
-        """Whether bytes that all cores move together can be turned into cycles."""
+        """Whether bytes of all cores together can be converted to cycles."""
         return self.part_bandwidth_bytes_per_s is not None and self.clock_hz is not None
 
     def memory_cycles(self, n_bytes: float) -> float:
-        """Cycles that `n_bytes`, a column, take through the memory's bandwidth. Needs `has_memory_rate`."""
+        """Cycles that `n_bytes`, a column, take at the memory's bandwidth. Requires `has_memory_rate`."""
         assert self.memory_bandwidth_bytes_per_s is not None and self.clock_hz is not None
         return n_bytes / self.memory_bandwidth_bytes_per_s * self.clock_hz
 
@@ -123,7 +128,7 @@ def cited(hardware: Cpu | Gpu) -> tuple[Efficiency, ...]:
 
 
 def target_of(hardware: Cpu | Target) -> Target:
-    """The target that a hardware table describes; a target as it is."""
+    """The target that a hardware table describes. A target is returned as it is."""
     if isinstance(hardware, Target):
         return hardware
     part = hardware.part
@@ -144,7 +149,7 @@ def target_of(hardware: Cpu | Target) -> Target:
         clock=f"the {kind} clock of {part.name}" if part and clock else "",
         memory_bandwidth_bytes_per_s=bandwidth,
         shares_memory_bandwidth=bool(bandwidth and part and not part.core_memory_bandwidth_bytes_per_s),
-        # A table that is made of two files stands in neither.
+        # A table that was merged from two files has no single file.
         file="" if hardware.modelled else hardware.file,
         sources=tuple(source.title for source in hardware.sources.values()),
         caveats=hardware.caveats,

@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 
 ENTRY_POINTS = "addercost.targets"
 _KINDS = ("cpu", "core", "device", "gpu")
-"""Of tables that a target is made from."""
+"""The kinds of hardware tables from which a target can be made."""
 
 
 def load_target(name: str, hardware_path: str | Path | None = None, kernels: Path | None = None) -> Target:
     """The target `name`: a CPU's table, the path of one, a device's or a GPU's table, or what an installed
     package adds; with settings after an @ (see `addercost.cost.target_settings`).
 
-    kernels: a file of timed kernels, taken as those of this target whatever machine they were timed on. The
-    target of this machine has its own where none is named.
+    kernels: a file of timed kernels, which is used whatever machine it is of. Without it, the target of this
+    machine uses the kernels that were timed here.
 
     Raises ArgumentError for an unknown name, and for one that stands for two targets; DataError where a table
     is malformed or a package's target cannot be loaded.
@@ -56,7 +56,7 @@ def load_target(name: str, hardware_path: str | Path | None = None, kernels: Pat
 
 
 def _memory_of_this_machine() -> int | None:
-    """Its bytes, None where the system does not say."""
+    """The bytes of memory of this machine, None where the system does not report them."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):
@@ -80,7 +80,7 @@ def _load_target(name: str, hardware_path: str | Path | None) -> Target:
 
 
 def _from_table(name: str, hardware_path: str | Path | None) -> Target:
-    """The target that a table describes: of a CPU, else of a device, else of a GPU of that name."""
+    """The target of the named table: a CPU's, else a device's, else a GPU's."""
     try:
         return target_of(load_cpu(name, hardware_path))
     except ArgumentError:
@@ -116,7 +116,7 @@ def all_targets(hardware_path: str | Path | None = None) -> tuple[list[Target], 
 
 
 def _loaded(entry: EntryPoint) -> Target:
-    """What an entry point stands for. Raises DataError, whatever the package raises."""
+    """The target that an entry point stands for. Raises DataError for any error of the package."""
     try:
         value = entry.load()
         if callable(value) and not isinstance(value, Target | Cpu):

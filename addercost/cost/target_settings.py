@@ -1,7 +1,8 @@
-"""What a user sets on a target in place of its table: a clock, a memory bandwidth, cores, replayed graphs.
+"""Settings by which a user replaces figures of a target's table: clock, memory bandwidth, cores, replayed
+graphs.
 
-Settings are part of a target's name, `raspberry-pi-5@1.8GHz+8GB/s+4cores`, so that whatever takes a name
-takes them as well: commands, sweeps and their workers, saved profiles that are costed again.
+Settings are part of a target's name, `raspberry-pi-5@1.8GHz+8GB/s+4cores`. So everything that takes a name
+takes settings as well: commands, sweeps and their workers, saved profiles that are costed again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _MOST_CORES = 100_000
 
 @dataclass(frozen=True, slots=True)
 class TargetSettings:
-    """None, or False, where the table's own figure stands."""
+    """The settings of a target. None or False: the table's own figure is used."""
 
     clock_hz: float | None = None
     bandwidth_bytes_per_s: float | None = None
@@ -32,7 +33,9 @@ class TargetSettings:
 
 
 def settings_text(clock: str | None, bandwidth: str | None, cores: int | None, graphs: bool = False) -> str:
-    """What follows a target's name, "" for no setting. Raises ArgumentError for what is out of reach."""
+    """The settings as text after a target's name, "" without any. Raises ArgumentError for a value out of
+    range.
+    """
     parts = []
     if clock is not None:
         quantity(clock, "clock", "Hz", _CLOCKS_HZ, "1.8GHz")
@@ -49,7 +52,7 @@ def settings_text(clock: str | None, bandwidth: str | None, cores: int | None, g
 
 
 def split_name(name: str) -> tuple[str, TargetSettings]:
-    """A name without its settings, and these. Raises ArgumentError for a setting that is none."""
+    """(the name without its settings, the settings). Raises ArgumentError for a text that is no setting."""
     base, mark, text = name.rpartition(MARK)
     # A path may have an @ in one of its folders.
     if not mark or text.endswith(".toml") or "/" in text.replace("B/s", ""):
@@ -79,7 +82,9 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def quantity(text: str, what: str, unit: str, limits: tuple[float, float], example: str) -> float:
-    """The number of `unit` that a text gives. Raises ArgumentError without the unit and beyond the limits."""
+    """The quantity in `unit` that a text states. Raises ArgumentError where the unit is missing or the number
+    is outside the limits.
+    """
     if not text.strip().endswith(unit):
         raise ArgumentError(f"the {what} {text!r} has no unit", f"write it like {example}")
     try:
@@ -103,7 +108,8 @@ def _cores(text: str) -> int:
 
 
 def with_settings(target: Target, settings: TargetSettings, name: str) -> Target:
-    """The target under `name` with the settings in place of its table's figures; `made_of` says which.
+    """The target under the new `name`, with the settings in place of its table's figures. `made_of` says
+    which.
 
     Raises ArgumentError for cores of a GPU, which is estimated whole, and graphs of anything else.
     """
@@ -140,7 +146,9 @@ def with_settings(target: Target, settings: TargetSettings, name: str) -> Target
 
 
 def _with_cores(target: Target, settings: TargetSettings) -> dict[str, Any]:
-    """The fields of that many cores. Each draws what one core does, up to what there is for all."""
+    """The changed fields for that many cores. Their bandwidth is that of one core × their number, up to that
+    of the part.
+    """
     assert settings.cores is not None
     one, of_all = target.memory_bandwidth_bytes_per_s, target.part_bandwidth_bytes_per_s
     if settings.bandwidth_bytes_per_s is None and one is not None and not target.shares_memory_bandwidth:
@@ -157,7 +165,7 @@ def _with_cores(target: Target, settings: TargetSettings) -> dict[str, Any]:
 
 
 def _given(had: float | None, unit: str, what: str = "") -> str:
-    """Says that a figure is the user's, and which one the table has."""
+    """A note that says that a figure is the user's, and which figure the table has."""
     if had is None:
         return "given (the table has none)"
     return f"given (the table has {si(had, unit)}{', ' + what if what else ''})"

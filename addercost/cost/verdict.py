@@ -1,8 +1,8 @@
-"""A network of convolutions against one of additions, by cost models and energy tables.
+"""Compares a network of convolutions with one of additions, by cost models and energy tables.
 
-Every figure is a ratio: the cost of the network of convolutions / the cost of the other. Above 1 the other is
-cheaper. Only convolution and linear layers are counted, as K multiply-adds an output, since batch norms and
-activations are the same on both sides.
+Every figure is a ratio: the cost of the network of convolutions / the cost of the other network. Above 1 the
+other network is cheaper. Only convolution and linear layers are counted, as K multiply-adds an output, since
+batch norms and activations are the same on both sides.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ACCUMULATOR = {"int8": "int32"}
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """A network of convolutions against one of `arithmetic`. name: as it is printed."""
+    """A comparison of a network of convolutions with one of `arithmetic`. name: the printed name."""
 
     name: str
     number_format: str
@@ -37,7 +37,9 @@ class Contest:
 
     @property
     def is_the_papers(self) -> bool:
-        """Whether the paper applies its latency sum to it, which it does for floating point alone."""
+        """Whether the paper applies its latency sum to this contest. It does so for floating-point additions
+        only.
+        """
         return self.number_format == "fp32" and self.arithmetic is Arithmetic.ADDER
 
 
@@ -46,17 +48,17 @@ CONTESTS = (
     Contest("int8", "int8", Arithmetic.ADDER),
     Contest("binary", "fp32", Arithmetic.XNOR),
 )
-"""A binary network stands in for one in fp32."""
+"""The contests. A binary network is compared with a network of convolutions in fp32."""
 
 
 @dataclass(frozen=True, slots=True)
 class PredictedRatio:
-    """The cost of the network of convolutions / that of the other. ratio: None where a figure is missing.
+    """ratio: the cost of the network of convolutions / the cost of the other, None where a figure is missing.
 
-    missing: the first such figure. bounds: what limits the layer that costs most, on either side.
-    site_cycles: what a site takes on either side by a latency sum, as `(4 + 2) / (2 + 2)`. seconds: of either
-    side, where a clock is known. interval: where nine of ten such ratios are expected. notes: what the
-    model says of itself.
+    missing: the first missing figure. bounds: the bound that limits the most expensive layer, for either
+    network. site_cycles: the latencies that add up to a site, for either network, as `(4 + 2) / (2 + 2)`.
+    seconds: of either network, where a clock is known. interval: between its ends nine of ten such ratios are
+    expected. notes: sentences of the cost model for the reader.
     """
 
     hardware: str
@@ -73,7 +75,7 @@ class PredictedRatio:
 def cycle_ratio(
     trace: Trace, contest: Contest, target: Target, model: str, keep_first_last: bool
 ) -> PredictedRatio:
-    """By cost model `model` on `target`."""
+    """The ratio of cycles by the cost model `model` on `target`."""
     sides = _sides(trace, contest, keep_first_last)
     costs = [estimate(layers, target, model) for layers in sides]
     missing = next((str(figure) for cost in costs for figure in cost.missing), "")
@@ -88,7 +90,9 @@ def cycle_ratio(
 
 
 def _site_cycles(sides: Sequence[Sequence[CountedLayer]], contest: Contest, target: Target) -> str:
-    """The latencies that add up to a site, of the first layer in the contest's arithmetic; "" without one."""
+    """The latencies that add up to a site, in the first layer that uses the contest's arithmetic; "" where no
+    layer does.
+    """
     lowerer = Lowerer(target, Lowering.PAPER)
     for layers in zip(*sides, strict=True):
         if getattr(layers[1], "arithmetic", None) is contest.arithmetic:
@@ -106,7 +110,7 @@ def _site_cycles(sides: Sequence[Sequence[CountedLayer]], contest: Contest, targ
 
 
 def energy_ratio(trace: Trace, contest: Contest, table: EnergyTable, keep_first_last: bool) -> PredictedRatio:
-    """By the energy of the arithmetic alone, without memory."""
+    """The ratio of energies, of the arithmetic alone without memory."""
     width = ACCUMULATOR.get(contest.number_format)
     sides = _sides(trace, contest, keep_first_last)
     energies = [estimate_energy(layers, table, accumulator_format=width) for layers in sides]
@@ -117,7 +121,9 @@ def energy_ratio(trace: Trace, contest: Contest, table: EnergyTable, keep_first_
 
 
 def _sides(trace: Trace, contest: Contest, keep_first_last: bool) -> list[Sequence[CountedLayer]]:
-    """The layers as convolutions, and in the arithmetic of the contest; both in its number format."""
+    """(the layers as convolutions, the layers in the contest's arithmetic), both in the contest's number
+    format.
+    """
     sides: list[Sequence[CountedLayer]] = []
     for arithmetic in (Arithmetic.MAC, contest.arithmetic):
         counts = count(trace, CONVENTION, arithmetic=arithmetic, keep_first_last=keep_first_last)

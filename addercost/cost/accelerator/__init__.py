@@ -1,1 +1,1 @@
-"""Cycles and joules of networks on arrays of elements: one file each for dataflow, element and estimate."""
+"""Cycles and joules of networks on arrays of processing elements."""

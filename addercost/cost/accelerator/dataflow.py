@@ -1,16 +1,17 @@
 """Cycles of a matrix product on an array, and how often each operand passes the array's edge, in closed form.
 
-T output pixels, K terms of a sum, N filters; r rows, c columns. The array computes one fold after another; a
-remainder takes a whole fold. What moves through a fold may be cut into chunks, each of which fills the array
-anew.
+A product has T output pixels, K terms of a sum and N filters. The array has r rows and c columns. A fold is
+the part of two dimensions that fits on the array at once; the array computes one fold after another, and a
+remainder takes a whole fold. The third dimension moves through a fold. It may be cut into chunks, and the
+array fills anew for each chunk.
 
-Systolic, exact against SCALE-Sim 3.0.0 (MIT) in compute cycles, which has one chunk:
+Cycles of a systolic array. With one chunk they equal the compute cycles of SCALE-Sim 3.0.0 (MIT):
     weight-stationary   ⌈K/r⌉·⌈N/c⌉·(T + chunks·(2r + c - 2)) - 1    r cycles load the filters of a fold
     output-stationary   ⌈T/r⌉·⌈N/c⌉·(K + chunks·(r + c - 2)) - 1
     input-stationary    ⌈K/r⌉·⌈T/c⌉·(N + chunks·(2r + c - 2)) - 1
 A vector of c lanes keeps c sums and needs no cycles to fill: T·⌈N/c⌉·K.
 
-All sizes are columns (`addercost.cost.columns`): plain numbers, or arrays of many layers and arrays.
+All sizes are columns (`addercost.cost.columns`): plain numbers, or NumPy arrays for many layers and designs.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from addercost.cost.columns import Column, Columns
 from addercost.hardware.schema.accelerator import Dataflow
 
 MOVING: dict[Dataflow, str] = {"weight-stationary": "t", "output-stationary": "k", "input-stationary": "n"}
-"""The dimension that moves through a fold; the other two lie on rows and columns."""
+"""The dimension that moves through a fold. The other two are spread over rows and columns."""
 
 
 class Passes(NamedTuple):
-    """Elements that pass between the array and the memories that feed it, and how often all of an operand is
-    fetched anew. output_writes are partial sums; all but the first of each output is read again before.
-    live_outputs: sums that are under way at a time.
+    """How many numbers pass between the array and the memories that feed it, and how often a whole operand
+    passes.
+
+    output_writes counts partial sums. Each output is read again before every write but its first.
+    live_outputs: the most sums that are unfinished at a time.
     """
 
     input_reads: Column
@@ -44,8 +47,9 @@ def folds(size: Column, side: Column) -> Column:
 
 
 def sides(dataflow: Dataflow, r: Column, c: Column) -> dict[str, Column]:
-    """The side of the array along which each dimension is spread. What moves comes in chunks of r + c at
-    least, so that filling the array does not take longer than computing."""
+    """How much of each dimension a fold takes: a side of the array, or the shortest chunk of the dimension
+    that moves. A chunk is at least r + c long, so that filling the array takes no longer than computing.
+    """
     if dataflow == "weight-stationary":
         return {"t": r + c, "k": r, "n": c}
     if dataflow == "output-stationary":
@@ -77,8 +81,9 @@ def passes(
     columns: Columns,
     chunks: Column = 1,
 ) -> Passes:
-    """The reuse that the dataflow gives: each operand that is not stationary passes once for each fold that
-    needs it, and the stationary one once a chunk. A vector is the output-stationary array of one row."""
+    """The reuse that the dataflow gives. An operand that moves passes once for each fold that needs it. The
+    stationary operand passes once for each chunk. A vector is an output-stationary array of one row.
+    """
     if dataflow == "weight-stationary":
         again = folds(k, r)
         inputs, filters = folds(n, c), chunks

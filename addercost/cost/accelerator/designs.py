@@ -1,7 +1,8 @@
-"""Many arrays at once: rows × columns × dataflow × element × format, costed for one network as arrays.
+"""Many designs of an accelerator at once: rows × columns × dataflow × element × format, costed for one
+network.
 
-An element's energy is a factor of the sites alone, so elements whose operands are equally wide share
-everything else: traffic and cycles are found once for each dataflow and width of operands.
+An element's energy depends on the number of sites alone. Elements whose operands are equally wide share
+traffic and cycles, so these are computed once for each dataflow and width of operands.
 """
 
 from __future__ import annotations
@@ -29,14 +30,18 @@ SUM_FORMATS: dict[OperandFormat, SumFormat] = {
     "fp16": "fp32",
     "fp32": "fp32",
 }
-"""What sums of a format are kept in, so that hundreds of products do not overflow."""
+"""The format of the sums for each format of operands: wide enough that hundreds of products do not
+overflow.
+"""
 _CELLS = 40_000
-"""Numbers in an array at a time: so many stay in a core's cache."""
+"""The most numbers in one NumPy array: so many stay in a core's cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class DesignSpace:
-    """What is combined. accelerator: the memories, clock and structure that all designs have."""
+    """The values that are combined: every design takes one of each. accelerator: the memories, clock and
+    structure that all designs share.
+    """
 
     accelerator: Accelerator
     rows: tuple[int, ...]
@@ -58,9 +63,9 @@ class DesignSpace:
 
 @dataclass(frozen=True, slots=True)
 class Designs:
-    """D designs, by columns [D]. dataflow, kind, number_format: positions in `space`. area_mm2: of the logic
-    of the elements, NaN without a figure. left_out: how many designs have no energy; missing: the figures
-    that they lack.
+    """D designs, one array [D] for each property. dataflow, kind, number_format: positions in the tuples of
+    `space`. area_mm2: the area of the elements' logic, NaN without a figure. left_out: how many designs were
+    left out because their energy is not known. missing: the figures that those lack.
     """
 
     space: DesignSpace
@@ -79,7 +84,7 @@ class Designs:
 
 
 def costed_designs(products: Iterable[MatrixProduct], space: DesignSpace, table: EnergyTable) -> Designs:
-    """Every design of `space`, with all layers on elements of the design's kind."""
+    """Costs every design of `space`. All layers run on elements of the design's arithmetic."""
     kinds = _distinct(products)
     rows, columns = (side.ravel() for side in np.meshgrid(space.rows, space.columns, indexing="ij"))
     parts: list[tuple[Floats, ...]] = []
@@ -125,7 +130,7 @@ def costed_designs(products: Iterable[MatrixProduct], space: DesignSpace, table:
 
 
 def _distinct(products: Iterable[MatrixProduct]) -> dict[tuple[int, int, int, int], int]:
-    """How often each shape is computed: (T, K, N, inputs) → times."""
+    """How often each shape (T, K, N, inputs) is computed. inputs: the number of distinct inputs."""
     times: dict[tuple[int, int, int, int], int] = {}
     for product in products:
         if product.sites:
@@ -141,7 +146,9 @@ def _totals(
     accelerator: Accelerator,
     element: Element,
 ) -> tuple[Floats, Floats, Floats]:
-    """[P] of each array: cycles of the network, picojoules of all memories, and sites."""
+    """Three arrays [P], for P arrays of elements: cycles of the network, picojoules of all memories, and
+    sites.
+    """
     shapes = np.array(list(kinds), dtype=np.float64).reshape(-1, 4).T
     times = np.array(list(kinds.values()), dtype=np.float64)
     made = [
@@ -178,8 +185,9 @@ def _parts(n: int, size: int) -> Iterator[slice]:
 
 
 def fronts(designs: Designs, chosen: NDArray[np.bool_]) -> list[int]:
-    """Of the chosen designs, those that no other of the same element and format beats in both seconds and
-    energy, the fastest first; of equal ones the smallest."""
+    """The Pareto front of the chosen designs, the fastest first: no other design with the same element and
+    format is better in both seconds and energy. Of equal designs the smallest stands for all.
+    """
     found: list[int] = []
     for e in range(len(designs.space.kinds)):
         for f in range(len(designs.space.number_formats)):

@@ -13,16 +13,16 @@ _BITS = {"bit": 1, "int8": 8, "int16": 16, "int32": 32, "fp16": 16, "fp32": 32}
 _NAMES = {OpClass.MUL: "mul", OpClass.ADD: "add"}
 
 _AS_AN_ADDITION = {OpClass.SHIFT: "a shift", OpClass.XNOR: "an XNOR", OpClass.LOGIC: "selecting x, -x or 0"}
-"""What takes the energy of an addition of its width where a table has no figure of its own."""
+"""Operations that take the energy of an addition of equal width where a table has no figure for them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """What one site costs: the combination at the operands' width, the accumulation at the sum's.
+    """What one site costs: the combination at the operands' width plus the accumulation at the sum's width.
 
-    operand_bytes: of an input; filters are as wide, or packed as the arithmetic's are. energy_pj, area_um2:
-    logic alone, without registers; None where the table lacks a figure, named in `missing`. assumptions:
-    what stands for a figure that is not in the table.
+    operand_bytes: the bytes of an input. A filter has as many, or fewer where the arithmetic packs its
+    weights. energy_pj, area_um2: of the logic alone, without registers; None where the table lacks a figure,
+    which `missing` names. assumptions: which figures stand in for others that the table lacks.
     """
 
     kind: Arithmetic
@@ -36,7 +36,9 @@ class Element:
 
 
 def element_of(kind: Arithmetic, number_format: str, accumulator_format: str, table: EnergyTable) -> Element:
-    """The element that computes a site of an arithmetic, or its share of what is computed for several."""
+    """The element that computes a site of an arithmetic. An arithmetic that computes several sites at once
+    has the cost divided by their number.
+    """
     definition = DEFINITIONS[kind]
     parts = definition.element(number_format, accumulator_format)
     missing: list[str] = []
@@ -90,8 +92,10 @@ def _energy_pj(
 def _area_um2(
     table: EnergyTable, op_class: OpClass, number_format: str, assumptions: dict[str, None]
 ) -> float | None:
-    """The table's figure, else that of the nearest integer width: adders grow with the bits, multipliers with
-    their square. All but multipliers take an adder's."""
+    """The table's figure in µm², else one scaled from the nearest integer width: an adder's area grows with
+    the bits, a multiplier's with their square. Every operation but a multiplication takes the area of an
+    adder.
+    """
     if op_class is OpClass.LOOKUP:
         return None
     name = _NAMES.get(op_class, "add")

@@ -1,4 +1,4 @@
-"""A network's matrix products × accelerator → cycles, seconds, joules by level of memory."""
+"""Cycles, seconds, and joules by level of memory, of a network's matrix products on an accelerator."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ LayerProducts = tuple[str, Sequence[MatrixProduct]]
 
 @dataclass(frozen=True, slots=True)
 class Mapper:
-    """A way to find what a product costs on an array. name: "" for the closed forms of `product_cost`.
-    assumes: what it takes for granted beside them.
+    """A way to compute what a product costs on an array. name: "" for the closed forms of `product_cost`.
+    assumes: assumptions that it makes beyond those of the closed forms.
     """
 
     name: str
@@ -40,7 +40,7 @@ CLOSED_FORMS = Mapper("", product_cost)
 
 @dataclass(frozen=True, slots=True)
 class LayerOnAccelerator:
-    """One layer: cycles, and joules of everything but leakage."""
+    """One layer's cycles, and the joules of everything but leakage."""
 
     path: str
     cycles: Amount
@@ -49,10 +49,11 @@ class LayerOnAccelerator:
 
 @dataclass(frozen=True, slots=True)
 class AcceleratorCost:
-    """An estimate of a network. energy_j: by `ELEMENTS`, each level of memory and `LEAKAGE`, in that order.
+    """The estimate for a network. energy_j: joules of `ELEMENTS`, of each level of memory and of `LEAKAGE`,
+    in that order.
 
-    utilization: sites by the elements' cycles. complete: False where sites are left out or an element has no
-    figure; cycles and joules are lower bounds then, as `missing` says.
+    utilization: the sites divided by elements × cycles. complete: False where sites are left out or an
+    element has no figure. Cycles and joules are lower bounds then, and `missing` says why.
     """
 
     hardware: str
@@ -81,12 +82,12 @@ def estimate_accelerator(
     leakage_w: float = 0.0,
     mapper: Mapper = CLOSED_FORMS,
 ) -> AcceleratorCost:
-    """A network, layer after layer; a layer runs on elements of its own kind, computed in the
-    accelerator's formats. Everything but matrix products (activations, norms, pooling) is left out.
+    """Estimates a network, layer after layer. A layer runs on elements of its own arithmetic, in the
+    accelerator's number formats. Everything but matrix products (activations, norms, pooling) is left out.
 
-    unplaced_sites: sites of which no matrix product is known, which make a lower bound. leakage_w: the power
-    that the whole chip takes at rest, for as long as the network runs. mapper: says what a product costs; its
-    name becomes part of the hardware's.
+    unplaced_sites: how many sites belong to no known matrix product. They make the estimate a lower bound.
+    leakage_w: the power that the whole chip takes at rest, charged for as long as the network runs. mapper:
+    computes what a product costs; its name becomes part of the hardware's name.
     """
     elements = {kind: element_for(kind, accelerator, table) for kind in Arithmetic}
     known: dict[MatrixProduct, ProductCost] = {}
@@ -152,7 +153,7 @@ def _assumptions(accelerator: Accelerator, used: Sequence[Element], leakage_w: f
 
 
 def doubtful_figures(accelerator: Accelerator) -> Iterator[str]:
-    """The figures of a table that no source was read for, a sentence for each kind."""
+    """The figures of a table that do not come from a source that was read: one sentence for each kind."""
     if accelerator.unconfirmed:
         named = accelerator.in_words(accelerator.unconfirmed)
         yield f"unconfirmed of {accelerator.name}, remembered and not read in a source: {named}"
@@ -170,10 +171,11 @@ def equal_area(
     used: Sequence[Arithmetic],
     base: Arithmetic = Arithmetic.MAC,
 ) -> Accelerator:
-    """The array whose elements for `used` together take the area of the logic of its `base` elements.
+    """The array of `used` elements whose logic takes the same area as that of the given array of `base`
+    elements.
 
-    Rows and columns grow alike, rounded down, so that the area is not exceeded. Memories and their bandwidths
-    stay. Raises ArgumentError where the table has no area for an element.
+    Rows and columns grow by one factor and are rounded down, so that the area is not exceeded. Memories and
+    their bandwidths stay. Raises ArgumentError where the table has no area for an element.
     """
     areas = []
     for kind in (base, *used):

@@ -1,15 +1,16 @@
-"""A second opinion about matrix products on an array: ZigZag searches mappings, where `product.py` has closed
-forms. Needs `pip install 'addercost[accelerator]'`, which is imported here alone and late.
+"""A second estimate of matrix products on an array: ZigZag searches mappings, where `product.py` has closed
+forms. It needs `pip install 'addercost[accelerator]'`. Only this file imports ZigZag, and only inside
+functions.
 
-Both get the same array, dataflow, memories, energies and bytes. What differs:
+Both use the same array, dataflow, memories, energies and bytes. They differ in this:
 
-- ZigZag cuts loops at prime factors. A side of the layer is padded to whole folds of equal size, and their
-  number to one without large prime factors (18 for 17), so some layers are a few percent larger there.
-- ZigZag takes a convolution here as the product of its written-out windows. Windows overlap, so of what it
-  fetches from DRAM into a buffer, the distinct share is charged.
-- ZigZag keeps the operand that stays in the array, and its sums, in registers. A sum moves in them up to four
-  times a site by its count and twice by ours, and a filter that stays not once, where we charge every read.
-- ZigZag's array takes no cycles to fill, and waits for each of its ports.
+- ZigZag cuts loops at prime factors. So a side of the layer is padded here to whole folds of equal size, and
+  the number of folds to one without large prime factors (18 for 17). Some layers get a few percent larger.
+- ZigZag gets a convolution as the matrix product of its written-out windows. Windows overlap, so only the
+  distinct share of what it fetches from DRAM into a buffer is charged.
+- ZigZag keeps the stationary operand and the sums in registers. It charges up to four register accesses of a
+  sum for each site, and we charge two. It charges none for a filter that stays, and we charge every read.
+- ZigZag's array takes no cycles to fill. It waits for each of its ports, and ours does not.
 """
 
 from __future__ import annotations
@@ -37,14 +38,14 @@ _MOVES: dict[Operand, tuple[str, ...]] = {
     "filter": ("fh", "tl"),
     "output": ("fh", "tl", "fl", "th"),
 }
-"""From and to the level above (h) and below (l)."""
+"""Movements of each operand, in ZigZag's words: from and to the level above (h) and below (l)."""
 _STATIONARY: dict[str, Operand] = {
     "weight-stationary": "filter",
     "output-stationary": "output",
     "input-stationary": "input",
 }
 _SIDES = {"weight-stationary": ("k", "n"), "output-stationary": ("t", "n"), "input-stationary": ("k", "t")}
-"""The dimensions that lie on rows and on columns."""
+"""The dimensions that are spread over rows and over columns."""
 _LOOPS = {"t": "B", "k": "C", "n": "K"}
 _UNLIMITED_BYTES = 10**9
 
@@ -60,7 +61,9 @@ def require_zigzag() -> None:
 
 
 def searched_cost(product: MatrixProduct, accelerator: Accelerator, element: Element) -> ProductCost:
-    """One layer, all its repeats, by the mapping of least energy. ArgumentError where none is found."""
+    """The cost of one layer with all its repeats, by the mapping of least energy. Raises ArgumentError where
+    ZigZag finds no mapping.
+    """
     if not product.sites:
         return ProductCost(0, 0, {})
     t, k, n = product.outputs_each, product.depth, product.filters
@@ -89,8 +92,9 @@ SEARCHED = Mapper(
 def _searched(
     t: int, k: int, n: int, distinct: float, accelerator: Accelerator, widths: tuple[float, float, float]
 ) -> tuple[float, float, tuple[tuple[str, float], ...]]:
-    """Cycles of the array alone, cycles, and picojoules of each level of memory. What an element takes for a
-    site changes no mapping, so elements with operands of equal width share this."""
+    """Cycles of the array alone, cycles with memories, and picojoules of each level of memory. The energy of
+    an element changes no mapping, so elements with operands of equal width share the result.
+    """
     require_zigzag()
     import yaml
     from zigzag.api import get_hardware_performance_zigzag
@@ -137,7 +141,9 @@ def _searched(
 def _in_whole_folds(
     sizes: Mapping[str, int], accelerator: Accelerator
 ) -> tuple[dict[str, int], dict[str, int]]:
-    """The sizes, those on a side of the array padded to folds of equal size; and the size of a fold."""
+    """The sizes with the two dimensions on the array's sides padded to folds of equal size, and the size of a
+    fold.
+    """
     padded, unrolled = dict(sizes), {}
     for name, side in zip(_SIDES[accelerator.dataflow], (accelerator.rows, accelerator.columns), strict=True):
         folds = _smooth(-(-sizes[name] // side))
@@ -147,7 +153,9 @@ def _in_whole_folds(
 
 
 def _smooth(folds: int) -> int:
-    """The next number without a prime factor beyond 7: loops are cut at these, and 17 cannot be cut."""
+    """The least number from `n` on without a prime factor above 7. Loops are cut at prime factors, and 17
+    cannot be cut.
+    """
     rest = folds
     for factor in (2, 3, 5, 7):
         while rest % factor == 0:
@@ -156,8 +164,9 @@ def _smooth(folds: int) -> int:
 
 
 def _levels(accelerator: Accelerator) -> list[tuple[str, AcceleratorMemory, tuple[Operand, ...]]]:
-    """(name, memory, operands) from the elements outwards: registers of the operand that stays and of sums, a
-    level each, then the other memories."""
+    """(name, memory, operands) of each level, from the elements outwards. Registers of the stationary operand
+    and registers of sums are one level each; the other memories follow.
+    """
     kept = dict.fromkeys((_STATIONARY[accelerator.dataflow], "output"))
     levels: list[tuple[str, AcceleratorMemory, tuple[Operand, ...]]] = []
     for memory in accelerator.memories:
@@ -189,7 +198,9 @@ def _hardware(
 def _memory(
     memory: AcceleratorMemory, operands: Sequence[Operand], bits: Mapping[Operand, int]
 ) -> dict[str, Any]:
-    """A level in ZigZag's words. A port moves whole bandwidths, so its energy is that of so many bytes."""
+    """A level of memory as ZigZag describes it. A port moves as many bytes as its bandwidth at each access,
+    so the energy is that of so many bytes.
+    """
     register = memory.role == "register"
     width = bits[operands[0]] if register else int((memory.bytes_per_cycle or 64) * 8)
     moves = [f"{_OPERANDS[operand]}, {move}" for operand in operands for move in _MOVES[operand]]
@@ -217,7 +228,7 @@ def _memory(
 
 
 def _register_ports(moves: Sequence[str]) -> list[tuple[str, str, list[str]]]:
-    """A port for each movement, so that none waits for another."""
+    """The ports of registers: one for each movement, so that no movement waits for another."""
     reads = [move for move in moves if move.endswith(("tl", "th"))]
     writes = [move for move in moves if move not in reads]
     return [
@@ -248,8 +259,9 @@ def _workload(sizes: Mapping[str, int], bits: Mapping[Operand, int]) -> dict[str
 def _energies(
     cost: Any, levels: Sequence[tuple[str, AcceleratorMemory, tuple[Operand, ...]]], distinct: float
 ) -> Iterator[tuple[str, float]]:
-    """Picojoules of each operand in each memory that serves it, with the memory's name. distinct: the share
-    of written-out windows that are not fetched already, where a buffer keeps them."""
+    """(memory's name, picojoules) of each operand in each memory that serves it. distinct: the share of the
+    written-out windows that is fetched from DRAM where a buffer keeps the rest.
+    """
     from zigzag.hardware.architecture.memory_port import DataDirection
 
     found = {str(operand): moves for operand, moves in cost.mem_energy_breakdown_further.items()}

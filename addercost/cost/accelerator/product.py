@@ -1,4 +1,4 @@
-"""Matrix products on an array → cycles, and energy by level of memory."""
+"""Cycles, and energy by level of memory, of matrix products on an array."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ ELEMENTS = "elements"
 
 @dataclass(frozen=True, slots=True)
 class ProductCost:
-    """compute_cycles: of the array alone; cycles: of the slowest of the array and its memories, which work at
-    the same time. energy_pj: of the elements (0 without a figure) and of each level. All are columns."""
+    """What a product costs. All fields are columns.
+
+    compute_cycles: of the array alone. cycles: the longest of the array and its memories, which work at the
+    same time. energy_pj: of the elements (0 without a figure) and of each level of memory.
+    """
 
     compute_cycles: Column
     cycles: Column
@@ -25,7 +28,7 @@ class ProductCost:
 
 
 def product_cost(product: MatrixProduct, accelerator: Accelerator, element: Element) -> ProductCost:
-    """One layer, all its repeats."""
+    """The cost of one layer with all its repeats."""
     if not product.sites:
         return ProductCost(0, 0, {})
     shape = Shape(
@@ -46,7 +49,9 @@ def product_cost(product: MatrixProduct, accelerator: Accelerator, element: Elem
 
 
 def shape_cost(shape: Shape, accelerator: Accelerator, element: Element, columns: Columns) -> ProductCost:
-    """Products of these shapes. accelerator: all but its rows and columns, which `shape` has."""
+    """The cost of products of these shapes. Rows and columns come from `shape`, everything else from
+    `accelerator`.
+    """
     traffic = best_traffic(shape, accelerator, element, columns)
     compute = _compute_cycles(shape, accelerator, traffic)
     cycles = compute
@@ -69,8 +74,9 @@ def _compute_cycles(shape: Shape, accelerator: Accelerator, traffic: Traffic) ->
 def _bytes_by_level(
     shape: Shape, accelerator: Accelerator, element: Element, traffic: Traffic
 ) -> dict[str, Column]:
-    """What each memory reads and writes. Every site reads both operands and reads and writes its sum in
-    registers. What comes from DRAM is written into a buffer on its way."""
+    """Bytes that each memory reads and writes. In registers, every site reads both operands and reads and
+    writes its sum. Bytes from DRAM are written into a buffer before the array reads them there.
+    """
     sites = shape.t * shape.k * shape.n
     of_site = (element.operand_bytes, element.filter_bytes, 2 * element.sum_bytes)
     found: dict[str, Column] = {memory.memory: 0 * sites for memory in accelerator.memories}

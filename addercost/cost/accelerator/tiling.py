@@ -1,25 +1,26 @@
-"""What a layer moves between DRAM, buffers and the array: the best of a few ways to use the buffers.
+"""The bytes that a layer moves between DRAM, buffers and the array, by the best of a few ways to use the
+buffers.
 
-*Streamed*: an operand that its buffer holds whole is fetched once, another one anew for each of its passes.
-Sums that are under way stay in their buffer if it holds them, and pass through DRAM otherwise.
+*Streamed*: an operand is fetched once if its buffer holds all of it, and otherwise once for each of its
+passes. Unfinished sums stay in their buffer if it holds them, and pass through DRAM otherwise.
 
-*Tiled*: the layer is cut into tiles of T × K × N, whose operands and sums lie in the buffers together. Of the
-three loops over tiles the innermost decides what is kept, and how often the rest is fetched:
+*Tiled*: the layer is cut into tiles of T × K × N. The buffers hold the operands and sums of one tile
+together. The innermost of the three loops over tiles decides what is kept, and how often the rest is fetched:
 
     innermost   inputs      filters     sums
     k           ⌈N/tile⌉    ⌈T/tile⌉    written once
     n           once        ⌈T/tile⌉    written ⌈K/tile⌉ times, read again in between
     t           ⌈N/tile⌉    once        as with n
 
-Those are the three reuse schemes of SmartShuttle (J. Li et al., DATE 2018), with tiles chosen for each layer
+These are the three reuse schemes of SmartShuttle (J. Li et al., DATE 2018), with tiles chosen for each layer
 as in C. Zhang et al., Optimizing FPGA-based Accelerator Design (FPGA 2015). X. Yang et al. find that tiles
 matter more than the dataflow (Interstellar, ASPLOS 2020, arXiv:1809.04070). Tiles are whole folds of the
-array. Their sizes are not searched: the sides of a tile grow one after the other, the first by a share of
-what fits. Against all tiles and loop orders of 1,484 small random layers, DRAM traffic is equal in nine of
-ten and 1.11 times as much at worst.
+array. Their sizes are not searched: the sides of a tile grow one after the other, and the first takes a share
+of the free space. A search of all tiles and loop orders for 1,484 small random layers found the same DRAM
+traffic in nine of ten; ours was 1.11 times as much at worst.
 
-Approximations: the rim that windows of neighbouring tiles share is fetched once, and no space is kept for the
-next tile while one is computed.
+Two approximations are made. The rim that windows of neighbouring tiles share is fetched once. No space is
+kept for the next tile while one is computed.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _SHARES = (1.0, 0.5, 0.25, 0.0625)
 
 
 class Shape(NamedTuple):
-    """A matrix product and an array, as columns; see `MatrixProduct` and `Accelerator`."""
+    """The sizes of a matrix product and of an array, as columns; see `MatrixProduct` and `Accelerator`."""
 
     t: Column
     k: Column
@@ -55,8 +56,9 @@ class Shape(NamedTuple):
 
 
 class Traffic(NamedTuple):
-    """Bytes of each operand (of `OPERANDS`): at the array's `edge`, and from or to `dram`. chunks: pieces of
-    what moves through the array."""
+    """Bytes of each operand, in the order of `OPERANDS`: `edge` across the array's edge, `dram` from or to
+    DRAM. chunks: into how many pieces the dimension that moves through the array is cut.
+    """
 
     chunks: Column
     edge: tuple[Column, Column, Column]
@@ -71,7 +73,7 @@ def serving(accelerator: Accelerator, role: str, operand: Operand) -> Accelerato
 
 
 def best_traffic(shape: Shape, accelerator: Accelerator, element: Element, columns: Columns) -> Traffic:
-    """The way that takes least energy in the memories, the first of equals."""
+    """The traffic of the way that takes least energy in the memories. Of equal ways it is the first."""
     first, *others = _ways(shape, accelerator, element, columns)
     best, least = first[1], _energy_pj(first[1], accelerator)
     for fits, way in others:
@@ -106,7 +108,7 @@ def _energy_pj(way: Traffic, accelerator: Accelerator) -> Column:
 def _ways(
     shape: Shape, accelerator: Accelerator, element: Element, columns: Columns
 ) -> Iterator[tuple[Column, Traffic]]:
-    """(whether the buffers hold it, what is moved); the first always fits."""
+    """(whether the buffers hold what this way keeps, the traffic) of each way. The first way always fits."""
     layer = _Layer(shape, accelerator, element, columns)
     buffered = [operand for operand in OPERANDS if operand in layer.buffers]
     for count in range(len(buffered) + 1):
@@ -158,7 +160,9 @@ class _Layer:
         return fits, self._traffic(1 + 0 * shape.t, dram)
 
     def tiled(self, innermost: str, growth: Sequence[str], share: float) -> tuple[Column, Traffic]:
-        """Tiles whose sides grow in the order of `growth`, the first by `share` of what fits."""
+        """The way by tiles whose sides grow in the order of `growth`. The first side takes `share` of the
+        free space.
+        """
         tile = {name: self.columns.minimum(self.size[name], self.side[name]) for name in "tkn"}
         fits = self._fit(self._needs(tile))
         for i, name in enumerate(growth):
@@ -174,7 +178,9 @@ class _Layer:
         return fits, self._traffic(trips[MOVING[self.dataflow]], dram)
 
     def _traffic(self, chunks: Column, dram: dict[str, Column]) -> Traffic:
-        """An operand without a buffer passes between DRAM and the array's edge."""
+        """The traffic of one way. An operand without a buffer passes from DRAM straight to the array's
+        edge.
+        """
         shape = self.shape
         moved = passes(self.dataflow, *shape[:3], shape.rows, shape.columns, self.columns, chunks)
         edge = {
@@ -197,7 +203,7 @@ class _Layer:
         }
 
     def _fit(self, needs: dict[Operand, Column]) -> Column:
-        """Whether every buffer holds what it is to serve."""
+        """Whether every buffer holds `needs` (bytes) of the operands that it serves."""
         fits: Column = self.shape.t > 0
         for memory, operands in self._shared():
             if memory.size_bytes is not None:
@@ -210,7 +216,7 @@ class _Layer:
             yield memory, [operand for operand, serves in self.buffers.items() if serves is memory]
 
     def _grown(self, tile: dict[str, Column], name: str, share: float) -> Column:
-        """The longest side `name` with which the buffers hold the tile, in whole folds."""
+        """The longest side `name`, in whole folds, with which the tile still fits into the buffers."""
         before, longest = tile[name], self.size[name]
         for memory, operands in self._shared():
             grows = [operand for operand in operands if name in _DIMENSIONS[operand]]

@@ -1,4 +1,4 @@
-"""The family of a kernel: those of one family follow one law of how long they take."""
+"""The family of a kernel. Kernels of one family share one law for the time that they take."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FAMILIES = (
         for shape in ("depthwise", "pointwise")
     ),
 )  # fmt: skip
-"""Kernels with a law of their own. `elementwise` takes what is in no other."""
+"""The families. `elementwise` has every kernel that is in no other family."""
 
 ONE_ROW = FAMILIES.index("linear of one row")
 LINEAR = [FAMILIES.index(name) for name in ("linear", "linear of one row")]
@@ -74,11 +74,11 @@ _SIMPLE = frozenset(
      "isnan", "isinf", "alias_copy", "remainder", "fmod", "prelu", "_prelu_kernel", "hardshrink",
      "softshrink"),
 )  # fmt: skip
-"""Operators that do a little on every element, as those that are timed do."""
+"""Operators that do little work on every element, like the element-wise operators that `calibrate` times."""
 
 
 def is_like_timed(call: KernelCall) -> bool:
-    """Whether it is in the family of its operator; False for an operator that no family names."""
+    """Whether the kernel's operator is named in a family; False for an operator that no family names."""
     if family_of(call) not in ("elementwise", "broadcast"):
         return True
     return call.name.split(".", 1)[1].rstrip("_") in _SIMPLE
@@ -129,7 +129,7 @@ def _convolution_family(call: KernelCall) -> str:
 
 
 def filters_of(call: KernelCall) -> tuple[int, ...]:
-    """The shape of the filters; packed ones have it beside their words."""
+    """The shape of the filters. Packed filters are words, and the call has their shape as an argument."""
     shape = call.argument("weight_shape")
     if isinstance(shape, tuple):
         return tuple(size for size in shape if isinstance(size, int))

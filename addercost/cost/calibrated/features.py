@@ -1,4 +1,4 @@
-"""What decides how long a kernel takes, as numbers: its family, its sizes, its work and its bytes."""
+"""The properties of a kernel that decide how long it takes, as numbers: its family, sizes, work and bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OPERATORS = (
 
 
 class Sizes(NamedTuple):
-    """A kernel's sizes, in the letters of a convolution; what has no such size has 1."""
+    """A kernel's sizes, in the letters of a convolution. A size that the kernel does not have is 1."""
 
     family: str
     sites: int
@@ -44,7 +44,7 @@ class Sizes(NamedTuple):
 
 
 def weight_bytes(call: KernelCall) -> int:
-    """Of the parameters that it reads."""
+    """Bytes of the parameters that the kernel reads."""
     return sum(operand.n_bytes for operand in call.operands() if operand.is_weight)
 
 
@@ -96,7 +96,7 @@ def sizes_of(call: KernelCall) -> Sizes:
 
 
 _INPUTS = {"addmm": "mat1", "mm": "self", "linear": "input"}
-"""The argument of each product with a weight that the weight is multiplied by."""
+"""For each product with a weight, the name of the argument that the weight is multiplied by."""
 
 
 def _multiplied(call: KernelCall) -> Operand:
@@ -164,11 +164,13 @@ def _first(value: object) -> int:
 
 
 CATEGORIES = (0, 1)
-"""The columns of `features` that are numbers of names."""
+"""The columns of `features` that are categories, encoded as numbers."""
 
 
 def features(calls: Sequence[KernelCall]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """([calls, features], sizes as logarithms; [calls, 3], what a law is multiplied by: 1, sites, bytes)."""
+    """([calls, features] with sizes as logarithms, [calls, 3] with 1, sites and bytes: the factors of a
+    law).
+    """
     sizes = [sizes_of(call) for call in calls]
     rows = [_row(call, z) for call, z in zip(calls, sizes, strict=True)]
     return np.array(rows, dtype=np.float64), np.array([[1.0, z.sites, z.bytes] for z in sizes])

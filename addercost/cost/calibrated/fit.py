@@ -1,6 +1,7 @@
 """The fit to timed kernels and networks: seconds of any kernel, alone and in a network.
 
-`time_model.py` has the law of kernels, `network_law.py` what a network adds, `spreads.py` the intervals.
+`time_model.py` has the law of single kernels. `network_law.py` has how their times differ in a network.
+`spreads.py` has the intervals.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ from addercost.errors import ArgumentError
 from addercost.hardware.kernel_times import KernelTimes
 
 LEAST_SAMPLES = 60
-"""Fewer kernels are not fitted."""
+"""The fewest timed kernels that are enough for a fit."""
 
 
 @dataclass(frozen=True)
 class Calibrated:
     """Seconds of kernels in networks on one machine.
 
-    spread: by family, the factor that `COVERED` of the kernels are within; -1 for all families.
-    network_spread: the same of whole networks. sampled: (least, most) sites by family. half_bytes: of weights
-    of the network that finds half of them in the caches. streamed: products of one row, which compute too
-    little to hide the memory, take α = 1.
+    spread: for each family, the factor within which `COVERED` of the kernels are predicted; the key -1 is for
+    all families together. network_spread: the same factor for whole networks. sampled: (least, most) sites of
+    the timed kernels of each family. half_bytes: a network with so many bytes of weights finds half of them
+    in the caches. streamed: products of one row take α = 1, since they compute too little to hide the memory.
     """
 
     near: TimeModel
@@ -45,7 +46,9 @@ class Calibrated:
     streamed: bool = False
 
     def seconds(self, calls: Sequence[KernelCall]) -> tuple[Floats, Floats]:
-        """([calls], [calls]): of each kernel in a network, with its call, as `NetworkLaw` has them."""
+        """([calls], [calls]): seconds of each kernel in a network, including its call; see
+        `NetworkLaw.seconds`.
+        """
         near, beyond, is_linear = near_and_far(calls, self.near, self.far)
         close, away = self.law.seconds(near, beyond, is_linear)
         if self.streamed:
@@ -56,8 +59,8 @@ class Calibrated:
 
 @dataclass(frozen=True)
 class KernelsAlone:
-    """Seconds of kernels that run again and again, in one state of the caches. The fields are those of
-    `Calibrated`; network_spread is that of a sum of `SUMMED` kernels with weights.
+    """Seconds of kernels that run repeatedly, in one state of the caches. The fields are those of
+    `Calibrated`, but network_spread is the factor for a sum of `SUMMED` kernels with weights.
     """
 
     model: TimeModel
@@ -67,7 +70,9 @@ class KernelsAlone:
     half_bytes: float = math.inf
 
     def seconds(self, calls: Sequence[KernelCall]) -> tuple[Floats, Floats]:
-        """([calls], zeros), as `Calibrated` has them."""
+        """([calls], [calls]): seconds of each kernel, and zeros, so that the result has the form of
+        `Calibrated`'s.
+        """
         rows, work = features(calls)
         return self.model.seconds(work, rows), np.zeros(len(calls))
 
@@ -76,7 +81,7 @@ Fit = Calibrated | KernelsAlone
 
 
 def fit(times: KernelTimes) -> Calibrated:
-    """Raises ArgumentError where there is too little to fit."""
+    """The fit to timed kernels and networks. Raises ArgumentError where there are too few of them."""
     refuse_few(times)
     rows, work = features([sample.call for sample in times.samples])
     near_s, far_s = (
@@ -91,7 +96,9 @@ def fit(times: KernelTimes) -> Calibrated:
 
 
 def fit_alone(times: KernelTimes, caches: str) -> KernelsAlone:
-    """caches: `warm` or `cold`. Raises ArgumentError where there is too little to fit."""
+    """The fit to kernels that run alone. caches: `warm` or `cold`. Raises ArgumentError where there are too
+    few.
+    """
     refuse_few(times)
     rows, work = features([sample.call for sample in times.samples])
     seconds = _medians(sample.warm_s if caches == WARM else sample.far_s for sample in times.samples)
@@ -105,7 +112,7 @@ def fit_alone(times: KernelTimes, caches: str) -> KernelsAlone:
 
 
 def refuse_few(times: KernelTimes) -> None:
-    """Raises ArgumentError where there is too little to fit."""
+    """Raises ArgumentError where there is too few kernels or networks to fit."""
     if len(times.samples) < LEAST_SAMPLES or len(times.networks) < 4:
         raise ArgumentError(
             f"the calibration has {len(times.samples)} kernels and {len(times.networks)} networks; it needs "

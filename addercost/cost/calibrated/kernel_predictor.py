@@ -1,6 +1,6 @@
-"""What single kernels take on a target: each distinct one is predicted once, and kept.
+"""Seconds of single kernels on a target. Each distinct kernel is predicted once, and the result is kept.
 
-A kernel is predicted by times of its own number format: that of its weights, else that of most of its bytes.
+A kernel is predicted by times of its own number format: the format of its weights, else of most of its bytes.
 """
 
 from __future__ import annotations
@@ -21,10 +21,14 @@ from addercost.counts.kernel_calls import KernelCall
 from addercost.hardware.kernel_times import KernelTimes
 
 _MOST_KEPT = 200_000
-"""At more distinct kernels all are forgotten, so that memory does not grow with a sweep."""
+"""The most distinct kernels that are kept. Beyond that all are dropped, so that memory does not grow with a
+sweep.
+"""
 
 _FAR_BEYOND = 2.0
-"""Work of so many times the most that was timed, or so many times less than the least, is named."""
+"""A note names a kernel that has at least so many times as many sites as the largest timed one, or so many
+times fewer than the smallest.
+"""
 
 _NOT_TIMED = "of a kind that was not timed"
 _EXTRAPOLATED = "with more or less work than any of its kind that was timed, so extrapolated"
@@ -32,9 +36,10 @@ _EXTRAPOLATED = "with more or less work than any of its kind that was timed, so 
 
 @dataclass(frozen=True, slots=True)
 class KnownKernel:
-    """What one distinct kernel takes. parts: what it adds to a network and to the ends of its interval.
-    spread: the factor of its own interval. dtype: of the times that predicted it. doubt: why its interval is
-    wider, "" where it is not; beyond: how far it is from what was timed, where that is far.
+    """The prediction for one distinct kernel. parts: the seconds that it adds to a network and to the ends of
+    the network's interval. spread: its own interval is from the time / spread to the time × spread. dtype:
+    the format of the times that predicted it. doubt: why its interval is widened, "" where it is not. beyond:
+    how far its work is from that of the timed kernels, where that is far.
     """
 
     parts: LayerParts
@@ -45,14 +50,16 @@ class KnownKernel:
     beyond: str = ""
 
     def seconds(self, part: float) -> Seconds:
-        """Of it alone, with its interval, in a network of whose weights that part is far."""
+        """Seconds of this kernel with their interval, in a network of which `part` (0 to 1) of the weights is
+        in no cache.
+        """
         value = self.parts.at(part).value
         return Seconds(value, value / self.spread, value * self.spread)
 
 
 class KernelPredictor:
-    """Seconds of kernels by fits to times, one a number format, made when one is asked for. files: by torch's
-    name of the format.
+    """Seconds of kernels by fits to timed kernels. There is one fit for each number format, made when it is
+    first needed. files: the file of each format, by torch's name of the format.
     """
 
     def __init__(self, files: Mapping[str, Path], caches: str) -> None:
@@ -60,7 +67,9 @@ class KernelPredictor:
         self._known: dict[KernelCall, KnownKernel] = {}
 
     def known(self, calls: Sequence[KernelCall]) -> Mapping[KernelCall, KnownKernel]:
-        """What each distinct kernel takes; without those of formats in which none was timed, and of codes."""
+        """The prediction for each distinct kernel. Kernels in a format that was not timed are left out, and
+        so are kernels on quantised codes (`is_of_codes`).
+        """
         if len(self._known) > _MOST_KEPT:
             self._known.clear()
         new: dict[str, list[KernelCall]] = {}
@@ -80,7 +89,7 @@ class KernelPredictor:
 
     @property
     def half_bytes(self) -> float:
-        """Of a network's weights, by `far_part`: all files are of one machine."""
+        """The `half_bytes` of `far_part`. Any file gives it, since all files are of one machine."""
         path = next(iter(self._files.values()))
         return fitted(path, self._caches).half_bytes
 
@@ -88,7 +97,9 @@ class KernelPredictor:
         return read_times(self._files[dtype])
 
     def dtype_of(self, call: KernelCall) -> str:
-        """The format of the times that predict it. A kernel that moves integers alone takes those of any."""
+        """The format of the times that predict the kernel. A kernel that moves only integers takes those of
+        any format.
+        """
         weights = [o.dtype for o in call.operands() if o.is_weight and o.dtype in ("int8", *self._files)]
         if weights:
             return weights[-1]
@@ -102,14 +113,14 @@ class KernelPredictor:
 
 
 def is_of_codes(call: KernelCall) -> bool:
-    """Whether it computes on tensors of codes with a scale, as torch's quantised modules do: a calibration
-    times 8-bit layers by other kernels, which take other times.
+    """Whether the kernel computes on tensors of codes with a scale, as torch's quantised modules do. A
+    calibration times other kernels for 8-bit layers, so its times say nothing of these.
     """
     return any("qint" in o.dtype or "quint" in o.dtype for o in (*call.operands(), *call.outputs))
 
 
 def predictor_of(target: Target) -> KernelPredictor:
-    """Needs a target for which `why_unusable` has nothing to say."""
+    """The predictor for a target for which `why_unusable` returns ""."""
     files = tuple((path, path.stat().st_mtime_ns) for path in usable_files(target))
     return _predictor(files, target.kernel_caches)
 
@@ -137,7 +148,9 @@ def _known(fit: Fit, dtype: str, call: KernelCall, near_s: float, far_s: float) 
 
 
 def _doubt(fit: Fit, family: int, sizes: Sizes) -> tuple[str, str]:
-    """Why a kernel is unlike those that were timed, and how far beyond; both "" where it is not."""
+    """(why a kernel is unlike the timed ones, how far its work is beyond theirs); both "" where it is like
+    them.
+    """
     if family not in fit.sampled:
         return _NOT_TIMED, ""
     least, most = fit.sampled[family]

@@ -1,15 +1,15 @@
-"""What kernels take in a network, from what they take alone.
+"""The time of kernels in a network, computed from their times alone.
 
-Each kernel was timed near (the second-level cache swept before each run) and far (the last-level cache too).
-In a network the kernels with weights, which are convolutions and linear layers, take between the two, since a
-cache keeps some of the weights from one run to the next:
+Each kernel was timed *near* (the second-level cache is overwritten before each run) and *far* (the last-level
+cache as well). In a network, a kernel with weights (a convolution or linear layer) takes a time between these
+two, since caches keep some of the weights from one run of the network to the next:
 
     seconds = near + α·(far - near) + call   of a convolution,
     seconds = λ·near + α·(far - near) + call of a linear layer,
     seconds = near + call                    of any other kernel.
 
-α, λ, which makes up for linear layers taking longer in a network than alone, and `call`, what a call takes
-outside its kernel, are fitted to networks of random layers that were timed whole.
+λ makes up for linear layers taking longer in a network than alone. `call` is the time that a call takes
+outside its kernel. α, λ and `call` are fitted to networks of random layers that were timed whole.
 """
 
 from __future__ import annotations
@@ -34,21 +34,24 @@ _USUAL_CACHE = 32 << 20
 
 
 def half_far_bytes(last_level_cache_bytes: int) -> float:
-    """A network with as many bytes of weights finds half of them in the caches. 0: the size is not known."""
+    """How many bytes of weights a network has of which the caches keep half. last_level_cache_bytes: 0 where
+    the size is not known.
+    """
     return (last_level_cache_bytes or _USUAL_CACHE) / 8
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkLaw:
-    """What kernels take in a network: α, λ and `call` of this module's law."""
+    """The law of this module: far_share is α, linear_factor is λ, call_s is `call`."""
 
     far_share: float
     linear_factor: float
     call_s: float
 
     def seconds(self, near: Floats, beyond: Floats, is_linear: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-        """([calls], [calls]): without the weights that are far, and what these add in a large network.
-        beyond: what a kernel with weights takes longer where the last-level cache is swept.
+        """([calls], [calls]): seconds with all weights near, and the seconds that far weights add in a large
+        network. near: seconds of each kernel alone, near. beyond: far - near seconds, 0 for a kernel without
+        weights.
         """
         factor = np.where(is_linear, self.linear_factor, 1.0)
         return factor * near + self.call_s, self.far_share * beyond
@@ -57,7 +60,7 @@ class NetworkLaw:
 def near_and_far(
     calls: Sequence[KernelCall], near: TimeModel, far: TimeModel
 ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """The arguments of `NetworkLaw.seconds`."""
+    """The arguments of `NetworkLaw.seconds`, each [calls]."""
     rows, work = features(calls)
     near_s, far_s = near.seconds(work, rows), far.seconds(work, rows)
     beyond = np.where(np.isin(rows[:, 0], WITH_WEIGHTS), np.maximum(far_s - near_s, 0.0), 0.0)
@@ -67,13 +70,15 @@ def near_and_far(
 def fit_networks(
     networks: Sequence[NetworkSample], near: TimeModel, far: TimeModel, half_bytes: float
 ) -> tuple[NetworkLaw, float]:
-    """The law, and the spread of networks that a fit to the others did not see."""
+    """(the law, network_spread). The spread is the `COVERED` quantile of the errors of networks that the fit
+    did not see: each network is predicted by a fit to all others.
+    """
     from scipy.optimize import least_squares
 
     sums = np.array([_sums(network, near, far, half_bytes) for network in networks])
     measured = np.log([float(np.median(network.seconds)) for network in networks])
     start = np.array([0.0, 0.0, math.log(3e-6)])
-    # A weak pull to what is usual keeps few networks from absurd numbers.
+    # A weak pull towards usual values keeps a fit to few networks from absurd numbers.
     pull = np.array([0.01, 0.3, 0.01])
 
     def predicted(numbers: Floats, sums: Floats) -> Floats:
@@ -98,7 +103,7 @@ def fit_networks(
 
 
 def _law(numbers: Floats) -> NetworkLaw:
-    """numbers: the logit of α, the logarithms of λ and of `call`."""
+    """The law of three fitted numbers: the logit of α, the logarithm of λ and the logarithm of `call`."""
     return NetworkLaw(1 / (1 + math.exp(-numbers[0])), math.exp(numbers[1]), math.exp(numbers[2]))
 
 
@@ -106,7 +111,8 @@ def _sums(
     network: NetworkSample, near: TimeModel, far: TimeModel, half_bytes: float
 ) -> tuple[float, float, float, float]:
     """(near seconds of all kernels but linear layers, near seconds of linear layers, seconds that far weights
-    add to near ones, number of calls)."""
+    would add with α = 1, number of calls).
+    """
     times = Counter(network.calls)
     near_s, beyond, is_linear = near_and_far(list(times), near, far)
     often = np.array(list(times.values()), dtype=np.float64)

@@ -1,9 +1,10 @@
-"""What layers and a network take, by the fit to timed kernels, with intervals and reservations.
+"""Predicts layers and a network by the fit to timed kernels, with intervals and notes.
 
-A layer's interval is the sum of its kernels' intervals, since kernels of one kind err the same way. A
-network's is that of whole networks which the fit did not see: errors of its layers cancel in part. Kernels
-of a kind that was not timed, or with more or less work than any of their kind that was, have an interval
-twice as wide in its logarithm, and add it to the network's.
+A layer's interval is the sum of its kernels' intervals, since predictions of one kind of kernel err in the
+same direction. A network's interval comes from the errors of whole networks that the fit did not see, because
+errors of its layers cancel in part. The interval of a kernel is twice as wide in its logarithm if its kind
+was not timed, or if it has more or less work than all timed kernels of its kind. Such a kernel widens the
+network's interval as well.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _MOST_NAMED = 3
 
 
 def predict(target: Target, layers: Sequence[Kernels]) -> NetworkPrediction:
-    """Needs a target for which `why_unusable` has nothing to say."""
+    """The prediction for layers on a target for which `why_unusable` returns ""."""
     predictor = predictor_of(target)
     runnable = [[call for call in layer or () if call.has_operator] for layer in layers]
     known = predictor.known([call for layer in runnable for call in layer])
@@ -65,7 +66,7 @@ def _main_kind(kernels: Sequence[KnownKernel], far: float) -> str:
 def _missing(
     layer: Kernels, known: Mapping[KernelCall, KnownKernel], predictor: KernelPredictor
 ) -> Mapping[str, int]:
-    """How many kernels are like none that was timed, by the reason."""
+    """How many kernels cannot be predicted, by the reason."""
     if layer is None:
         return {"the kernels of saved counts, which keep their sums only": 1}
     lacking = Counter[str]()

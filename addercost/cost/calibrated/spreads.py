@@ -1,7 +1,8 @@
 """The factors that intervals are made of.
 
-Intervals are split-conformal: the quantile of the errors that kernels have which a fit did not see, family by
-family. Source: Lei et al., Distribution-free predictive inference for regression, JASA 2018.
+Intervals are split-conformal: a factor is the quantile of the errors of kernels that the fit did not see,
+computed for each family. Source: Lei et al., Distribution-free predictive inference for regression, JASA
+2018.
 """
 
 from __future__ import annotations
@@ -15,16 +16,18 @@ from addercost.cost.calibrated.families import WITH_WEIGHTS
 from addercost.cost.calibrated.time_model import FEW, Floats, fit_times
 
 COVERED = 0.9
-"""The share of kernels that an interval is to cover."""
+"""The share of unseen kernels that an interval covers."""
 
 FOLDS = 3
 
 SUMMED = 8
-"""As many layers of different shapes as a small network has."""
+"""How many layers of different shapes a small network has."""
 
 
 def unseen_errors(work: Floats, rows: Floats, seconds: Floats) -> Floats:
-    """log(predicted / measured) of each kernel, by a fit to the other folds."""
+    """log(predicted / measured) [kernels]. Each kernel is predicted by a fit to the folds that it is not
+    in.
+    """
     folds = np.random.default_rng(0).permutation(len(work)) % FOLDS
     errors = np.zeros(len(work))
     for fold in range(FOLDS):
@@ -35,7 +38,9 @@ def unseen_errors(work: Floats, rows: Floats, seconds: Floats) -> Floats:
 
 
 def conformal_spread(families: NDArray[np.int_], errors: Floats) -> dict[int, float]:
-    """The factor by family that covers `COVERED` of unseen kernels; by all of them where a family has few."""
+    """The factor that covers `COVERED` of the unseen kernels of each family. The key -1 has that of all
+    kernels, which stands in for families with fewer than `FEW`.
+    """
     spread = {-1: math.exp(quantile(np.abs(errors)))}
     for family in sorted(set(families.tolist())):
         chosen = np.abs(errors[families == family])
@@ -45,8 +50,9 @@ def conformal_spread(families: NDArray[np.int_], errors: Floats) -> dict[int, fl
 
 
 def spread_of_sums(families: NDArray[np.int_], errors: Floats, seconds: Floats) -> float:
-    """The factor that covers `COVERED` of sums over `SUMMED` kernels with weights, by fits that did not see
-    them: the errors of a network's layers cancel in part.
+    """The factor that covers `COVERED` of the sums over `SUMMED` random kernels with weights. errors: those
+    of fits that did not see the kernel. The factor is smaller than a single kernel's, since errors cancel in
+    part.
     """
     chosen = np.flatnonzero(np.isin(families, WITH_WEIGHTS))
     if len(chosen) < SUMMED:
@@ -58,6 +64,6 @@ def spread_of_sums(families: NDArray[np.int_], errors: Floats, seconds: Floats) 
 
 
 def quantile(errors: Floats) -> float:
-    """The ⌈(n + 1)·COVERED⌉-th smallest of n."""
+    """The ⌈(n + 1)·COVERED⌉-th smallest of n errors, the largest where that exceeds n."""
     n = len(errors)
     return float(np.sort(errors)[min(math.ceil((n + 1) * COVERED), n) - 1])

@@ -1,4 +1,6 @@
-"""Which timed kernels stand for a target: read once, refused by name where they belong to something else."""
+"""The files of timed kernels that predict a target. A file is read once. One of another machine is refused,
+with the reason.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +17,22 @@ from addercost.hardware.kernel_times import CONTIGUOUS, Conditions, KernelTimes,
 
 
 def why_unusable(target: Target) -> str:
-    """Why no file of the target can be used; "" if one can."""
+    """Why none of the target's files can be used; "" if one can."""
     if target.clock_hz is None:
         return f"{target.name} has no clock"
     return _nearest(target)[0]
 
 
 def nearest_file(target: Target) -> Path:
-    """The file of the target that differs least from what its estimates need. Needs a target with files."""
+    """The file whose conditions differ least from those of the target's estimates. The target has at least
+    one file.
+    """
     return _nearest(target)[1]
 
 
 def _nearest(target: Target) -> tuple[str, Path]:
-    """Why that file cannot be used, "" where it can, and the file: those of one machine differ in threads,
-    formats and layouts.
+    """(why the nearest file cannot be used or "", the file). Files of one machine differ in threads, formats
+    and layouts.
     """
     reasons = [(_why_not(target, path), path) for path in target.kernel_files]
     return min(reasons, key=lambda reason: (reason[0] != "", reason[0].count(";")))
@@ -51,7 +55,9 @@ def fitted(path: Path, caches: str = IN_NETWORK) -> Fit:
 
 
 def differences(conditions: Conditions, target: Target) -> list[str]:
-    """How the conditions of times differ from those that an estimate for the target is made for."""
+    """Each way in which the conditions of a file's times differ from those of an estimate for the target, as
+    words.
+    """
     found = []
     if target.processor != conditions.processor:
         found.append(f"on {conditions.processor}, and {target.name} is {target.processor or 'not named'}")
@@ -87,7 +93,7 @@ def _why_not(target: Target, path: Path) -> str:
 
 
 def _options(target: Target) -> str:
-    """What `calibrate --kernels` needs to time such kernels."""
+    """The options with which `calibrate --kernels` times the kernels that the target needs."""
     threads = f" --threads {target.working_cores}" if target.working_cores > 1 else ""
     return threads + (f" --layout {target.kernel_layout}" if target.kernel_layout != CONTIGUOUS else "")
 
@@ -113,7 +119,9 @@ def _fitted(path: Path, stamp: int, caches: str) -> Fit:
 
 
 def one_thread() -> AbstractContextManager[object]:
-    """Trees of a thousand samples take one thread less time than several that wait for each other."""
+    """Limits numerical libraries to one thread inside the block. Trees of a thousand samples are evaluated
+    faster by one thread than by several that wait for each other.
+    """
     import sklearn.ensemble  # noqa: F401  (only threads of libraries that are loaded can be limited)
     from threadpoolctl import threadpool_limits
 
@@ -122,7 +130,7 @@ def one_thread() -> AbstractContextManager[object]:
 
 
 def _installed_torch() -> str:
-    """Its version, "" where it is not installed and so nothing can run otherwise."""
+    """The version of the installed torch, "" where there is none."""
     try:
         return version("torch")
     except PackageNotFoundError:

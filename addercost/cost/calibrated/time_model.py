@@ -1,7 +1,7 @@
 """Seconds of single kernels in one state of the caches.
 
-A kernel takes o + a·sites + b·bytes, with o, a and b of its family: the prior. Boosted trees learn what the
-logarithm of the time has beyond it.
+The prior for a kernel's time is o + a·sites + b·bytes, with o, a and b of its family. Boosted trees learn the
+difference between the logarithms of the time and of the prior.
 """
 
 from __future__ import annotations
@@ -18,18 +18,20 @@ from addercost.cost.calibrated.features import CATEGORIES
 Floats = NDArray[np.float64]
 
 FEW = 12
-"""A family with fewer samples takes the law and the interval of all kernels together."""
+"""A family with fewer samples uses the law and the interval of all kernels together."""
 
 
 @dataclass(frozen=True)
 class TimeModel:
-    """Seconds of kernels in one state of the caches. laws: (log o, log a, log b) by family, -1 for all."""
+    """Seconds of kernels in one state of the caches. laws: (log o, log a, log b) by family; the key -1 is for
+    all families together.
+    """
 
     laws: dict[int, Floats]
     trees: Any
 
     def seconds(self, work: Floats, rows: Floats) -> Floats:
-        """work, rows: by `features`."""
+        """Seconds [calls] of the kernels that `features` describes as (rows, work)."""
         prior = log_prior(self.laws, work, rows)
         result: Floats = np.exp(prior + self.trees.predict(np.column_stack([rows, prior])))
         return result

@@ -1,4 +1,6 @@
-"""The cost models, by name. Each file of this folder defines one as `MODEL`, and is found by being here."""
+"""The cost models, by name. Each file of this folder defines one as `MODEL`; a new file needs no
+registration.
+"""
 
 from __future__ import annotations
 
@@ -20,21 +22,25 @@ COST_MODELS: dict[str, CostModel] = {
     model.name: model
     for model in sorted(_found(), key=lambda model: (not model.is_serial, model.needs_memory, model.name))
 }
-"""Those that let every instruction wait first, those that need a memory bandwidth last."""
+"""All cost models: first those in which every instruction waits for the one before, last those that need a
+memory bandwidth.
+"""
 
 PAPER_MODEL = "latency-sum"
 """The AdderNet paper's rule."""
 
 RANKING_MODELS = tuple(name for name, model in COST_MODELS.items() if model.ranks_targets)
-"""Names of those by which all targets are ranked unless others are named."""
+"""Names of the models by which targets are ranked where the user names none."""
 
 
 ONE_CORE_MODELS = tuple(name for name, model in COST_MODELS.items() if not model.on_all_cores)
-"""Names of those that estimate layers on one core, in contrast to networks on a whole part."""
+"""Names of the models that estimate layers on one core. The others estimate networks on all cores."""
 
 
 def cost_model_named(name: str) -> CostModel:
-    """Raises ArgumentError with the nearest names."""
+    """The cost model of that name. Raises ArgumentError, which offers the nearest names, for an unknown
+    one.
+    """
     if name not in COST_MODELS:
         raise unknown_name("cost model", name, COST_MODELS)
     return COST_MODELS[name]
@@ -45,11 +51,11 @@ DEFAULT_MODELS = "the best that the processor has figures for: calibrated, else 
 
 
 def default_model(target: Target, has_kernels: bool = False) -> str:
-    """The best that a target has figures for: `eager` on a GPU; else the first of `calibrated`, `roofline`
-    and `throughput` that can be used.
+    """The best model that a target has figures for: `eager` on a GPU; else the first of `calibrated`,
+    `roofline` and `throughput` that can be used.
 
-    has_kernels: the network is run by kernels of torch as it stands, so that `calibrated` may know them. It
-    knows none of adder, binary or shift layers, of changed networks, and of counts that were saved.
+    has_kernels: torch's kernels run the network as it is, so that `calibrated` may be used. It may not for
+    adder, binary or shift layers, for networks changed by a what-if, and for saved counts.
     """
     if COST_MODELS[PAPER_MODEL].unusable(target):
         return "eager"
@@ -58,16 +64,18 @@ def default_model(target: Target, has_kernels: bool = False) -> str:
 
 
 def common_model(targets: Sequence[Target]) -> str:
-    """The best that all targets have figures for, so that their estimates can be ranked together."""
+    """The best model that all targets have figures for, so that their estimates can be ranked together."""
     usual = {default_model(target) for target in targets} or {"throughput"}
     if len(usual) == 1:
         return usual.pop()
-    # A GPU has figures for either.
+    # A GPU has the figures for both models.
     return "throughput" if "throughput" in usual else "roofline"
 
 
 def usable_model(name: str, target: Target) -> CostModel:
-    """The cost model of that name. Raises ArgumentError where the target lacks what it cannot do without."""
+    """The cost model of that name. Raises ArgumentError where the target lacks a figure that the model
+    needs.
+    """
     model = cost_model_named(name)
     if reason := model.unusable(target):
         raise ArgumentError(f"no estimate by {name}: {reason}")
@@ -75,11 +83,13 @@ def usable_model(name: str, target: Target) -> CostModel:
 
 
 def is_serial(name: str) -> bool:
-    """Whether a result's cost model is a sum over operations; False for one that a newer version knows."""
+    """Whether a result's cost model is a sum over operations; False for an unknown name, such as a newer
+    version's.
+    """
     return name in COST_MODELS and COST_MODELS[name].is_serial
 
 
 def listed_models() -> str:
-    """Their names as a sentence, for help texts."""
+    """The names of all cost models as a phrase, for help texts."""
     *most, last = COST_MODELS
     return f"{', '.join(most)} or {last}" if most else last

@@ -1,5 +1,5 @@
-"""The throughput model, and the time that a layer's bytes take through the memory's bandwidth as one more
-bound; on a GPU also what tiles of matrix products read through the second-level cache.
+"""The throughput model with one more bound: the time that a layer's bytes take at the memory's bandwidth. On
+a GPU there is another one: the bytes that tiles of matrix products read through the second-level cache.
 """
 
 from __future__ import annotations

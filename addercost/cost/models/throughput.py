@@ -27,7 +27,7 @@ def _assumes(target: Target) -> Iterator[str]:
 
 
 def _assumes_of(executions: Executions) -> Iterator[str]:
-    # One instruction alone shares its units with no other.
+    # An instruction that is the only one shares its units with no other.
     if sum(not row.ports for row, _ in executions) > 1:
         yield "ports of some instructions are unknown: those on like registers share one pool of units"
 
