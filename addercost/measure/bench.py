@@ -1,4 +1,6 @@
-"""A benchmark from its plan to measurements: row after row, each kept as soon as it is measured."""
+"""Runs a benchmark: times row after row of its plan, and writes each to the journal as soon as it is
+measured.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from addercost.results.measurements import FailedRow, MeasuredKernel, MeasuredRo
 ENERGY_S = 0.5
 
 Said = Callable[[int, RowPlan, Entry | None], None]
-"""Called with the number of the row, its plan, and its result; with None for that before the row starts."""
+"""A callback that gets the number of the row, its plan and its result. It is called before the row starts,
+with None for the result, and after the row.
+"""
 
 
 def run(
@@ -28,7 +32,9 @@ def run(
     effort: Effort,
     said: Said = lambda number, plan, entry: None,
 ) -> None:
-    """Times every row that is not in the journal yet. A row that fails is marked, and the others go on."""
+    """Times every row that is not in the journal yet. A row that fails is recorded with the reason, and the
+    next row follows.
+    """
     for number, plan in enumerate(plans, 1):
         if plan.key in journal.entries:
             continue
@@ -47,7 +53,7 @@ def timed_row(plan: RowPlan, device: TimingDevice, effort: Effort) -> Entry:
         return _failed(plan, str(error))
     except (MemoryError, torch.OutOfMemoryError) as error:
         return _failed(plan, f"out of memory: {_first_line(error)}; {_fitting(plan, device)}")
-    except Exception as error:  # torch and its compilers raise anything; the other rows are worth having
+    except Exception as error:  # of torch or its compilers; other rows can still be timed
         return _failed(plan, f"{type(error).__name__}: {_first_line(error)}")
 
 

@@ -1,4 +1,6 @@
-"""The shape of one convolution or linear layer, out of a trace or the command line, as plain data."""
+"""The shape of a convolution or linear layer as plain data, taken from a trace or read from the command
+line.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ _PAIR = re.compile(r"(\d+)(?:x(\d+))?")
 _LARGEST = 1 << 31
 
 TORCH_DTYPES = {"fp32": "float32", "tf32": "float32", "fp16": "float16", "bf16": "bfloat16", "int8": "int8"}
-"""The dtype in a trace of each number format of rows."""
+"""For each number format of rows, the dtype that its tensors have in a trace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class LayerCase:
 
     @property
     def output_size(self) -> Pair:
-        """(P, Q)."""
+        """(P, Q): rows and columns of the output."""
         (h, w), (r, s) = self.size, self.filter_size
         return (
             (h + 2 * self.padding[0] - self.dilation[0] * (r - 1) - 1) // self.stride[0] + 1,
@@ -60,12 +62,14 @@ class LayerCase:
 
     @property
     def sites(self) -> int:
-        """N·K·P·Q sums of C/G·R·S input-weight pairings each; a padded tap counts as one."""
+        """The number of sites: N·K·P·Q sums of C/G·R·S pairs of input and weight. A tap on the padding
+        counts.
+        """
         return math.prod(self.output_shape) * math.prod(self.weight_shape[1:])
 
     @property
     def text(self) -> str:
-        """The shape as `--conv` takes it; a linear layer is linear:N,C,K."""
+        """The shape as `--conv` takes it; a linear layer is written linear:N,C,K."""
         if self.linear:
             return f"linear:{self.images},{self.channels},{self.filters}"
         parts = [self.images, self.channels, *self.size, self.filters]
@@ -80,7 +84,7 @@ class LayerCase:
         return replace(self, images=self.images * batch)
 
     def trace(self, number_format: str) -> Trace:
-        """A trace of this layer alone, so that it is counted and costed as any other."""
+        """A trace of this layer alone, so that it can be counted and costed as any other trace."""
         dtype = TORCH_DTYPES[number_format]
         x = TensorSpec(self.input_shape, dtype, "input")
         out = TensorSpec(self.output_shape, "int32" if dtype == "int8" else dtype)
@@ -106,7 +110,9 @@ class LayerCase:
 
 @dataclass(frozen=True, slots=True)
 class CaseUse:
-    """One shape, and every layer of a model that has it. positions: of these layers among all its calls."""
+    """A shape, and every layer of a model that has this shape. positions: the positions of these layers'
+    calls among all calls of the trace.
+    """
 
     case: LayerCase
     paths: tuple[str, ...]
@@ -115,14 +121,14 @@ class CaseUse:
 
 @dataclass(frozen=True, slots=True)
 class ModelCases:
-    """The layers of a model that can be timed. skipped: (layer, why not) of the others."""
+    """The layers of a model that can be timed. skipped: (layer, reason) of the layers that cannot."""
 
     uses: tuple[CaseUse, ...]
     skipped: tuple[tuple[str, str], ...] = field(default=())
 
 
 def cases_of(trace: Trace, batch: int = 1) -> ModelCases:
-    """Every convolution and linear layer of a traced forward; layers of one shape are one use."""
+    """Every convolution and linear layer of a traced forward. Layers of equal shape are one `CaseUse`."""
     uses: dict[LayerCase, tuple[list[str], list[int]]] = {}
     skipped: list[tuple[str, str]] = []
     position = 0
@@ -179,7 +185,8 @@ def _convolution(call: OpCall) -> LayerCase | str:
     ):
         assert isinstance(values, tuple)
         numbers = [v for v in values if isinstance(v, int)]
-        # A convolution of a sequence is one of an image of a single row. One value is for both axes.
+        # A convolution of a sequence is timed as one of an image with a single row. One value stands for both
+        # axes.
         if len(x) == 3:
             numbers = [missing, numbers[0]]
         pairs.append((numbers[0], numbers[-1]))
@@ -188,7 +195,8 @@ def _convolution(call: OpCall) -> LayerCase | str:
 
 
 def parse_case(text: str) -> LayerCase:
-    """`1,64,56,56,64,3,1,1`: N,C,H,W,K,R,stride,padding[,groups[,dilation]]; R and what follows may be 3x1.
+    """Reads `1,64,56,56,64,3,1,1`: N,C,H,W,K,R,stride,padding[,groups[,dilation]]. R and all that follow may
+    have two values, as 3x1.
 
     Raises ArgumentError.
     """

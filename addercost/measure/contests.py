@@ -1,4 +1,6 @@
-"""The rows that a verdict needs, and no others: each contest's layers against the vendor's convolutions."""
+"""The rows that a verdict needs and no others: each contest's layers, compared with the vendor's
+convolutions.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,16 @@ from addercost.measure.session import LAYOUTS, BenchSettings, model_uses
 from addercost.trace.record import Trace
 
 IMPLEMENTATIONS: Mapping[str, str] = {"fp32": LAYER, "int8": KERNEL, "binary": PACKED}
-"""The implementation that takes part in each contest: the layer as a model calls it for inference. For int8
-it is the kernel alone, since the vendor's int8 convolution gets its input quantised beforehand too."""
+"""Which implementation of ours is compared in each contest: the layer as a model calls it for inference. For
+int8 it is the kernel alone, since the input of the vendor's int8 convolution is quantised beforehand as
+well.
+"""
 
 
 def contest_rows(
     trace: Trace, settings: BenchSettings, contests: Sequence[Contest] = CONTESTS
 ) -> tuple[list[RowPlan], tuple[str, ...]]:
-    """Plans of all layers for all contests, and a remark for each layer that cannot be timed."""
+    """(plans of all layers for all contests, a remark for each layer that cannot be timed)."""
     uses, remarks = model_uses(trace, settings)
     return [row for contest in contests for row in _rows(uses, settings, contest)], remarks
 
@@ -35,8 +39,9 @@ def _rows(uses: Sequence[CaseUse], settings: BenchSettings, contest: Contest) ->
 
 
 def settings_for(settings: BenchSettings) -> BenchSettings:
-    """The same settings with the arithmetics and formats of all contests, so that a journal of another
-    benchmark is not taken for this one's."""
+    """The same settings with the arithmetics and formats of all contests. They distinguish this run's journal
+    from that of another benchmark.
+    """
     arithmetics = tuple(dict.fromkeys(contest.arithmetic for contest in CONTESTS))
     formats = tuple(dict.fromkeys(contest.number_format for contest in CONTESTS))
     return replace(settings, arithmetics=arithmetics, dtypes=formats, cpus=())

@@ -16,7 +16,9 @@ LIBRARIES = ("torch", "halide", "triton", "llvmlite", "numpy")
 
 
 def environment(facts: DeviceFacts, today: str | None = None) -> dict[str, str]:
-    """One line a fact, by name: for people, and for `addercost.results.environment.differences`."""
+    """Facts about the machine and the versions, one line of text for each name. People read them, and
+    `addercost.results.environment.differences` compares them.
+    """
     lines = {facts.kind: facts.name, **facts.environment}
     lines["system"] = f"{platform.system()} {platform.release()} {platform.machine()}"
     lines["python"] = platform.python_version()
@@ -31,7 +33,9 @@ def environment(facts: DeviceFacts, today: str | None = None) -> dict[str, str]:
 
 
 def kernels_digest() -> str:
-    """Of the sources of our kernels and of the layers around them: what is timed changes with these alone."""
+    """A hash of the source files of our kernels and layers. Only changes of these files change what is
+    timed.
+    """
     package, digest = Path(__file__).parent.parent, hashlib.sha256()
     for folder in ("kernels", "layers"):
         for file in sorted((package / folder).rglob("*.py")):
@@ -40,7 +44,9 @@ def kernels_digest() -> str:
 
 
 def git_commit(folder: Path) -> str:
-    """The commit checked out in `folder`, with `+` where tracked files are changed; "" for no checkout."""
+    """The commit that is checked out in `folder`, followed by `+` where tracked files are changed; "" where
+    `folder` is no checkout.
+    """
     try:
         commit = _git(folder, "rev-parse", "--short=12", "HEAD")
         tracked = _git(folder, "ls-files", "--error-unmatch", "__init__.py")

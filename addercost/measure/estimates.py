@@ -1,4 +1,4 @@
-"""Estimates added to saved timings that have none, or have those of another table."""
+"""Adds estimates to saved timings that have none, or replaces those of another table."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from addercost.results.measurements import NO_ESTIMATES, MeasuredRow, Measuremen
 def with_estimates(
     measurements: Measurements, predict: PredictLayer, cpus: tuple[str, ...], notes: Iterable[str] = ()
 ) -> Measurements:
-    """Every row of a layer gets what `predict` returns for its shape, if the cost models estimate the same
-    work.
+    """The timings with new estimates: every row of a layer gets what `predict` returns for its shape, if the
+    cost models estimate the same work.
 
-    Rows of whole models lose theirs: their shapes are not in the document, and estimates by another table do
-    not belong beside the new ones. cpus: names of the tables that `predict` uses; notes: on them, in place
-    of those on other tables. Raises ArgumentError for timings of anything but one core of a CPU.
+    Rows of whole models lose their estimates. Their shapes are not in the document, and their old estimates
+    may be by another table. cpus: the names of the tables that `predict` uses. notes: notes on these tables,
+    which replace the document's. Raises ArgumentError for timings of anything but one core of a CPU.
     """
     device = measurements.settings.get("device", "cpu")
     threads = measurements.environment.get("threads", "1")

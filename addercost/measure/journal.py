@@ -1,7 +1,8 @@
-"""Rows on disk as they are made: a kill at any moment loses the row in flight and no other.
+"""Writes rows to disk as they are timed, so that a kill at any moment loses only the row that is being timed.
 
-A journal is JSON lines: what the run is, then one line a row, each synced before the next row starts. Its
-name is that of the result with `.journal` after it, and it is removed when the result is written.
+A journal is a file of JSON lines. The first line describes the run. Each other line is a row, which is synced
+to the disk before the next row starts. Its name is the result's name with `.journal` appended. It is removed
+when the result has been written.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ Entry = MeasuredRow | FailedRow
 
 @dataclass(frozen=True, slots=True)
 class JournalHeading:
-    """The run a journal belongs to: only a run with an equal heading goes on with it."""
+    """The run that a journal belongs to. Only a run with an equal heading continues the journal."""
 
     model: str
     settings: Mapping[str, str]
@@ -40,7 +41,7 @@ class JournalHeading:
 
 
 class Journal:
-    """Rows by key, those of the killed run included. Made by `open_journal`."""
+    """An open journal. entries: all rows by key, also those of the killed run. Made by `open_journal`."""
 
     def __init__(self, heading: JournalHeading, path: Path | None, entries: dict[str, Entry]) -> None:
         self.heading, self.path, self.entries = heading, path, entries
@@ -70,7 +71,7 @@ class Journal:
 
 
 def rescued(document: Path) -> bool:
-    """Makes the document of a stopped run from its journal; False where there is no journal.
+    """Writes the document of a stopped run from its journal. Returns False where there is no journal.
 
     Raises DataError where the journal has no whole row, OutputError where the document cannot be written.
     """
@@ -83,7 +84,8 @@ def rescued(document: Path) -> bool:
 
 
 def read_measurements(path: Path) -> Measurements:
-    """A saved document, or the whole rows of a journal. A journal is found by the document's name too.
+    """The measurements of a saved document, or the complete rows of a journal. The path may be the document's
+    or the journal's.
 
     Raises DataError.
     """
@@ -101,10 +103,9 @@ def read_measurements(path: Path) -> Measurements:
 
 
 def open_journal(heading: JournalHeading, output: Path | None) -> Journal:
-    """A new journal for `output`, or the one that a killed run left, without its last line if that was cut
-    off.
+    """A new journal for `output`, or the journal of a killed run. A last line that was cut off is dropped.
 
-    Raises DataError where what is there belongs to another run.
+    Raises DataError where the journal belongs to another run.
     """
     if output is None:
         return Journal(heading, None, {})
@@ -124,7 +125,8 @@ def open_journal(heading: JournalHeading, output: Path | None) -> Journal:
 
 
 def read_journal(path: Path) -> tuple[JournalHeading | None, dict[str, Entry], int]:
-    """The heading, rows by key, and the bytes of all whole lines; no heading where the first line is cut off.
+    """(the heading, rows by key, the number of bytes of all complete lines). The heading is None where the
+    first line is cut off.
 
     Raises DataError for a file that is no journal of ours, or damaged before its last line.
     """
@@ -147,7 +149,7 @@ def read_journal(path: Path) -> tuple[JournalHeading | None, dict[str, Entry], i
 
 @dataclass(frozen=True, slots=True)
 class _JournalLine:
-    """A row by its key, or why it failed."""
+    """A line of a journal: the key of a row, with the row or the reason why it failed."""
 
     key: str
     row: MeasuredRow | None = None
@@ -171,7 +173,7 @@ def _refuse_another(path: Path, found: JournalHeading, heading: JournalHeading) 
     if found.model != heading.model:
         changed.insert(0, f"model {found.model}, now {heading.model}")
     changed += differences(found.environment, heading.environment)
-    # Rows of two versions of our kernels do not belong in one table either.
+    # Nor do rows of two versions of our kernels belong in one table.
     changed += [
         f"{name}: {found.environment.get(name, '')}, {heading.environment.get(name, '')}"
         for name in VERSION

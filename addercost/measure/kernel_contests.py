@@ -1,4 +1,4 @@
-"""A contest predicted by kernels that were timed: its layers, as each side runs them."""
+"""Predicts a contest's ratio from timed kernels: each side's layers are predicted as that side runs them."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ CPU = torch.device("cpu")
 def kernel_ratio(
     uses: Sequence[CaseUse], contest: Contest, target: Target, keep_first_last: bool
 ) -> PredictedRatio:
-    """What the kernels of the vendor's convolutions take / what those of the other side take.
+    """The predicted time of the vendor's convolutions / that of the other side's layers.
 
-    uses: the layers of the network. keep_first_last: the first and the last layer are the vendor's on both
-    sides. Needs a target with times of kernels in the layout and with the caches of the timings that it is
-    compared with. The interval takes the errors of the two sides as independent.
+    uses: the layers of the network. keep_first_last: both sides use the vendor's convolutions for the first
+    and last layer. The target's kernels must have been timed with the layout and caches of the timings that
+    the ratio is compared with. The interval assumes that the errors of the two sides are independent.
     """
     (own,) = (
         made
@@ -69,5 +69,5 @@ def _kernel(contender: Contender, use: CaseUse) -> KernelCall:
 
 
 def _half_width(seconds: Seconds) -> float:
-    """Of the interval of the logarithm."""
+    """Half the width of a time's interval, in the logarithm."""
     return math.log(seconds.high / seconds.low) / 2

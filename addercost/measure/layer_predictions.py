@@ -1,4 +1,4 @@
-"""What the cost models estimate for a layer as a contender computes it, to be shown beside its timing."""
+"""The estimates for a layer as a contender computes it, which are shown beside its timing."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ PredictLayer = Callable[[LayerCase, Contender], tuple[PredictedTime, ...]]
 def layer_predictor(
     cpus: Sequence[str], models: Sequence[str], hardware_path: Path | None, layout: str, caches: str
 ) -> PredictLayer:
-    """A function to the seconds by every processor and cost model that has a figure for all of it.
+    """A function that returns the estimates of a layer in seconds, for each processor and cost model. Pairs
+    that lack a figure are left out.
 
-    A cost model that predicts kernels has seconds for the contenders whose kernel a calibration times.
-    layout: of images; caches: `warm` or `cold`. Raises ArgumentError for an unknown processor.
+    A cost model that predicts kernels estimates only contenders whose kernels `calibrate --kernels` times.
+    layout: the memory layout of images. caches: `warm` or `cold`. Raises ArgumentError for an unknown
+    processor.
     """
     by_work = predictor(cpus, [name for name in models if not predicts_kernels(name)], hardware_path)
     by_kernels = [
@@ -52,7 +54,7 @@ def predicts_kernels(model: str) -> bool:
 
 
 def kernel_targets(cpus: Sequence[str], hardware_path: Path | None, layout: str, caches: str) -> list[Target]:
-    """The processors with kernels in this layout, which find this in the caches."""
+    """The targets of these processors, set to this layout of images and this state of the caches."""
     return [
         replace(load_target(name, hardware_path), kernel_layout=layout, kernel_caches=caches) for name in cpus
     ]
@@ -61,7 +63,7 @@ def kernel_targets(cpus: Sequence[str], hardware_path: Path | None, layout: str,
 def why_no_kernels(
     cpus: Sequence[str], models: Sequence[str], hardware_path: Path | None, layout: str, caches: str
 ) -> Iterator[str]:
-    """A line for each processor that has timed kernels, none of which can be used here."""
+    """A line for each processor whose files of timed kernels cannot be used here, with the reason."""
     for target in kernel_targets(cpus, hardware_path, layout, caches):
         for name in models:
             why = cost_model_named(name).unusable(target) if predicts_kernels(name) else ""

@@ -1,8 +1,8 @@
-"""Timings that are faster than the limit a hardware table gives: faults of the table, by definition.
+"""Finds timings that are faster than the limit of a hardware table. Each shows a fault of the table.
 
-`throughput` is a bound that no kernel beats. Where one does, the table lacks a unit or a way to use it. Only
-one thing is taken off the bound: sites count the taps on a zero padding, and a kernel may skip products with
-these zeros. An adder's |0 - w| is no zero.
+`throughput` is a bound that no kernel should beat. Where one does, the table lacks a unit or a way to use it.
+The bound is reduced for one reason only: sites count the taps on a zero padding, and a kernel may skip
+products with these zeros. An adder layer cannot skip these taps, since |0 - w| is not 0.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from addercost.results.measurements import MeasuredRow
 LIMIT_MODEL = "throughput"
 
 TOLERANCE = 0.03
-"""A timing may beat the limit by so much: clocks and intervals of medians are no better known."""
+"""A timing may be faster than the limit by this share, since clocks and medians are not known better."""
 
 _SAYS = f"faster than {LIMIT_MODEL} says, a fault of the table "
 _SKIPS_ZEROS = (Arithmetic.MAC, Arithmetic.SHIFT)
 
 
 def faults(row: MeasuredRow) -> dict[str, float]:
-    """For every table whose limit the row beats: how many times as fast as the limit it is."""
+    """For every table whose limit the row beats: the limit's time / the row's time."""
     needed = 1.0
     if row.case and row.arithmetic in _SKIPS_ZEROS:
         needed = inside_share(read_case(row.case))
@@ -33,14 +33,16 @@ def faults(row: MeasuredRow) -> dict[str, float]:
 
 
 def with_faults(row: MeasuredRow) -> MeasuredRow:
-    """The row with a warning for each fault that its timing and estimates show, and for no other."""
+    """The row with one warning for each fault that its timing and estimates show. Warnings of earlier faults
+    are removed.
+    """
     kept = tuple(warning for warning in row.warnings if not warning.startswith(_SAYS))
     found = tuple(f"{_SAYS}{table} ({ratio:.2f} times as fast)" for table, ratio in faults(row).items())
     return replace(row, warnings=kept + found)
 
 
 def inside_share(case: LayerCase) -> float:
-    """Of the taps of all outputs, the share that reads the image and not its padding."""
+    """The share of taps, over all outputs, that read the image and not its padding."""
     share = 1.0
     for axis in range(2):
         size, taps, outputs = case.size[axis], case.filter_size[axis], case.output_size[axis]

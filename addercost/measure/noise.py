@@ -1,4 +1,4 @@
-"""Rows that were timed while the machine was slow: timed again, and refused where there are too many."""
+"""Handles rows that were timed while the machine was slow: times them again, and refuses too many of them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from addercost.measure.speed.reference import WITHIN, too_noisy
 from addercost.results.measurements import MeasuredRow
 
 AGAIN = 3
-"""A row that was timed while the machine was slow is timed again at most so often."""
+"""How often a row that was timed while the machine was slow is timed again at most."""
 
 
 def is_slow(entry: Entry | None) -> bool:
-    """Whether it was timed while the machine was slower than quiet ones are."""
+    """Whether the row was timed while the machine was slow, beyond the limit of a quiet moment."""
     return isinstance(entry, MeasuredRow) and entry.speed_factor is not None and entry.speed_factor > WITHIN
 
 
@@ -33,7 +33,9 @@ def time_slow_rows_again(
     again_s: float = math.inf,
     times: int = AGAIN,
 ) -> None:
-    """Each at most so many times, for `again_s` in all. The timing with the smaller factor is kept."""
+    """Times each slow row again, at most `times` times, and no longer than `again_s` seconds in all. The
+    timing with the smaller factor is kept.
+    """
     end = device.now() + again_s
     for _ in range(times):
         for key, plan in plans.items():
@@ -48,10 +50,10 @@ def time_slow_rows_again(
 
 
 def refuse_noise(entries: Collection[Entry], path: Path | None, named_by: str, or_else: str = "") -> None:
-    """Raises CheckFailedError where fewer than half of the timings are of the quiet machine.
+    """Raises CheckFailedError where more than half of the rows were timed while the machine was slow.
 
-    path: of the journal that has them; named_by: the option that would have kept them; or_else: what a user
-    can do on a machine that stays slow.
+    path: the journal that has the timings. named_by: the option that would have kept them. or_else: the rest
+    of the hint: what a user can do on a machine that stays slow.
     """
     slow = [entry for entry in entries if isinstance(entry, MeasuredRow) and is_slow(entry)]
     if 2 * len(slow) <= len(entries):

@@ -1,4 +1,4 @@
-"""Which rows a benchmark has, in order, and how the calls of each are made."""
+"""The rows of a benchmark in order, and how the calls of each are made."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Make = Callable[[int | None], tuple[Call, Call | None]]
 
 @dataclass(frozen=True, slots=True)
 class RowPlan:
-    """A row before it is timed.
+    """A row that is to be timed.
 
-    make: from the bytes that are free to the call and its reference, each run once.
-    patience: how many times a layer's time limit the row may take.
+    make: a function of the free bytes of memory that returns the call and its reference, after running each
+    once. patience: the row's time limit as a multiple of that of a layer.
     """
 
     row: MeasuredRow
@@ -30,7 +30,7 @@ class RowPlan:
 
     @property
     def key(self) -> str:
-        """Different for any two rows of a run."""
+        """A name for the row in the journal, different for any two rows of a run."""
         return self.key_of(self.row)
 
     @staticmethod
@@ -46,7 +46,7 @@ def layer_rows(
     cache: str,
     predict: PredictLayer | None = None,
 ) -> Iterator[RowPlan]:
-    """A row for every contender on every shape. Raises ArgumentError for an unknown number format."""
+    """One row for each contender on each shape. Raises ArgumentError for an unknown number format."""
     chosen = list(contenders(place.device, arithmetics, dtypes))
     for use in uses:
         for contender in chosen:

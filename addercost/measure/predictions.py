@@ -1,4 +1,4 @@
-"""What the cost models estimate for a shape, to be shown beside its timing."""
+"""The estimates of the cost models for a shape, which are shown beside its timing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from addercost.trace.record import Trace
 
 
 def default_cpus(hardware_path: Path | None = None) -> tuple[str, ...]:
-    """The name of this machine's own table, if it was calibrated."""
+    """The name of this machine's own table if it was calibrated, else none."""
     try:
         load_target(HOST, hardware_path)
     except ArgumentError:
@@ -28,9 +28,11 @@ def default_cpus(hardware_path: Path | None = None) -> tuple[str, ...]:
 
 
 def other_processor(hardware_path: Path | None = None) -> str:
-    """A clause that says of which processor the table `host` is, if it is not of this machine's; "" if it is.
+    """A clause that names the processor of the table `host` if that is not this machine's processor; "" if it
+    is.
 
-    Machines that share the user's folder share the table. Raises ArgumentError where there is none.
+    They may differ because machines that share the user's folder share the table. Raises ArgumentError where
+    there is no such table.
     """
     part = load_cpu(HOST, hardware_path).part
     if part is None or part.name == processor_id():
@@ -39,8 +41,8 @@ def other_processor(hardware_path: Path | None = None) -> str:
 
 
 def refuse_other_processor(cpus: Sequence[str], hardware_path: Path | None) -> None:
-    """Raises ArgumentError for the table `host` of another processor, since timings of this one do not belong
-    beside it. A table that is named by its file is borrowed, as any other one is.
+    """Raises ArgumentError if the table `host` is of another processor, since timings of this machine do not
+    belong beside its estimates. A table that is named by its path may be of any processor.
     """
     if HOST in cpus and (other := other_processor(hardware_path)):
         raise ArgumentError(
@@ -49,7 +51,9 @@ def refuse_other_processor(cpus: Sequence[str], hardware_path: Path | None) -> N
 
 
 def checked_models(names: Sequence[str]) -> tuple[str, ...]:
-    """Raises ArgumentError for a name that is no cost model; all of one core where none is given."""
+    """The names of cost models; all models of one core where `models` is empty. Raises ArgumentError for an
+    unknown name.
+    """
     for name in names:
         cost_model_named(name)
     return tuple(dict.fromkeys(names or ONE_CORE_MODELS))
@@ -59,8 +63,9 @@ Predict = Callable[[Trace, Arithmetic], tuple[PredictedTime, ...]]
 
 
 def predictor(cpus: Sequence[str], models: Sequence[str], hardware_path: Path | None) -> Predict:
-    """A function from a trace and an arithmetic to the seconds by every processor and cost model that has a
-    figure for all of it. Raises ArgumentError for an unknown processor."""
+    """A function of a trace and an arithmetic that returns the estimated seconds for each processor and cost
+    model. Pairs that lack a figure are left out. Raises ArgumentError for an unknown processor.
+    """
     targets = [load_target(name, hardware_path) for name in cpus]
 
     def predicted(trace: Trace, arithmetic: Arithmetic) -> tuple[PredictedTime, ...]:

@@ -1,12 +1,13 @@
-"""One row: a call and its reference sampled in turn, A B B A, until the intervals are narrow enough.
+"""Times one row: samples a call (A) and its reference (B) in turn, A B B A, until the intervals are narrow
+enough.
 
-Whether a block is A B B A or B A A B is drawn by lot. The outer side, whose two samples are further apart in
-time, has the better chance of a quiet moment, and a fixed rhythm of turns could coincide with the rhythm of
-another program. Under random turns the sign of each block is a fair coin where the sides are equal, however
-the noise is ordered in time (Fisher, The Design of Experiments, 1935).
+Whether a block is A B B A or B A A B is drawn at random, for two reasons. The two samples of the outer side
+are further apart in time, which gives that side a better chance of a quiet moment. A fixed order could also
+coincide with the rhythm of another program. With a random order, each side of two equal ones is the faster in
+a block with probability ½, however the noise depends on time (Fisher, The Design of Experiments, 1935).
 
-Where the device knows its speed, a fixed reference is timed between the blocks, and blocks at the machine's
-best known speed are kept. Others are dropped for that reason and never for their values.
+Where the device has a speed reference, this fixed piece of work is timed between the blocks. Blocks at the
+machine's best known speed are kept. Others are dropped for that reason and never for their values.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ FIRST_LOOK = 12
 """Blocks before the intervals are computed for the first time. They are computed again after every quarter
 more, not after every block, since each computation is a chance to stop at a lucky moment."""
 FEWEST_BLOCKS = FEWEST
-"""Fewer blocks have no interval."""
+"""The fewest blocks that give an interval."""
 PATIENCE = 4
 """A row of long calls ends after so many time limits, even with fewer blocks than an interval needs."""
 SAMPLE_S = 0.3e-3
@@ -35,18 +36,18 @@ shorter than another program's turn on the core."""
 
 SINGLE_RUNS = 5
 ALIKE = 2.0
-"""Two sides whose times are within this factor repeat their calls equally often in a sample."""
+"""Two sides whose times differ by at most this factor repeat their calls equally often in a sample."""
 
 MOST_STEAL, MOST_WAITED, MOST_DRIFT = 0.01, 0.05, 0.03
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """When a row is done: the intervals within ±precision, or the time is up.
+    """When a row is finished: when its intervals are within ±precision, or its time is up.
 
-    cold: caches are flushed before every run. ratio_only: the interval of the median need not be narrow.
-    least_s: how long a row goes on at least. A shorter run may fall into a single disturbance, and its
-    samples agree all the same. A time limit below `least_s` accepts that.
+    cold: caches are flushed before every run. ratio_only: only the interval of the ratio must be narrow, not
+    that of the median. least_s: the shortest time for a row. All samples of a shorter row may fall into one
+    disturbance, and would agree nevertheless. A time limit below `least_s` accepts that risk.
     """
 
     precision: float = 0.01
@@ -58,9 +59,9 @@ class Effort:
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """samples_s and reference_samples_s: two of each a block, in order; the latter is empty without a
-    reference. speed_factor: how many times as long the machine's fixed reference took beside these samples as
-    at its best known speed, in the median; None where the device does not know.
+    """The samples of a row. samples_s, reference_samples_s: two for each block, in order of time; the latter
+    is empty without a reference. speed_factor: how many times as long the machine's fixed piece of work took
+    beside these samples as at the machine's best known speed, in the median; None where the device has none.
     """
 
     samples_s: tuple[float, ...]
@@ -71,7 +72,7 @@ class Timed:
 
 
 Samples = tuple[list[float], list[float]]
-"""What one block gives: samples of the call, and of the other side."""
+"""The samples of one block: (of the call, of the reference)."""
 
 
 def time_call(device: TimingDevice, call: Call, reference: Call | None, effort: Effort) -> Timed:
@@ -79,7 +80,8 @@ def time_call(device: TimingDevice, call: Call, reference: Call | None, effort: 
     sides = [_Side(device, side, effort.cold) for side in (call, reference) if side is not None]
     own, other = sides[0], sides[-1] if reference is not None else None
     if max(side.once_s for side in sides) < ALIKE * min(side.once_s for side in sides):
-        # The first call of a sample finds colder caches than the others: both sides must have the same share.
+        # The first call of a sample finds colder caches than the others, so both sides must repeat equally
+        # often.
         calls = max(side.calls for side in sides)
         for side in sides:
             side.calls = calls
@@ -97,7 +99,7 @@ def time_call(device: TimingDevice, call: Call, reference: Call | None, effort: 
         quiet = blocks.quiet()
         if len(quiet) < look and not up:
             continue
-        # Too few quiet blocks have no interval: then there is nothing better than all of them.
+        # Too few quiet blocks give no interval, so all blocks are used.
         enough = len(quiet) >= min(FEWEST_BLOCKS, len(blocks.all))
         kept = quiet if enough else blocks.all
         samples, reference_samples = _joined(kept)
@@ -108,7 +110,7 @@ def time_call(device: TimingDevice, call: Call, reference: Call | None, effort: 
         look = math.ceil(1.25 * len(quiet))
     after, took = device.condition(), device.now() - start
     if device.facts.counts_waiting and _share(before.waited_s, after.waited_s, took) > MOST_WAITED:
-        # The samples may agree although all of them were slowed down by the other programs.
+        # The samples may agree although other programs slowed down all of them.
         converged = False
     warnings = [*condition_warnings(before, after, took)]
     if not enough:
@@ -118,7 +120,7 @@ def time_call(device: TimingDevice, call: Call, reference: Call | None, effort: 
 
 
 class _Blocks:
-    """The blocks of one row, and how fast the machine was beside each."""
+    """The blocks of one row, and the machine's speed beside each."""
 
     def __init__(self, speed: ReferenceSpeed | None) -> None:
         self._speed = speed
@@ -128,7 +130,7 @@ class _Blocks:
         self.all.append(TimedBlock(run(), 0.0, 0.0) if self._speed is None else self._speed.block(run))
 
     def quiet(self) -> list[TimedBlock[Samples]]:
-        """Those at the machine's best known speed: all of them where it is not known."""
+        """The blocks at the machine's best known speed; all blocks where the speed is not known."""
         speed = self._speed
         return self.all if speed is None else [block for block in self.all if speed.is_quiet(block)]
 
@@ -156,7 +158,7 @@ class _Side:
 
 
 def _block(own: _Side, other: _Side | None, swapped: bool = False) -> Samples:
-    """Samples in the order A B B A, or B A A B where they are swapped; A A where there is no other side."""
+    """The samples of a block: in the order A B B A, or B A A B where swapped, or A A without a reference."""
     if other is None:
         return [own.sample(), own.sample()], []
     outer, inner = (other, own) if swapped else (own, other)
@@ -178,7 +180,9 @@ def _agree(samples: list[float], reference: list[float] | None, effort: Effort) 
 
 
 def condition_warnings(before: Condition, after: Condition, seconds: float) -> Iterator[str]:
-    """What happened to the machine between `before` and `after` that a reader of the figures should know."""
+    """Warnings for the reader of the figures about what happened to the machine between `before` and
+    `after`.
+    """
     for share, most, what in (
         (
             _share(before.steal_s, after.steal_s, seconds),

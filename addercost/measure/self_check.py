@@ -1,4 +1,6 @@
-"""Whether comparisons made here can be trusted: equal calls must not differ, a slowdown must be found."""
+"""Checks whether comparisons on this machine can be trusted: equal calls must not seem to differ, and a
+slowdown must be found.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from addercost.measure.runner import Effort, Timed, time_call
 from addercost.results.intervals import RatioOutcome, interleaved_ratio, verdict
 
 SHAPE = "1,32,28,28,32,3,1,1"
-"""Takes a few tenths of a millisecond: as long as a kernel does, and short enough for many pairs."""
+"""The layer that is timed. It takes a few tenths of a millisecond, which is typical of a kernel and short
+enough for many pairs.
+"""
 
 SLOWDOWN = 0.03
 PROBE_ROUNDS = 500
@@ -28,10 +32,11 @@ EFFORT = Effort(precision=0.01, time_limit_s=0.6, ratio_only=True)
 
 @dataclass(frozen=True, slots=True)
 class SelfCheck:
-    """pairs: of each kind. equal: pairs of a call with itself whose verdict is "cannot tell".
-    found: pairs with the injected slowdown whose verdict is "slower". unconverged: of both kinds together.
-    factor: how many times as long the machine's fixed reference took as at its best known speed, in the
-    median; None where the device has none.
+    """The result of the check. pairs: the number of pairs of each kind. equal: how many pairs of a call with
+    itself got the verdict "cannot tell". found: how many pairs with an injected slowdown got the verdict
+    "slower". unconverged: how many pairs of both kinds did not converge. factor: how many times as long the
+    machine's fixed piece of work took as at its best known speed, in the median; None where the device has
+    none.
     """
 
     pairs: int
@@ -76,8 +81,9 @@ def self_check(
     pairs: int = 200,
     said: Callable[[int], None] = lambda done: None,
 ) -> SelfCheck:
-    """Times `pairs` pairs of one contender with itself, each side with tensors of its own, and as many pairs
-    with a slowdown on one side; takes a few minutes at most. said: called after each pair of both kinds.
+    """Times `pairs` pairs of one contender with itself, where each side has its own tensors, and as many
+    pairs with a slowdown on one side. It takes a few minutes at most. said: called after each two pairs, one
+    of each kind.
     """
     place = Place(torch.device(device.facts.kind))
     works = _workloads(place)
@@ -103,7 +109,9 @@ def _verdict(timed: Timed) -> RatioOutcome:
 
 
 def _workloads(place: Place) -> list[Contender]:
-    """The contenders that run here and take neither too short nor too long for `SHAPE`."""
+    """The multiplying and adder contenders in fp32 that run on this machine, without cdist, which takes too
+    long.
+    """
     case, works = parse_case(SHAPE), []
     for contender in contenders(place.device, (Arithmetic.MAC, Arithmetic.ADDER), ("fp32",)):
         if "cdist" in contender.implementation:
@@ -118,13 +126,15 @@ def _workloads(place: Place) -> list[Contender]:
 
 
 def _slower(device: TimingDevice) -> Callable[[Call, Call, float], Call]:
-    """A function from a call, one like it, and a share, to the call followed by idle work of that share of
-    its time."""
+    """A function that slows a call down: it returns the call followed by idle work that takes the given share
+    of the call's time.
+    """
     idle = _idle_on_gpu if device.facts.kind == "cuda" else _idle_on_cpu()
 
     def slowed(call: Call, like: Call, share: float) -> Call:
         goal = share * _best(device, like)
-        # Each includes the cost of the call itself, so the cost of a round is the difference of two lengths.
+        # Each time includes the call itself, so the time of a round follows from the difference of two
+        # lengths.
         few = _best(device, lambda: idle(PROBE_ROUNDS))
         many = _best(device, lambda: idle(2 * PROBE_ROUNDS))
         rounds = max(1, round(PROBE_ROUNDS * (1 + (goal - few) / (many - few))))
@@ -149,7 +159,7 @@ def _idle_on_gpu(rounds: int) -> None:
 
 
 def _idle_on_cpu() -> Callable[[int], None]:
-    """Dependent additions, which take the same cycles whatever the caches contain."""
+    """Idle work for a CPU: dependent additions, which take the same cycles whatever the caches contain."""
     return dependent_additions() or _count
 
 

@@ -1,4 +1,4 @@
-"""A whole benchmark by its settings: what `addercost bench`, `verdict` and `addercost.measure_model` run."""
+"""Runs a whole benchmark by its settings, for `addercost bench`, `verdict` and `addercost.measure_model`."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ DEVICES = ("cpu", "cuda")
 
 @dataclass(frozen=True, slots=True)
 class BenchSettings:
-    """What decides the rows of a benchmark and how they are timed.
+    """The settings of a benchmark: which rows it has and how they are timed.
 
-    threads, clock: of a CPU; see `CpuDevice`. precision: a row is done once half of its 95 % interval is
-    within this share of its figure. cpus: names of the tables to estimate by; None for this machine's own, if
-    it was calibrated. Raises ArgumentError for names that do not exist.
+    threads, clock: for a CPU; see `CpuDevice`. precision: a row is finished when half the width of its 95 %
+    interval is within this share of its figure. cpus: the names of the tables for estimates; None for this
+    machine's own, if it was calibrated. Raises ArgumentError for names that do not exist.
     """
 
     arithmetics: tuple[Arithmetic, ...] = WITH_LAYERS
@@ -85,7 +85,9 @@ class BenchSettings:
             raise ArgumentError("batch, precision and time limit must be positive")
 
     def lines(self) -> dict[str, str]:
-        """The settings as texts by name, for a file, and to see whether two runs have the same."""
+        """The settings as texts by name. They are written to files, and compared to see whether two runs are
+        alike.
+        """
         return {
             "arithmetics": ",".join(self.arithmetics),
             "dtypes": ",".join(self.dtypes),
@@ -107,7 +109,9 @@ class BenchSettings:
 
     @property
     def estimate_cpus(self) -> tuple[str, ...]:
-        """The tables to estimate by: none but for one core of a CPU, which is what the estimates are of."""
+        """The tables for estimates. There are none unless one core of a CPU is timed, since estimates are for
+        one core.
+        """
         if self.device != "cpu" or self.threads != 1:
             return ()
         return default_cpus(self.hardware_path) if self.cpus is None else self.cpus
@@ -128,13 +132,13 @@ def open_device(settings: BenchSettings) -> TimingDevice:
 
 
 def model_uses(trace: Trace, settings: BenchSettings) -> tuple[tuple[CaseUse, ...], tuple[str, ...]]:
-    """The shapes of a traced model's layers, and a remark for every layer that cannot be timed."""
+    """(the shapes of a traced model's layers, a remark for every layer that cannot be timed)."""
     cases = cases_of(trace, settings.batch)
     return cases.uses, tuple(f"not timed: {path or '(model)'}: {why}" for path, why in cases.skipped)
 
 
 def case_uses(cases: Sequence[LayerCase], batch: int = 1) -> tuple[CaseUse, ...]:
-    """Shapes that were given by name, as if each were a layer of a model."""
+    """Uses of shapes from the command line, each as if it were a layer of a model."""
     return tuple(
         CaseUse(case.with_batch(batch), (case.text,), (i,)) for i, case in enumerate(dict.fromkeys(cases))
     )
@@ -146,8 +150,8 @@ def whole_model_rows(
     settings: BenchSettings,
     trace: Trace,
 ) -> list[RowPlan]:
-    """Rows of the whole model, if the settings ask for any. inputs: arguments of its forward or their shapes,
-    None for those of the SPEC.
+    """The rows of the whole model, if the settings ask for any. inputs: the arguments of its forward or their
+    shapes; None for those of the SPEC.
 
     Raises ArgumentError for a saved trace, which has no model in it.
     """
@@ -185,7 +189,7 @@ def _batched(x: Tensor, batch: int) -> Tensor:
 def _rebuilding(
     model: nn.Module | str, inputs: ModelInputs | tuple[InputShape, ...] | None
 ) -> tuple[Callable[[], nn.Module], ModelInputs | None]:
-    """A function that makes the model with its weights, and the inputs of its forward."""
+    """(a function that makes the model with its weights, the inputs of its forward)."""
     if isinstance(inputs, tuple):
         inputs = without_data(inputs)
     if isinstance(model, nn.Module):
@@ -212,14 +216,14 @@ def measure(
     planned: list[RowPlan] | None = None,
     accept_noise: bool = False,
 ) -> Measurements:
-    """Times every way to compute the `uses`, and the `extra` rows. Each row is written to a journal beside
-    `output` at once; the rows of a killed run with the same settings are not timed again, but those that were
-    timed while the machine was slow are, once.
+    """Times every way to compute the `uses`, and the `extra` rows. Each row is written at once to a journal
+    beside `output`. Rows of a killed run with the same settings are not timed again, except that rows which
+    were timed while the machine was slow are timed once more.
 
-    planned: a list that gets the plans of all rows before the first is timed. accept_noise: whatever the
-    machine's speed was, the rows are returned.
-    Raises DataError where the journal beside `output` belongs to another run, CheckFailedError where fewer
-    than half of the rows are of the quiet machine.
+    planned: a list to which the plans of all rows are added before the first row is timed. accept_noise:
+    return the rows whatever the machine's speed was. Raises DataError where the journal beside `output`
+    belongs to another run, and CheckFailedError where more than half of the rows were timed while the machine
+    was slow.
     """
     place = Place(torch.device(settings.device), LAYOUTS[settings.layout])
     predict = layer_predict_for(settings)
@@ -275,7 +279,7 @@ def _estimate_notes(settings: BenchSettings) -> tuple[str, ...]:
 
 
 def _notes_on_modes(settings: BenchSettings) -> Iterator[str]:
-    """Modes of whole models that no cost model estimates."""
+    """Notes that name the modes of whole models that no cost model estimates."""
     if settings.estimate_cpus and settings.end_to_end:
         yield (
             "torch.compile has no estimates: its compiler joins operators into kernels of its own, and the "

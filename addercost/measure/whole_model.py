@@ -1,4 +1,6 @@
-"""Whole models: a forward eager and through torch.compile, and a training step, in each arithmetic."""
+"""Rows of whole models: an eager forward, a forward by torch.compile, and a training step, in each
+arithmetic.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from addercost.results.measurements import MeasuredRow, PredictedTime
 from addercost.trace.record import Trace
 
 PATIENCE = 10.0
-"""A run of a model takes about as long as all samples of its layers together, and is one row."""
+"""The time limit of a whole model as a multiple of a layer's. A run of a model takes about as long as runs of
+all its layers together.
+"""
 
 EAGER, COMPILED, TRAINING = "eager", "torch.compile", "training step"
 
@@ -44,13 +48,13 @@ def model_rows(
     predict: Predict | None = None,
     trace: Trace | None = None,
 ) -> Iterator[RowPlan]:
-    """Rows with an empty path.
+    """The rows of whole models. Their path is empty.
 
     rebuild: makes the model with real weights. inputs: the tensors of one forward, on any device, meta
-    included; random data takes their place. modes: any of `EAGER`, `COMPILED`, `TRAINING`.
+    included; they are replaced by random data. modes: any of `EAGER`, `COMPILED`, `TRAINING`.
 
     The reference of each row is the multiplying model in the same mode and number format. Models run in
-    floating point only: other formats are left out where a floating-point one is asked for too.
+    floating point only. Other formats are left out, if a floating-point format is asked for as well.
     """
     floating = [dtype for dtype in dtypes if dtype in TENSOR_DTYPES]
     for mode in modes:
@@ -89,7 +93,7 @@ def _make(
         raise UnsupportedError(f"whole models run in floating point, not in {dtype}")
     torch.manual_seed(0)
     if mode == COMPILED:
-        # torch limits how many variants of one function it compiles, and counts those of earlier rows.
+        # torch limits how many variants of a function it compiles, and counts those of earlier rows as well.
         torch.compiler.reset()
     model = rebuild()
     data = [filled(x, TENSOR_DTYPES[dtype], device) for x in inputs]
@@ -135,7 +139,9 @@ def _tensors(output: object) -> Iterator[Tensor]:
 
 
 def filled(like: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Random data of the shape of `like`. Raises UnsupportedError for whole numbers without values."""
+    """Random data with the shape of `like`. Raises UnsupportedError for a tensor of whole numbers without
+    values.
+    """
     if not like.is_floating_point():
         if like.is_meta:
             raise UnsupportedError("the model takes whole numbers, whose range is not known")

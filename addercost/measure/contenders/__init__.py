@@ -1,1 +1,3 @@
-"""What can compute a layer: the vendor's kernels, what users of adder layers run today, and ours."""
+"""The ways to compute a layer: the vendor's kernels, the code that users of adder layers run today, and our
+kernels.
+"""

@@ -1,4 +1,4 @@
-"""Which contenders a benchmark times, and what each is compared with."""
+"""Which contenders a benchmark times, and with which contender each is compared."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from addercost.measure.contenders.vendor import MAIN, vendor_contenders
 def contenders(
     device: torch.device, arithmetics: Sequence[Arithmetic], dtypes: Sequence[str]
 ) -> Iterator[Contender]:
-    """All of the arithmetics and number formats asked for, the vendor's first. Raises ArgumentError."""
+    """All contenders of these arithmetics and number formats, the vendor's first. Raises ArgumentError for a
+    format that does not exist.
+    """
     for dtype in dtypes:
         if dtype not in DTYPES:
             raise unknown_name("number format", dtype, DTYPES)
@@ -35,7 +37,8 @@ def contenders(
 
 
 def reference_of(contender: Contender, device: torch.device) -> Contender | None:
-    """The vendor's convolution in the contender's own number format, or in fp32 where there is none.
+    """The contender with which this one is compared: the vendor's convolution in the same number format, or
+    in fp32 where the vendor has none in it.
 
     None for the vendor's fp32 convolution itself, which has nothing to be compared with.
     """

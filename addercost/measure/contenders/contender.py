@@ -1,4 +1,4 @@
-"""A contender: one way to compute a layer, and where its tensors are."""
+"""The type of a contender, one way to compute a layer; and `Place`, where its tensors are."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from addercost.measure.case import LayerCase
 from addercost.measure.devices.device import Call
 
 DTYPES = ("fp32", "fp16", "bf16", "int8")
-"""Number formats that can be asked for."""
+"""Number formats that a user can choose."""
 
 TENSOR_DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -47,12 +47,12 @@ Build = Callable[[LayerCase, Place], Call]
 class Contender:
     """One way to compute a layer.
 
-    build: makes tensors of random data and the call on them; raises UnsupportedError.
-    includes: what one run of the call does, in words. limit: the name of the device's limit for this
-    arithmetic. claims: the (operation, kernel) of `dispatch` that has to run. item_bits: bits of an element
-    of input, weight and output. scratch_bytes: what the call allocates besides those. estimated: whether the
-    cost models estimate the same work. linear, convolution: whether
-    the contender computes linear layers, and convolutions.
+    build: makes tensors of random data and the call on them; raises UnsupportedError. includes: which steps
+    one run of the call has, in words. limit: the name of the device's limit for this arithmetic
+    (`TimingDevice.limit`). claims: the (operation, kernel) of `dispatch` that must run. item_bits: bits of an
+    element of input, weight and output. scratch_bytes: bytes that the call allocates in addition to these
+    tensors. estimated: whether the cost models estimate the same work. linear, convolution: whether the
+    contender computes linear layers, and convolutions.
     """
 
     arithmetic: Arithmetic
@@ -73,18 +73,19 @@ class Contender:
         return f"{self.implementation} {self.dtype}"
 
     def computes(self, case: LayerCase) -> bool:
-        """Whether layers of this kind are timed; one of them may still be refused when it is built."""
+        """Whether the contender computes layers of this kind. `build` may still refuse a single layer."""
         return self.linear if case.linear else self.convolution
 
     def bytes_moved(self, case: LayerCase) -> int:
-        """Bytes of input, weight and output, each once."""
+        """Bytes of input, weight and output, each counted once."""
         shapes = (case.input_shape, case.weight_shape, case.output_shape)
         bits = sum(b * math.prod(s) for b, s in zip(self.item_bits, shapes, strict=True))
         return math.ceil(bits / 8)
 
     def made(self, case: LayerCase, place: Place, free_bytes: int | None) -> Call:
-        """The call, run once. Raises UnsupportedError where another kernel than the claimed one did the work,
-        or where memory does not suffice."""
+        """Builds the call and runs it once. Raises UnsupportedError where another kernel than the claimed one
+        did the work, or where there is too little memory.
+        """
         self._check_memory(case, free_bytes)
         if self.claims is not None:
             require_kernels(self.claims[1])

@@ -1,4 +1,4 @@
-"""The layer that a model would call, around a given weight."""
+"""The module that a model would call for a layer, made around a given weight."""
 
 from __future__ import annotations
 

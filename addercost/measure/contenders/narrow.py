@@ -1,4 +1,6 @@
-"""Contenders with weights of 2 and 4 bits, for linear layers on the CPU: ours, and torch's in 4 bits."""
+"""Contenders with weights of 2 and 4 bits, for linear layers on the CPU: our kernels, and torch's with 4
+bits.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +20,16 @@ from addercost.measure.devices.device import Call
 
 TERNARY_BITS = (8.0, 2.0, 32.0)
 FOUR_BITS = (8.0, 4 + 32 / 128, 32.0)
-"""A scale of fp32 for 128 weights."""
+"""Bits of an input, a weight and an output: a weight has four bits, and 128 weights share a scale in fp32."""
 
 TORCH_GROUP = 128
-"""Inputs that share a scale and a smallest value, both bf16, in torch's product."""
+"""How many weights along the inputs share a scale and a smallest value, both bf16, in torch's product."""
 
 
 def narrow_contenders() -> Iterator[Contender]:
-    """Inputs of ours are int8 already; sums are int32 of ternary weights and fp32 of 4-bit ones."""
+    """The contenders on the CPU. Our kernels get inputs that are int8 already. Their outputs are int32 sums
+    for ternary weights, and fp32 for 4-bit weights.
+    """
     for way, operation in (("integer dot", "narrow_product"), ("table look-up", "lookup_product")):
         for arithmetic, bits, item_bits, sums in (
             (Arithmetic.TERNARY, 2, TERNARY_BITS, "int32 sums, not scaled"),

@@ -1,4 +1,6 @@
-"""Contenders of ours: the layers of `addercost.layers`, and the bare kernels below them."""
+"""Our contenders: the layers of `addercost.layers`, and the kernels that these call, without the layer around
+them.
+"""
 
 from __future__ import annotations
 
@@ -158,7 +160,7 @@ def _with_half_runs(layer: torch.nn.Module, x: Tensor) -> object:
 
 
 def tensors(case: LayerCase, place: Place, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Input and weight; the weight contiguous, as a layer keeps it."""
+    """(input, weight) with random values. The weight is contiguous, as a layer keeps it."""
     weight_place = Place(place.device, torch.contiguous_format)
     return random_tensor(case.input_shape, place, dtype), random_tensor(
         case.weight_shape, weight_place, dtype
@@ -166,7 +168,9 @@ def tensors(case: LayerCase, place: Place, dtype: torch.dtype) -> tuple[Tensor, 
 
 
 def images(case: LayerCase, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor, Geometry]:
-    """Tensors and geometry as kernels take them: a linear layer is a 1×1 convolution over its rows."""
+    """The tensors and the geometry in the form that kernels take. A linear layer is a 1×1 convolution over
+    its rows.
+    """
     if case.linear:
         return rows_as_image(x), w[:, :, None, None], Geometry()
     return x, w, Geometry(case.stride, case.padding, case.dilation, case.groups)

@@ -1,4 +1,6 @@
-"""Contenders by others: torch's convolution through oneDNN or cuDNN, and adder layers as unfold + cdist."""
+"""Contenders that others wrote: torch's convolution through oneDNN or cuDNN, and adder layers as unfold +
+cdist.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +30,13 @@ from addercost.measure.devices.device import Call
 TORCH = "torch"
 ONEDNN = "oneDNN"
 MAIN = (TORCH, ONEDNN)
-"""The vendor's own convolutions: what others are compared with."""
+"""Implementations by the vendor, with which the other contenders are compared."""
 
 OUTPUT_ZERO_POINT = 128
 
 
 def vendor_contenders(device: torch.device) -> Iterator[Contender]:
-    """The contenders by others on `device`, "cpu" or "cuda", fp32 first."""
+    """The contenders of this file on `device`, "cpu" or "cuda", fp32 first."""
     cuda = device.type == "cuda"
     library = "cuDNN, cuBLAS" if cuda else "oneDNN"
     for dtype in ("fp32", *(("tf32",) if cuda else ()), "bf16", "fp16"):
@@ -129,10 +131,12 @@ def _packed_convolution(case: LayerCase, place: Place) -> Call:
 
 @cache
 def activation_codes() -> int:
-    """How many codes oneDNN's bytes may take here: 256, or 128 on x86-64 without VNNI.
+    """How many different 8-bit codes activations may have on this machine: 256, or 128 on x86-64 without
+    VNNI.
 
-    There `vpmaddubsw` adds two products of bytes in 16 bits, so 2 × 255 × 127 saturates and 2 × 127 × 127
-    does not. torch's quantisers make 7 bits for such processors as well (`reduce_range`).
+    Without VNNI oneDNN uses `vpmaddubsw`, which adds two products of bytes in 16 bits: 2 × 255 × 127
+    saturates and 2 × 127 × 127 does not. torch's quantisers use 7 bits on such processors as well
+    (`reduce_range`).
     """
     from addercost.kernels.cpu.ir.native import host_features
 
@@ -142,8 +146,9 @@ def activation_codes() -> int:
 
 
 def int8_layer(case: LayerCase, place: Place) -> Call:
-    """All scales are 1 and the zero point is the middle code; the output's scale keeps its codes from
-    saturating."""
+    """torch's 8-bit layer of this shape. The scales of input and weight are 1 and the zero point is the
+    middle code. The output's scale is chosen so that few codes saturate.
+    """
     codes = activation_codes()
     x = random_codes(case.input_shape, place, 0, codes, torch.uint8)
     w = random_codes(case.weight_shape, Place(place.device, torch.contiguous_format), -127, 128, torch.int8)
@@ -172,13 +177,16 @@ def int8_layer(case: LayerCase, place: Place) -> Call:
 
 
 def output_scale(terms: int) -> float:
-    """Four standard deviations of a sum of `terms` products are 128 codes. Uniform codes deviate by their
-    number over the root of 12, which is 73 for the 255 codes of weights."""
+    """The scale of the output: four standard deviations of a sum of `terms` products are 128 codes. The
+    standard deviation of n uniform codes is n / √12, which is 73 for the 255 codes of weights.
+    """
     return 4 * activation_codes() / math.sqrt(12) * 73.0 * math.sqrt(terms) / OUTPUT_ZERO_POINT
 
 
 def _int8_product(case: LayerCase, place: Place) -> Call:
-    """A matrix product of the size that `torch._int_mm` takes: over 16 rows, other sizes multiples of 8."""
+    """A matrix product of a size that `torch._int_mm` takes: more than 16 rows, and other sizes that are
+    multiples of 8.
+    """
     if case.groups > 1:
         raise UnsupportedError("torch._int_mm has no groups")
     terms = math.prod(case.weight_shape[1:])
@@ -196,7 +204,7 @@ def _int8_product(case: LayerCase, place: Place) -> Call:
 
 
 def _unfolded_bytes(case: LayerCase) -> float:
-    """Bytes of the unfolded columns, and of the product before it is transposed."""
+    """Bytes of scratch memory: the unfolded columns, and the product before it is transposed."""
     if case.linear:
         return 0
     return 4 * case.images * math.prod(case.output_size) * (math.prod(case.weight_shape[1:]) + case.filters)

@@ -1,1 +1,1 @@
-"""Where calls are timed: this machine's processor, or a GPU."""
+"""The devices on which calls are timed: this machine's processor, and a GPU."""

@@ -1,4 +1,4 @@
-"""The cores this process may run on: which of them are idle, and keeping its threads on them."""
+"""The cores that this process may run on: finding idle ones, and pinning the process's threads to them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ LOOK_S = 0.1
 
 
 def allowed_cores() -> tuple[int, ...]:
-    """Numbers of the cores this process may run on."""
+    """The numbers of the cores that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return tuple(sorted(os.sched_getaffinity(0)))
     return tuple(range(os.cpu_count() or 1))
 
 
 def idlest(cores: Sequence[int], count: int) -> tuple[int, ...]:
-    """The `count` cores that are idle for the largest part of `LOOK_S`; the first ones where the system does
-    not say."""
+    """The `count` cores that are idle for the largest part of `LOOK_S` seconds; the first ones where the
+    system does not report idle time.
+    """
     if count == len(cores):
         return tuple(cores)
     before = _idle_ticks()
@@ -42,11 +43,11 @@ def _idle_ticks(stat: Path = Path("/proc/stat")) -> dict[int, int]:
 
 
 def pin(cores: Sequence[int]) -> tuple[int, ...]:
-    """Keeps every thread of this process on `cores`; returns them, or () where the system forbids it."""
+    """Pins every thread of this process to `cores`. Returns `cores`, or () where the system forbids it."""
     if not hasattr(os, "sched_setaffinity"):
         return ()
     try:
-        # Threads started later inherit the cores; those of torch's and Halide's pools may be running already.
+        # Threads that start later inherit the cores. Those of torch's and Halide's pools may run already.
         for task in Path("/proc/self/task").iterdir():
             with suppress(ProcessLookupError):
                 os.sched_setaffinity(int(task.name), cores)

@@ -1,4 +1,6 @@
-"""The processor as a device to time on: pinned threads, flushed caches, watched clock and interruptions."""
+"""The processor as a timing device: it pins threads, flushes caches, and watches the clock and
+interruptions.
+"""
 
 from __future__ import annotations
 
@@ -24,20 +26,25 @@ LIMIT_S = 0.02
 FLUSHED_CACHES = 2
 MOST_TRIES = 8
 LONGEST_RETAKEN_S = 5e-3
-"""A longer sample is interrupted whenever another program runs: taking it again would not help."""
+"""The longest sample that is taken again after an interruption. A longer one would be interrupted each time
+that another program runs.
+"""
 SETTLE_S = 2e-3
-"""Threads of a pool spin for about a millisecond after their work, on the cores that the other side needs."""
+"""How long to wait between two sides. Threads of a pool spin for about a millisecond after their work, on the
+cores that the other side needs.
+"""
 SMALLEST_FLUSH_BYTES = 16 << 20
 
 
 class CpuDevice:
     """Times calls on `threads` cores of this machine.
 
-    clock: "cpu" counts the processor time of this process, so that time during which another program had the
-    core does not count; "wall" counts all time. By default "cpu" on one thread, where the two agree on an
-    idle machine. A short sample during which another program took a core is taken again, up to `MOST_TRIES`
-    times: it is dropped for that reason and never for its value. Threads are pinned to the idlest cores where
-    the system allows it; `close` undoes that. Raises ArgumentError for more threads than there are cores.
+    clock: "cpu" counts the processor time of this process and leaves out time during which another program
+    had the core; "wall" counts all time. The default is "cpu" for one thread, for which both agree on an idle
+    machine, and "wall" for several. A short sample during which another program took a core is taken again,
+    up to `MOST_TRIES` times. It is dropped for that reason and never for its value. Threads are pinned to the
+    idlest cores where the system allows it, and `close` undoes that. Raises ArgumentError for more threads
+    than there are cores.
     """
 
     def __init__(self, threads: int = 1, clock: str | None = None) -> None:
@@ -132,7 +139,7 @@ class CpuDevice:
         return took * 1e-9 / calls
 
     def _flush(self) -> None:
-        """Reads and writes twice what the last-level cache holds."""
+        """Empties the caches: reads and writes twice as many bytes as the last-level cache has."""
         if self._flushed is None:
             size = max(FLUSHED_CACHES * self._cache_bytes, SMALLEST_FLUSH_BYTES)
             self._flushed = torch.zeros(size // 4, dtype=torch.int32)
@@ -147,7 +154,7 @@ class CpuDevice:
         try:
             from addercost.measure.host.loop_rate import loop_sites_per_second
 
-            # Every thread has a core of its own, so the limits add up.
+            # Each thread has its own core, so the limits add up.
             return self.threads * loop_sites_per_second(name, LIMIT_S)
         except (ImportError, KeyError, RuntimeError):
             return None

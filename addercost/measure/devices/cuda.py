@@ -1,7 +1,8 @@
-"""A GPU as a device to time on: device events, a flushed L2, recorded launches, the driver's counters.
+"""A GPU as a timing device: device events, a flushed second-level cache (L2), recorded launches, and the
+driver's counters.
 
-Works on what torch calls "cuda": NVIDIA's GPUs, and AMD's with a ROCm build of torch. Of AMD's there are no
-clocks, no energy and no reasons for throttling.
+It works on the devices that torch calls "cuda": NVIDIA's GPUs, and AMD's with a ROCm build of torch. AMD's
+GPUs report no clock, no energy and no reasons for throttling here.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ FLUSHED_CACHES = 2
 LEAST_FLUSH_BYTES = 64 << 20
 UNKNOWN_CACHE_BYTES = 64 << 20
 LONGEST_LAUNCH_S = 1e-3
-"""Calls that take the host longer are timed with their launches, as whole models are."""
+"""A call whose launch takes the host longer is timed with its launches, as whole models are."""
 HEAD_START_CYCLES = 100_000
-"""The device idles for so long before a sample, 50 µs at 2 GHz. Meanwhile the host launches the first call,
-whose launch would otherwise be part of the time."""
+"""How long the device idles before a sample: 50 µs at 2 GHz. The host launches the first call meanwhile, so
+that this launch is no part of the time.
+"""
 PROFILED_CALLS = 3
 ENERGY_CHUNK_S = 0.01
 
@@ -36,9 +38,9 @@ ENERGY_CHUNK_S = 0.01
 class CudaDevice:
     """Times calls on the current CUDA device.
 
-    A call that the host launches in under LONGEST_LAUNCH_S is recorded as a CUDA graph and replayed, so that
-    both sides of a comparison are the device's time alone; where recording fails, the call itself is timed.
-    Settings of torch, TF32 among them, stay as they are. Raises ArgumentError where there is no GPU, or none
+    A call that the host launches in less than LONGEST_LAUNCH_S is recorded as a CUDA graph and replayed. So
+    both sides of a comparison are times of the device alone. Where recording fails, the call itself is timed.
+    torch's settings, TF32 among them, are not changed. Raises ArgumentError where there is no GPU, or none
     that this torch can use.
     """
 
@@ -105,7 +107,7 @@ class CudaDevice:
         return sum(float(start.elapsed_time(end)) for start, end in pairs) * 1e-3 / calls
 
     def _flush(self) -> None:
-        """Writes twice what the L2 holds."""
+        """Empties the L2: writes twice as many bytes as it has."""
         if self._flushed is None:
             size = max(FLUSHED_CACHES * self._cache_bytes, LEAST_FLUSH_BYTES)
             self._flushed = torch.empty(size // 4, dtype=torch.int32, device=self._device)
@@ -125,7 +127,9 @@ class CudaDevice:
         return _limit(name)
 
     def free_bytes(self) -> int | None:
-        """What the driver has, and what torch's allocator keeps without using it."""
+        """The bytes that the driver reports as free, and those that torch's allocator keeps without using
+        them.
+        """
         free: int = self._cuda.mem_get_info(self._device)[0]
         unused: int = self._cuda.memory_reserved(self._device) - self._cuda.memory_allocated(self._device)
         return free + max(0, unused)
@@ -148,13 +152,14 @@ class CudaDevice:
                 for _ in range(PROFILED_CALLS):
                     call()
                 self._cuda.synchronize()
-        except Exception:  # no permission for the profiler, or a build without it: the timing is kept
+        except Exception:  # no profiler, or no permission: the row keeps its timing
             return ()
         return kernel_times(profiled.events() or (), PROFILED_CALLS)
 
     def energy(self, call: Call, seconds: float) -> Energy | None:
-        """The energy of the whole GPU, its idle power included. The counter is read after every few calls,
-        and its resolution is the largest step between two readings."""
+        """The energy of the whole GPU for one call, with its idle power. The counter is read after every few
+        calls. Its resolution is the largest step between two readings.
+        """
         if not self._counts_energy or self._nvml is None or self._nvml.energy_j() is None:
             return None
         self._cuda.synchronize()
@@ -178,25 +183,26 @@ class CudaDevice:
 
 
 def is_whole_model(call: Call) -> bool:
-    """Whether the call runs or trains a module that contains modules: its launches are part of it."""
+    """Whether the call runs or trains a module that contains other modules. Its launches are then timed as
+    part of it.
+    """
     parts = (call.func, *call.args) if isinstance(call, partial) else (call,)
     return any(isinstance(p, torch.nn.Module) and next(p.children(), None) is not None for p in parts)
 
 
 @cache
 def _limit(name: str) -> float | None:
-    # Measured once a run: a GPU's clock changes little under this load, and rows record the clock they ran
-    # at.
+    # Measured once in a run: a GPU's clock changes little under this load, and each row records its clock.
     try:
         from addercost.kernels.gpu.limits import limit_per_second
 
         return limit_per_second(name)
-    except Exception:  # Triton, its compilers and the driver raise anything; rows are useful without a limit
+    except Exception:  # of Triton, its compilers or the driver; a limit is not needed
         return None
 
 
 def _counters(properties: Any) -> tuple[Nvml | None, str]:
-    """The GPU's counters, or why there are none."""
+    """The GPU's counters, or the reason why there are none."""
     if torch.version.hip is not None:
         return None, "the GPU is not NVIDIA's"
     try:

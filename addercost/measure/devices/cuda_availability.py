@@ -10,7 +10,9 @@ from addercost.errors import ArgumentError
 
 
 def usable_device(cuda: Any = torch.cuda) -> torch.device:
-    """The current device, after an addition on it. Raises ArgumentError with the driver's own message."""
+    """The current device, after an addition on it has succeeded. Raises ArgumentError with the driver's own
+    message.
+    """
     hint = "addercost doctor says what this machine lacks"
     if not cuda.is_available():
         raise ArgumentError(f"no GPU to time on: {why_no_gpu(cuda)}", hint)
@@ -29,13 +31,15 @@ def usable_device(cuda: Any = torch.cuda) -> torch.device:
 
 
 def first_operation(cuda: Any, device: torch.device) -> None:
-    """An addition on `device`, which fails where the driver is too old or torch was built for other GPUs."""
+    """Runs an addition on `device`. It fails where the driver is too old or torch was built for other
+    GPUs.
+    """
     torch.ones(8, device=device).add_(1)
     cuda.synchronize()
 
 
 def why_no_gpu(cuda: Any = torch.cuda) -> str:
-    """The reason, in the words of torch or of the driver."""
+    """The reason why no GPU can be used, in the words of torch or of the driver."""
     if torch.version.cuda is None and torch.version.hip is None:
         return f"torch {torch.__version__} is built without GPU support"
     try:

@@ -20,12 +20,13 @@ def recorded(cuda: Any, call: Call) -> Call | None:
         with cuda.stream(side):
             call()
         stream.wait_stream(side)
-        # A recording that fails leaves its own stream as the current one, which the outer context undoes.
+        # A recording that fails leaves its own stream as the current one. The outer context restores the
+        # stream.
         with cuda.stream(stream), cuda.graph(graph):
             call()
         graph.replay()
         cuda.synchronize()
-    except (RuntimeError, MemoryError):  # our layers raise the second where a recording takes too much
+    except (RuntimeError, MemoryError):  # MemoryError: of our layers, where memory runs out
         with suppress(RuntimeError):
             cuda.synchronize()
         return None
@@ -34,12 +35,13 @@ def recorded(cuda: Any, call: Call) -> Call | None:
 
 
 def _waits_for_the_device(cuda: Any, call: Call) -> bool:
-    """Runs the call once to see. Such a call cannot be recorded, and an attempt to do it may leave torch's
-    allocator in a state that outlives the attempt."""
+    """Whether the call waits for the device: runs it once to see. Such a call cannot be recorded, and an
+    attempt to record it can leave torch's allocator in a wrong state.
+    """
     before = cuda.get_sync_debug_mode()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that the mode is a prototype
+            warnings.simplefilter("ignore")  # the warning that this mode is a prototype
             cuda.set_sync_debug_mode("error")
         call()
     except RuntimeError:

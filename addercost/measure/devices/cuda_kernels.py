@@ -8,16 +8,16 @@ from addercost.measure.devices.device import KernelTime
 
 
 def kernel_times(events: Any, calls: int) -> tuple[KernelTime, ...]:
-    """Kernels of a profile of `calls` calls, by name, longest first.
+    """The kernels of a profile of `calls` calls, one entry for each name, the longest first.
 
-    events: of `torch.profiler.profile`, whose durations are microseconds.
+    events: the events of `torch.profiler.profile`, with durations in microseconds.
     """
     seconds: dict[str, float] = {}
     launches: dict[str, int] = {}
     for event in events:
         if "CUDA" not in str(event.device_type) or event.name.startswith(("cuda", "hip", "Activity Buffer")):
             continue
-        if getattr(event, "is_user_annotation", False):  # a span over kernels, such as an optimizer's step
+        if getattr(event, "is_user_annotation", False):  # spans kernels, as an optimizer step
             continue
         seconds[event.name] = seconds.get(event.name, 0.0) + event.time_range.elapsed_us() * 1e-6
         launches[event.name] = launches.get(event.name, 0) + 1

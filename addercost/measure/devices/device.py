@@ -1,4 +1,4 @@
-"""Where calls are timed: the one part of a benchmark that differs between a CPU and a GPU."""
+"""The interface of a timing device: the only part of a benchmark that differs between a CPU and a GPU."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Protocol
 from addercost.measure.speed.reference import ReferenceSpeed
 
 Call = Callable[[], object]
-"""The work to time, without arguments; its result is dropped."""
+"""The work to time: a function without arguments, whose result is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """The state of the device at one moment; None or empty where the machine does not say.
+    """The state of the device at one moment. A field is None or empty where the machine does not report it.
 
-    clock_hz: of the compute units. steal_s: time a hypervisor has taken since boot. waited_s: time during
-    which this thread could have run and another program had the core. throttle_reasons: what keeps the clock
-    below its maximum.
+    clock_hz: the clock of the compute units. steal_s: seconds that a hypervisor has taken since boot.
+    waited_s: seconds during which this thread could have run and another program had the core.
+    throttle_reasons: why the clock is below its maximum.
     """
 
     clock_hz: float | None = None
@@ -31,7 +31,9 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class KernelTime:
-    """One kernel that a call runs on a device: its name, its seconds a call, and its launches a call."""
+    """A kernel that a call runs on a device: its name, its seconds in one call, and how often one call
+    launches it.
+    """
 
     name: str
     seconds: float
@@ -40,7 +42,9 @@ class KernelTime:
 
 @dataclass(frozen=True, slots=True)
 class Energy:
-    """Joules of one call by the device's own counter, and the counter's step, divided by the calls."""
+    """Joules of one call by the device's own counter. The resolution is the counter's step divided by the
+    number of calls.
+    """
 
     joules: float
     resolution_j: float
@@ -48,9 +52,10 @@ class Energy:
 
 @dataclass(frozen=True, slots=True)
 class DeviceFacts:
-    """What stays the same during a run. kind: "cpu" or "cuda". cache_bytes: the last-level cache.
+    """Facts about the device that do not change during a run. kind: "cpu" or "cuda". cache_bytes: the size of
+    the last-level cache.
 
-    environment: the device's own lines of the environment record (driver, clocks, threads, …).
+    environment: the lines about the device in the environment record (driver, clocks, threads, …).
     counts_waiting: whether a sample includes the time during which other programs had the processor.
     """
 
@@ -69,35 +74,44 @@ class TimingDevice(Protocol):
 
     @property
     def speed(self) -> ReferenceSpeed | None:
-        """The machine's speed beside what is timed; None where the device has no reference."""
+        """The machine's speed, which a reference beside the timed calls shows; None where the device has no
+        reference.
+        """
 
     def now(self) -> float:
         """Seconds of a clock that never stops, for time limits."""
 
     def prepare(self, call: Call) -> Call:
-        """Warms up and returns what is to be sampled: the call, or a recording of it that launches faster."""
+        """Warms up and returns what `sample` takes: the call, or a recording of it that launches faster."""
 
     def sample(self, call: Call, calls: int, cold: bool) -> float:
-        """Seconds a call, of `calls` in one timed region; cold: caches are flushed before each."""
+        """Seconds of one call, the mean of `calls` calls in one timed region. cold: caches are flushed before
+        each call.
+        """
 
     def condition(self) -> Condition: ...
 
     def limit(self, name: str) -> float | None:
-        """The best rate the device can reach now, from an inner loop without anything around it: sites a
-        second for "mac", "adder", "adder_u8", "mac_u8", "xnor" …, bytes a second for "memory". None where it
-        cannot be measured."""
+        """The best rate that the device can reach now, measured with an inner loop that does nothing else:
+        sites a second for "mac", "adder", "adder_u8", "mac_u8", "xnor" …, bytes a second for "memory". None
+        where it cannot be measured.
+        """
 
     def free_bytes(self) -> int | None:
-        """Memory that can still be allocated, or None where the machine does not say."""
+        """Bytes of memory that can still be allocated, or None where the machine does not report them."""
 
     def close(self) -> None:
         """Restores what was changed for timing."""
 
     def peak_bytes(self, call: Call) -> int | None:
-        """The most memory the call needs above what was allocated; None where it cannot be measured."""
+        """The most bytes of memory that the call needs in addition to those allocated before it; None where
+        they cannot be measured.
+        """
 
     def kernels(self, call: Call) -> tuple[KernelTime, ...]:
-        """The device's kernels in one call; empty where there is no profiler."""
+        """The kernels that one call runs on the device; empty where there is no profiler."""
 
     def energy(self, call: Call, seconds: float) -> Energy | None:
-        """The energy of one call, from repeating it for about `seconds`; None where there is no counter."""
+        """The energy of one call, measured by repeating it for about `seconds`; None where there is no
+        counter.
+        """

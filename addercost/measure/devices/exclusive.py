@@ -1,4 +1,4 @@
-"""One measurement at a time on a device, among all processes of this machine."""
+"""Lets only one process at a time measure on a device."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from addercost.hardware.loader import host_file
 
 @contextmanager
 def exclusive(device: str) -> Iterator[None]:
-    """Waits until no other measurement of this user runs on `device`, and makes others wait.
+    """Waits until no other measurement of this user runs on `device`, and makes others wait until the block
+    ends.
 
-    It locks a file in the user's cache folder; the system releases the lock when the process ends, however it
-    ends. Where the system has no such locks, nothing is locked. Raises OutputError for a cache folder that
-    cannot be written to.
+    It locks a file in the user's cache folder. The system releases the lock when the process ends in any way.
+    Where the system has no such locks, nothing is locked. Raises OutputError for a cache folder that cannot
+    be written to.
     """
     try:
         import fcntl

@@ -21,7 +21,7 @@ THROTTLE_REASONS = {
     0x80: "hardware power brake",
     0x100: "display clocks are set",
 }
-"""Bits of nvmlDeviceGetCurrentClocksThrottleReasons (nvml.h), but for the one that says the GPU is idle."""
+"""The bits of nvmlDeviceGetCurrentClocksThrottleReasons (nvml.h), without the bit for an idle GPU."""
 
 
 class CountersError(AddercostError):
@@ -29,10 +29,11 @@ class CountersError(AddercostError):
 
 
 class Nvml:
-    """One GPU's counters; each is None where the driver or the GPU does not have it.
+    """The counters of one GPU. A counter is None where the driver or the GPU does not have it.
 
-    uuid: as torch gives it, so that CUDA_VISIBLE_DEVICES does not matter. library: the module `pynvml`.
-    Raises CountersError where the package or the driver's library is missing, or does not know the GPU.
+    uuid: the GPU's identifier from torch, which does not depend on CUDA_VISIBLE_DEVICES. library: the module
+    `pynvml`. Raises CountersError where the package or the driver's library is missing, or does not know the
+    GPU.
     """
 
     def __init__(self, uuid: str, library: Any = None) -> None:
@@ -63,11 +64,11 @@ class Nvml:
         return self._scaled(WATTS_PER_COUNT, self._library.nvmlDeviceGetEnforcedPowerLimit)
 
     def energy_j(self) -> float | None:
-        """Since the driver was loaded."""
+        """Joules that the GPU has taken since the driver was loaded."""
         return self._scaled(JOULES_PER_COUNT, self._library.nvmlDeviceGetTotalEnergyConsumption)
 
     def throttle_reasons(self) -> tuple[str, ...]:
-        """What keeps the clock below its maximum now."""
+        """The reasons why the clock is below its maximum now."""
         bits = int(self._scaled(1, self._library.nvmlDeviceGetCurrentClocksThrottleReasons) or 0)
         return tuple(text for bit, text in THROTTLE_REASONS.items() if bits & bit)
 

@@ -1,4 +1,4 @@
-"""Time that this process wanted a core and did not have it, as the system counts it."""
+"""Time during which this process was ready to run and had no core, as the system counts it."""
 
 from __future__ import annotations
 

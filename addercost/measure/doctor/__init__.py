@@ -1,1 +1,1 @@
-"""What this machine offers for estimates, kernels and timings, what it lacks, and what would mend that."""
+"""What this machine has for estimates, kernels and timings, what it lacks, and how to add that."""

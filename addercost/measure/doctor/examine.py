@@ -1,6 +1,6 @@
-"""All of what `addercost doctor` says.
+"""Makes all findings that `addercost doctor` prints.
 
-Nothing here fails because something is missing or broken: that is a finding. torch is imported only if it is
+Nothing here raises because something is missing or broken; that is a finding. torch is imported only if it is
 installed.
 """
 
@@ -17,7 +17,9 @@ from addercost.measure.doctor.processor import clock, compilers, processor
 
 
 def examine(deep: bool = False) -> tuple[MachineFinding, ...]:
-    """Every part of this machine. deep: import every optional package, to find those that are broken."""
+    """The findings about every part of this machine. deep: import every optional package, to find broken
+    ones.
+    """
     parts: Mapping[str, Callable[[], Iterator[MachineFinding]]] = {
         "processor": processor,
         "clock": clock,
@@ -32,5 +34,5 @@ def examine(deep: bool = False) -> tuple[MachineFinding, ...]:
 def _guarded(name: str, part: Callable[[], Iterator[MachineFinding]]) -> Iterator[MachineFinding]:
     try:
         yield from part()
-    except Exception as error:  # of a broken package, whose other parts are still worth looking at
+    except Exception as error:  # of a broken package; the other parts can still be examined
         yield MachineFinding(name, "the examination itself", FindingState.BROKEN, in_words(error))

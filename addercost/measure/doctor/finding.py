@@ -1,4 +1,4 @@
-"""One line of what `addercost doctor` says."""
+"""The type of a finding: one line of the output of `addercost doctor`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 LONGEST = 160
-"""Characters of an error that are shown."""
+"""The most characters of an error that are shown."""
 
 
 class FindingState(StrEnum):
     OK = "ok"
     NOTE = "note"
-    """Works, and a reader of timings should know."""
+    """It works, but whoever reads timings should know of it."""
     OPTIONAL = "not installed"
     MISSING = "missing"
     BROKEN = "broken"
@@ -20,9 +20,10 @@ class FindingState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MachineFinding:
-    """One thing of one part of the machine. mend: the command or the step; empty where nothing is to be done.
+    """A finding about one part of the machine. mend: the command or step that mends it; empty where nothing
+    is to be done.
 
-    needed: whether `--strict` fails for it.
+    needed: whether `--strict` fails because of it.
     """
 
     part: str
@@ -38,6 +39,6 @@ class MachineFinding:
 
 
 def in_words(error: BaseException) -> str:
-    """The kind of error and the first line of its text."""
+    """The class of an error and the first line of its text."""
     first = str(error).strip().partition("\n")[0][:LONGEST]
     return f"{type(error).__name__}: {first}" if first else type(error).__name__

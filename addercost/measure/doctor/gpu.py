@@ -16,7 +16,7 @@ DRIVERS = (Path("/proc/driver/nvidia/version"), Path("/dev/kfd"))
 
 
 def gpus() -> Iterator[MachineFinding]:
-    """Every GPU that torch finds, or why it finds none."""
+    """Findings about every GPU that torch finds, or the reason why it finds none."""
     part, torch = "GPU", importable_torch()
     if torch is None:
         return
@@ -52,7 +52,9 @@ def gpus() -> Iterator[MachineFinding]:
 
 
 def counters(part: str, properties: Any) -> Iterator[MachineFinding]:
-    """What can be read of a GPU's clock and energy. properties: torch's, of which `uuid` is used."""
+    """Whether a GPU's clock and energy can be read. properties: torch's properties of the GPU, of which
+    `uuid` is used.
+    """
     try:
         nvml = Nvml(str(properties.uuid))
     except (CountersError, AttributeError) as error:
@@ -74,8 +76,9 @@ def counters(part: str, properties: Any) -> Iterator[MachineFinding]:
 
 
 def gpu_table(name: str) -> str:
-    """The built-in table that shares most words with a GPU's name, its model's among them; "" where none
-    does."""
+    """The name of the built-in table that shares most words with a GPU's name. The word of the model must be
+    among them; "" where there is no such table.
+    """
     from addercost.hardware.loader import list_hardware
 
     words = set(re.findall(r"[a-z0-9]+", name.lower()))

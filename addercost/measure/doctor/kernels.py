@@ -1,4 +1,4 @@
-"""Findings about the kernels of the layers: those of the CPU, and of a GPU where there is one."""
+"""Findings about our layers' kernels on the CPU, and on a GPU if there is one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from addercost.measure.doctor.packages import importable_torch
 
 
 def kernels() -> Iterator[MachineFinding]:
-    """Whether the kernels load."""
+    """Findings that say whether the kernels can be loaded."""
     part, torch = "kernels", importable_torch()
     if torch is None:
         yield MachineFinding(part, "layers", FindingState.MISSING, "torch is missing or broken", "", True)

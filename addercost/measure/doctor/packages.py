@@ -1,4 +1,6 @@
-"""Findings about Python and the packages that `addercost` uses: there, new enough, not broken."""
+"""Findings about Python and the packages that `addercost` uses: whether they are installed, new enough and
+not broken.
+"""
 
 from __future__ import annotations
 
@@ -15,21 +17,24 @@ from typing import Any
 from addercost.measure.doctor.finding import FindingState, MachineFinding, in_words
 
 PROJECT = Path(__file__).parents[3] / "pyproject.toml"
-"""Of a checkout; an installed package has its requirements in its metadata."""
+"""The file with the requirements in a checkout. An installed package has them in its metadata."""
 
 _REQUIREMENT = re.compile(
     r"([A-Za-z0-9._-]+)\s*(?:>=\s*([0-9.]+))?[^;]*"
     r"(?:;\s*extra\s*==\s*['\"](\w+)['\"])?"
 )
 _IMPORTED = ("torch", "halide", "llvmlite", "triton")
-"""Packages that are loaded to see whether they work, since kernels and timings need them; the others are only
-looked up."""
+"""Packages that are imported to see whether they work, since kernels and timings need them. Of the others
+only the version is looked up.
+"""
 _MODULES = {"scikit-learn": "sklearn", "nvidia-ml-py": "pynvml"}
 """Modules of packages whose names differ by more than a hyphen."""
 
 
 def packages(deep: bool) -> Iterator[MachineFinding]:
-    """Python, and every package of every extra. deep: import all of them, to find those that are broken."""
+    """Findings about Python and every package of every extra. deep: import all of them, to find broken
+    ones.
+    """
     yield MachineFinding("Python", "version", FindingState.OK, sys.version.partition(" ")[0])
     for extra, wanted in sorted(requirements().items()):
         for name, least in wanted:
@@ -39,8 +44,9 @@ def packages(deep: bool) -> Iterator[MachineFinding]:
 
 
 def requirements() -> Mapping[str, tuple[tuple[str, str], ...]]:
-    """(package, least version) by extra, "" for what is always needed: from the installed package's metadata,
-    or else from the checkout's pyproject.toml."""
+    """(package, least version) of each extra; the key "" has the packages that are always needed. They come
+    from the installed package's metadata, or else from the checkout's pyproject.toml.
+    """
     lines: list[str] = []
     try:
         lines = list(metadata.requires("addercost") or ())
@@ -59,7 +65,7 @@ def requirements() -> Mapping[str, tuple[tuple[str, str], ...]]:
 
 
 def package(part: str, name: str, least: str, mend: str, needed: bool, load: bool) -> MachineFinding:
-    """Whether a package is there, new enough and, where `load`, can be imported."""
+    """The finding that says whether a package is installed, new enough and, where `load`, importable."""
     module = _MODULES.get(name, name.replace("-", "_"))
     try:
         there = module in sys.modules or importlib.util.find_spec(module) is not None
@@ -87,7 +93,7 @@ def package(part: str, name: str, least: str, mend: str, needed: bool, load: boo
     if load:
         try:
             importlib.import_module(module)
-        except BaseException as error:  # a broken package may raise anything, SystemExit too
+        except BaseException as error:  # a broken package may raise any exception, even SystemExit
             if isinstance(error, KeyboardInterrupt):
                 raise
             mend = f"pip install --force-reinstall '{name}{'>=' + least if least else ''}'"

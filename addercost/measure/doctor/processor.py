@@ -15,11 +15,11 @@ from addercost.measure.host.core_clock import clock_hz
 
 CLOCK_SAMPLES, CLOCK_ROUNDS, CLOCK_PAUSE_S = 12, 2000, 0.02
 STEADY = 0.02
-"""A clock whose samples are no further apart than this share is steady."""
+"""The clock is steady if its samples differ by no more than this share."""
 
 
 def processor() -> Iterator[MachineFinding]:
-    """The core, its table, and how many of its cores may be used."""
+    """Findings about the processor, its hardware table, and how many of its cores may be used."""
     from addercost.hardware.loader import host_file
 
     part = "processor"
@@ -43,7 +43,7 @@ def processor() -> Iterator[MachineFinding]:
 
 
 def clock() -> Iterator[MachineFinding]:
-    """Whether the clock is steady, and the machine idle enough for timings."""
+    """Findings that say whether the clock is steady, and whether the machine is idle enough for timings."""
     part = "clock"
     found = governor()
     slow = found in ("powersave", "ondemand", "conservative", "schedutil")
@@ -70,12 +70,12 @@ def clock() -> Iterator[MachineFinding]:
 
 
 def clock_samples_hz() -> list[float]:
-    """The core's clock at moments `CLOCK_PAUSE_S` apart; empty where it cannot be measured."""
+    """The core's clock in Hz, sampled every `CLOCK_PAUSE_S`; empty where it cannot be measured."""
     samples = []
     for _ in range(CLOCK_SAMPLES):
         try:
             sample = clock_hz(CLOCK_ROUNDS)
-        except Exception:  # a broken llvmlite raises anything
+        except Exception:  # a broken llvmlite raises any exception
             return []
         if sample is None:
             return []
@@ -85,7 +85,7 @@ def clock_samples_hz() -> list[float]:
 
 
 def compilers() -> Iterator[MachineFinding]:
-    """The compilers that torch.compile and Triton start."""
+    """Findings about the compilers that torch.compile and Triton start."""
     for thing, variable, names, used in (
         ("C++ compiler", "CXX", ("g++", "clang++"), "torch.compile on the CPU"),
         ("C compiler", "CC", ("gcc", "clang", "cc"), "Triton's launchers on a GPU"),

@@ -1,1 +1,1 @@
-"""This machine's processor: what it is, its clock, and its instructions and memory measured into a table."""
+"""This machine's processor: its name and its clock, and the measurement of its instructions and memory."""

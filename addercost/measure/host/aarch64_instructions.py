@@ -11,7 +11,9 @@ from addercost.measure.host.probe import Probe
 
 
 class _Vector(NamedTuple):
-    """lanes: as the assembler writes them. accumulates: the instruction adds to what it writes."""
+    """A vector instruction. lanes: in the assembler's notation. accumulates: the instruction adds to the
+    register that it writes.
+    """
 
     op: str
     mnemonic: str
@@ -20,7 +22,7 @@ class _Vector(NamedTuple):
     needs: str = ""
     accumulates: bool = False
     of: str = ""
-    """The operands' lanes where they are others than the result's."""
+    """The operands' lanes where they differ from the result's."""
     immediate: str = ""
 
 
@@ -86,7 +88,7 @@ _GENERAL = tuple(
 
 
 def aarch64_probes(features: Collection[str]) -> Iterator[Probe]:
-    """The probes that a machine with these LLVM feature names can run."""
+    """The probes that a machine with these features (LLVM's names) can run."""
     for v in _VECTOR:
         if v.needs and v.needs not in features:
             continue
@@ -111,7 +113,7 @@ def _probe(
 ) -> Probe:
     kind = ""
     if form is Form.SCALAR:
-        # The letter by which the assembler writes a register of this width, and LLVM's template asks for it.
+        # The letter for a register of this width in assembly, and LLVM's modifier that produces it.
         kind = {("i32"): "w", "i64": "x", "float": "s", "double": "d"}[element]
         assembly = re.sub(r"\{([dayz])\}", rf"{{\1:{kind}}}", assembly)
     text = re.sub(r"\{[dayz](?::\w)?\}", kind or "v", assembly)

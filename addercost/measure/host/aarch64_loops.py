@@ -1,4 +1,6 @@
-"""The inner loops of kernels on aarch64, on vectors of 128 bits. The destination comes first."""
+"""The inner loops of kernels on aarch64, with vectors of 128 bits. Instructions name the destination
+first.
+"""
 
 from __future__ import annotations
 
@@ -86,10 +88,10 @@ _WAYS = (
 
 
 def aarch64_loops(features: Collection[str]) -> Iterator[HostLoop]:
-    """Every loop that a machine with these LLVM feature names can run."""
+    """Every loop that a machine with these features (LLVM's names) can run."""
     for way in _WAYS:
         if set(way.needs) <= set(features):
-            # 32 registers: 16 sums, 8 inputs, two vectors of weights, and what is temporary or constant.
+            # 32 registers: 16 sums, 8 inputs, two vectors of weights, temporaries and constants.
             yield HostLoop(
                 way.name, way.arithmetic, way.number_format, BITS, way.sites, way.steps, 8, way.constants,
                 way.values, way.weights or way.values, "w", destination_first=True,

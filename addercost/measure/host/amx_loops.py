@@ -1,4 +1,4 @@
-"""The inner loops of kernels on AMX, the tiles of Intel's servers, with two by two tiles of sums.
+"""The inner loops of kernels on AMX, the matrix unit of Intel's servers, with two by two tiles of sums.
 
 A round loads two tiles of inputs and two of weights, 16 rows of 64 bytes each, and multiplies all pairs.
 """
@@ -16,17 +16,21 @@ from addercost.arithmetic import Arithmetic
 ROWS, ROW_BYTES = 16, 64
 TILE_BYTES = ROWS * ROW_BYTES
 PRODUCTS = 4
-"""Products of tiles in a round."""
+"""How many products of tiles a round of the loop has."""
 
 CONFIGURATION_OFFSET = 2 * TILE_BYTES
-"""Where the configuration of the tiles is in the memory of inputs, behind their two tiles."""
+"""The offset in bytes of the tile configuration in the memory of inputs. It follows the two tiles of
+inputs.
+"""
 
 _SYS_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA = 158, 0x1023, 18
 
 
 @dataclass(frozen=True, slots=True)
 class TileLoop:
-    """sites: input-weight pairs of one product of tiles. values: what the operands are (`loops.operands`)."""
+    """A loop on tiles. sites: pairs of input and weight in one product of tiles. values: the kind of operands
+    (`loops.operands`).
+    """
 
     name: str
     number_format: str
@@ -49,7 +53,7 @@ _LOOPS = (
 
 
 def amx_loops(features: Collection[str]) -> Iterator[TileLoop]:
-    """The loops that a machine with these LLVM feature names can run."""
+    """The loops that a machine with these features (LLVM's names) can run."""
     for feature, loop in _LOOPS:
         if {feature, "amx-tile"} <= set(features):
             yield loop
@@ -89,12 +93,16 @@ def _joined(instructions: list[str]) -> str:
 
 
 def tile_configuration() -> bytes:
-    """Eight tiles of 16 rows of 64 bytes, as `ldtilecfg` reads it (Intel SDM, volume 2, LDTILECFG)."""
+    """The configuration of eight tiles of 16 rows of 64 bytes, in the form that `ldtilecfg` reads (Intel SDM,
+    volume 2, LDTILECFG).
+    """
     return struct.pack("<B15x8H16x8B8x", 1, *[ROW_BYTES] * 8, *[ROWS] * 8)
 
 
 def tiles_permitted() -> bool:
-    """Asks Linux for the tiles' state, which a process has to before its first use of them."""
+    """Asks Linux for permission to use tiles, which a process must do before its first use. Whether Linux
+    grants it.
+    """
     if platform.system() != "Linux":
         return False
     syscall = ctypes.CDLL(None, use_errno=True).syscall

@@ -1,8 +1,9 @@
-"""Measuring this machine into a hardware table: what `addercost calibrate` does.
+"""Measures this machine for a hardware table, as `addercost calibrate` does.
 
-Every figure of the core is a ratio to a chain of dependent 64-bit additions that runs right beside it. Each
-of these takes one cycle, so a clock that changes during the run does not change the figures. All samples are
-of moments at which the machine had its best known speed (`addercost.measure.speed`).
+Every figure of the core is a ratio to the time of a chain of dependent 64-bit additions, which runs just
+before it. Each of these additions takes one cycle, so a clock that changes during the run does not change the
+figures. Samples are kept only of moments at which the machine had its best known speed
+(`addercost.measure.speed`).
 """
 
 from __future__ import annotations
@@ -41,19 +42,22 @@ SAMPLE_S = 0.2e-3
 MIX_SAMPLE_S = 0.1e-3
 MIX_SAMPLES = 6
 WIDEST_MIX_SPREAD = 0.08
-"""A mix need only show one unit apart from two."""
+"""The widest spread of a mix's samples. A mix need only distinguish one unit from two."""
 
 WIDEST_CALL_SPREAD = 0.3
-"""Calls take different paths through the allocator and the scheduler of the system."""
+"""The widest spread of a call's samples. Calls take different paths through the system's allocator and
+scheduler.
+"""
 
 PORT_LETTERS = {"vector": "V", "float": "F", "general": "G"}
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """Cycles of one instruction: until its result can be used, and between two of them in steady state.
+    """Cycles of one instruction: the latency until its result can be used, and the reciprocal throughput in
+    steady state.
 
-    ports: as a hardware table has them, "" where it was not mixed with others.
+    ports: the ports in the notation of hardware tables, "" where the instruction was not mixed with others.
     """
 
     probe: Probe
@@ -64,7 +68,7 @@ class ProbeResult:
 
 @dataclass(frozen=True, slots=True)
 class LoopResult:
-    """Cycles of one step of an inner loop, which combines `loop.sites` pairs."""
+    """Cycles of one step of an inner loop. A step combines `loop.sites` pairs of input and weight."""
 
     loop: HostLoop | TileLoop
     cycles: Sampled
@@ -72,7 +76,9 @@ class LoopResult:
 
 @dataclass(frozen=True, slots=True)
 class LevelBandwidth:
-    """Bytes a second that are read from one level (`L1`, …, `memory`) by one core, and by all of them."""
+    """Bytes a second that one core reads from one level (`L1`, …, `memory`), and that all cores read
+    together.
+    """
 
     level: str
     alone_bytes_per_s: Sampled
@@ -81,9 +87,10 @@ class LevelBandwidth:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What was measured, with every sample. `calibration_toml` makes a table of it.
+    """The measurement with every sample. `calibration_toml` makes a hardware table of it.
 
-    factor: how many times as long a fixed reference took as at the machine's best known speed, in the median.
+    factor: how many times as long a fixed piece of work took as at the machine's best known speed, in the
+    median.
     """
 
     core: str
@@ -105,11 +112,11 @@ def calibrate(
     speed: ReferenceSpeed | None = None,
     wall_speed: ReferenceSpeed | None = None,
 ) -> Calibration:
-    """Measures this machine; takes well under a minute.
+    """Measures this machine, which takes less than a minute.
 
-    speed, wall_speed: the machine's speed by processor time and by all time; its own by default. Raises
-    ArgumentError where there is nothing to measure with (no llvmlite, another instruction set), and
-    CheckFailedError, with what was seen, where the machine is too noisy for its figures to be trusted.
+    speed, wall_speed: references for the machine's speed by processor time and by wall-clock time; this
+    machine's by default. Raises ArgumentError without llvmlite and on another instruction set. Raises
+    CheckFailedError, with the observed noise, where the machine is too noisy for trustworthy figures.
     """
     core, features = _host()
     probes = host_probes(features)
@@ -125,7 +132,7 @@ def calibrate(
         progress("memory")
         caches = cache_sizes()
         threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        # Guests of the host share its memory too, so the spread of these is no reason to stop.
+        # Other guests of the host use its memory as well, so a wide spread of these is no reason to stop.
         levels = tuple(
             LevelBandwidth(level, Sampled(found.alone), Sampled(found.together))
             for level, found in bandwidths(
@@ -144,7 +151,7 @@ def calibrate(
 
 
 def host_probes(features: Set[str]) -> list[Probe]:
-    """The instructions this machine can be measured by. Raises ArgumentError where there are none."""
+    """The instructions that can be measured on this machine. Raises ArgumentError where there are none."""
     isa = instruction_set()
     probes: list[Probe] = []
     if isa == "x86-64":
@@ -160,7 +167,7 @@ def host_probes(features: Set[str]) -> list[Probe]:
 
 
 class _Bench:
-    """Compiled loops, and cycles of what they repeat by the clock that runs beside them."""
+    """Compiled loops. It measures the cycles of their instructions against additions that run just before."""
 
     def __init__(self, sampler: Sampler, probes: list[Probe], loops: list[HostLoop | TileLoop]) -> None:
         self._sampler, self._probes = sampler, probes
@@ -179,7 +186,9 @@ class _Bench:
         return self._sampler.calm(lambda: UNROLL * rounds / thread_seconds(self._clock, rounds), "the clock")
 
     def instructions(self, progress: Callable[[str], None]) -> tuple[ProbeResult, ...]:
-        """Every instruction alone, and then with the others on registers of its kind."""
+        """Measures every instruction alone, and then in mixes with each other instruction on registers of its
+        kind.
+        """
         latencies: list[Sampled] = []
         throughputs: list[Sampled] = []
         for i, probe in enumerate(self._probes):
@@ -207,7 +216,9 @@ class _Bench:
     def _cycles(
         self, loop: Callable[[int], None], per_round: int, what: str, sample_s: float = SAMPLE_S, **how: float
     ) -> Sampled:
-        """Cycles for each of `per_round` things in a round of `loop`, against additions run just before."""
+        """Cycles for each of `per_round` equal parts of a round of `loop`, measured against additions that
+        run just before.
+        """
         n, n_clock = _rounds(loop, sample_s), max(1, round(self._clock_rounds * sample_s / SAMPLE_S))
 
         def sample() -> float:
@@ -247,13 +258,13 @@ class _Bench:
 
 
 def ports_text(work: float, found: frozenset[int], letter: str) -> str:
-    """The ports of a hardware table: cycles of work on any of the units."""
+    """Ports in the notation of a hardware table: cycles of work, and the units of which any can do it."""
     names = "|".join(f"{letter}{unit}" for unit in sorted(found))
     return names if abs(work - 1) < 5e-4 else f"{work:.3f}*{names}"
 
 
 def _rounds(loop: Callable[[int], None], sample_s: float) -> int:
-    """How many rounds take about `sample_s`."""
+    """The number of rounds that take about `sample_s` seconds."""
     n = 16
     while (took := thread_seconds(loop, n)) < sample_s / 4:
         n *= 2
@@ -262,7 +273,9 @@ def _rounds(loop: Callable[[int], None], sample_s: float) -> int:
 
 @contextmanager
 def _one_torch_thread() -> Iterator[None]:
-    """The reference and calls are of one thread; restores the number of threads that torch had."""
+    """Limits torch to one thread inside the block, for the reference and the calls, and restores the number
+    afterwards.
+    """
     import torch
 
     before = torch.get_num_threads()

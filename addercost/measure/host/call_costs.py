@@ -1,4 +1,4 @@
-"""What a call of an operator costs before its arithmetic begins: in eager torch, and on all threads."""
+"""The costs of calling an operator beside its arithmetic: the call in eager torch, and waking all threads."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 CALLS = 200
 GRAIN = 32768
-"""Elements that torch gives to one thread at least, in element-wise operators (at::internal::GRAIN_SIZE)."""
+"""The fewest elements that torch gives to a thread in element-wise operators (at::internal::GRAIN_SIZE)."""
 
 
 def operator_call_sample() -> Callable[[], float]:
-    """A function that returns the seconds of one operator on a single element."""
+    """Makes a function that returns the seconds of one operator on a single element."""
     import torch
 
     one = torch.ones(1)
@@ -27,8 +27,8 @@ def operator_call_sample() -> Callable[[], float]:
 
 
 def wake_up_sample(threads: int) -> Callable[[], float]:
-    """A function that returns by how many seconds an operator takes longer on `threads` threads, with as many
-    elements for each, than on one: starting the threads and waiting for them.
+    """Makes a function that returns the seconds to start threads and to wait for them: the time of an
+    operator on `threads` threads - its time on one thread, with equally many elements for each thread.
     """
     import torch
 

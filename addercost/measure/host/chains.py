@@ -1,6 +1,6 @@
-"""Loops of one instruction, dependent or independent, compiled for this machine through LLVM.
+"""Loops that repeat one instruction, dependent or independent, compiled for this machine by LLVM.
 
-A dependent chain takes latency cycles an instruction; enough independent chains take its reciprocal
+In a dependent chain, an instruction takes its latency. In enough independent chains, it takes its reciprocal
 throughput.
 """
 
@@ -14,13 +14,15 @@ from addercost.measure.host.probe import Probe, assembled
 
 DEPENDENT = 1
 UNROLL = 96
-"""Instructions in a loop's body: the loop's own two cost about a hundredth of it."""
+"""How many instructions a loop's body has. The loop itself adds two, about a hundredth of the time."""
 
 _CLOBBER = "~{flags}"
 
 
 def independent_chains(probe: Probe) -> int:
-    """As many as registers allow: 12 of vectors, or 8 of general registers beside operands and counter."""
+    """The number of independent chains, limited by registers: 12 in vector registers, or 8 in general
+    registers, which also have the operands and the counter.
+    """
     return 8 if probe.general else 12
 
 
@@ -32,7 +34,7 @@ def loop_ir(name: str, probe: Probe, chains: int) -> str:
         constraint = f"={kind},0,{kind},{kind},{_CLOBBER}"
     else:
         constraint = f"={kind},{kind},{kind},{kind},{_CLOBBER}"
-    # An accumulating instruction reads what it writes: `a` and `d` are one register.
+    # An accumulating instruction reads the register that it writes: `a` and `d` are one register.
     assembly = assembled(probe.assembly, {"d": 0, "a": 1, "y": 2, "z": 3})
     lines = [f"define void @{name}(i64 %n) {{", "entry:"]
     lines += operand_lines(probe, "%o")
@@ -57,12 +59,12 @@ def loop_ir(name: str, probe: Probe, chains: int) -> str:
 
 
 def operand_lines(probe: Probe, name: str) -> list[str]:
-    """IR of the two operands that an instruction does not change, `name`0 and `name`1. They come out of an
-    empty assembly statement, so that the compiler cannot fold them.
+    """IR of the two operands that an instruction does not change, `name`0 and `name`1. Their values come from
+    an empty assembly statement, so that the compiler cannot treat them as constants.
     """
     kind = "r" if probe.general else probe.register
     element, _ = value_type(probe)
-    # A divisor near 1 with a full mantissa makes division neither end early nor drift to infinity.
+    # With a divisor near 1 that has a full mantissa, division neither ends early nor drifts to infinity.
     floating = probe.element in ("float", "double")
     values = ("0x3FF0000020000000", "0x3FF0000040000000") if floating else ("3", "5")
     return [
@@ -72,7 +74,7 @@ def operand_lines(probe: Probe, name: str) -> list[str]:
 
 
 def value_type(probe: Probe) -> tuple[str, str]:
-    """LLVM's type of what an instruction works on, and the value that a chain starts with."""
+    """(LLVM's type of an instruction's operands, the value that a chain starts with)."""
     floating = probe.element in ("float", "double")
     start = _filled(probe, "0x3FF0000000000000" if floating else "1" if probe.general else "7")
     lanes = _lanes(probe)
@@ -80,7 +82,7 @@ def value_type(probe: Probe) -> tuple[str, str]:
 
 
 def _lanes(probe: Probe) -> int:
-    """Lanes of a vector's type; 0 of a scalar."""
+    """The number of lanes of a vector type; 0 for a scalar."""
     if probe.form is Form.SCALAR:
         return 0
     return probe.bits // (64 if probe.element == "double" else 32)
@@ -97,22 +99,24 @@ class Compiled:
     def __init__(self, ir: str) -> None:
         from addercost.kernels.cpu.ir.native import NativeCode
 
-        # As written: the passes would take the chains apart.
+        # Without optimisation, whose passes would take the chains apart.
         self._code = NativeCode(ir, optimised=False)
 
     def loop(self, name: str) -> Callable[[int], None]:
-        """`loop(n)` runs n rounds, without the interpreter lock."""
+        """A function `loop(n)` that runs n rounds without the interpreter lock."""
         function: Callable[[int], None] = self._code.function(name, None, ctypes.c_int64)
         return function
 
     def inner_loop(self, name: str) -> Callable[[int, int, int], None]:
-        """`inner_loop(inputs, weights, n)` runs n rounds on the operands at these addresses."""
+        """A function `inner_loop(inputs, weights, n)` that runs n rounds on the operands at these
+        addresses.
+        """
         arguments = ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64
         function: Callable[[int, int, int], None] = self._code.function(name, None, *arguments)
         return function
 
     def reader(self) -> Callable[[int, int, int], int]:
-        """`reader(address, bytes, times)` reads memory so many times."""
+        """A function `reader(address, bytes, times)` that reads the bytes so many times."""
         arguments = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64
         function: Callable[[int, int, int], int] = self._code.function(
             "read_memory", ctypes.c_int64, *arguments

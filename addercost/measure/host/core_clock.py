@@ -1,4 +1,4 @@
-"""The clock of the core that this thread runs on, from dependent additions of one cycle each."""
+"""Measures the clock of the core that this thread runs on, by dependent additions of one cycle each."""
 
 from __future__ import annotations
 
@@ -17,16 +17,19 @@ ADDITIONS = {
     ),
     "aarch64": Probe("int64_add", Form.SCALAR, 64, 1, "add {d:x}, {a:x}, {y:x}", "i64", "add x, x, x"),
 }
-"""One addition of 64 bits that needs the previous one's result: one cycle on every core of these sets."""
+"""A 64-bit addition that needs the previous one's result. It takes one cycle on every core of these
+instruction sets.
+"""
 
 ROUNDS = 4000
 TRIES = 3
 
 
 def clock_hz(rounds: int = ROUNDS) -> float | None:
-    """The fastest of a few runs of `rounds` rounds, since an interruption only makes one slower.
+    """The clock in Hz from the fastest of a few runs of `rounds` rounds, since interruptions only make runs
+    slower.
 
-    None where llvmlite is missing or broken, or the instruction set is another.
+    None where llvmlite is missing or broken, and for an instruction set that is not in `ADDITIONS`.
     """
     loop = dependent_additions()
     if loop is None:
@@ -48,7 +51,9 @@ def dependent_additions() -> Callable[[int], None] | None:
 
 
 def thread_seconds(loop: Callable[[int], None], rounds: int) -> float:
-    """Processor time of this thread: time during which another program had the core does not count."""
+    """Processor time of this thread in seconds, which leaves out time during which another program had the
+    core.
+    """
     start = time.thread_time_ns()
     loop(rounds)
     return (time.thread_time_ns() - start) * 1e-9

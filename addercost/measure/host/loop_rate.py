@@ -1,4 +1,6 @@
-"""Sites a second that one core does in the inner loop of an arithmetic and nothing else, at this moment."""
+"""Measures how many sites a second one core computes in a bare inner loop, which computes sites and nothing
+else.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ LINE_BYTES = 64
 
 
 def host_loops(features: Set[str]) -> list[HostLoop | TileLoop]:
-    """The inner loops that this machine can run, those on its widest registers first."""
+    """The inner loops that this machine can run. Those on its widest registers come first."""
     isa = instruction_set()
     if isa == "aarch64":
         return list(aarch64_loops(features))
@@ -42,8 +44,8 @@ def host_loops(features: Set[str]) -> list[HostLoop | TileLoop]:
 def loop_sites_per_second(name: str, seconds: float = 0.05) -> float:
     """Sites a second of the arithmetic of this name ("mac", "adder", "adder_u8", …) on the widest registers.
 
-    The best of several runs, `seconds` in all: a limit is not an average. Raises KeyError for an arithmetic
-    that this machine cannot run, ImportError without llvmlite.
+    The result is the best of several runs, which take `seconds` in all, because it is used as a limit. Raises
+    KeyError for an arithmetic that this machine cannot run, ImportError without llvmlite.
     """
     loops = _loops_named(name)
     return max(bare_loop_sites_per_second(loop, seconds / len(loops)) for loop in loops)
@@ -51,8 +53,9 @@ def loop_sites_per_second(name: str, seconds: float = 0.05) -> float:
 
 @cache
 def _loops_named(name: str) -> tuple[HostLoop | TileLoop, ...]:
-    """The loop of this name, and the others of the same arithmetic and number format: "xnor" and
-    "xnor_by_bytes". Where a processor lacks the instructions of one, another is its limit."""
+    """The loops of this name's arithmetic and number format, such as "xnor" and "xnor_by_bytes". Where a
+    processor lacks the instructions of one loop, another is its limit.
+    """
     from addercost.kernels.cpu.ir.native import host_features
 
     named = [loop for loop in host_loops(host_features()) if f"{loop.name}_".startswith(f"{name}_")]
@@ -64,7 +67,7 @@ def _loops_named(name: str) -> tuple[HostLoop | TileLoop, ...]:
 
 
 def bare_loop_sites_per_second(loop: HostLoop | TileLoop, seconds: float = 0.05) -> float:
-    """As `loop_sites_per_second`, of a loop that this machine can run."""
+    """The same as `loop_sites_per_second`, for a given loop that this machine can run."""
     run = _compiled(loop)
     sites = ROUNDS * steps_of(loop) * loop.sites
     with loop_operands(loop) as (inputs, weights):
@@ -82,7 +85,7 @@ def host_loop_ir(symbol: str, loop: HostLoop | TileLoop) -> str:
 
 
 def steps_of(loop: HostLoop | TileLoop) -> int:
-    """Steps in a round, of `loop.sites` sites each."""
+    """The number of steps in a round. Each step computes `loop.sites` sites."""
     return PRODUCTS if isinstance(loop, TileLoop) else vectors_of(loop)
 
 
@@ -99,7 +102,7 @@ def loop_operands(loop: HostLoop | TileLoop) -> Iterator[tuple[int, int]]:
     for place, content in zip(places, (inputs, weights), strict=True):
         ctypes.memmove(place, content, len(content))
     yield places[0], places[1]
-    # The memory lives as long as the buffers do.
+    # The memory is valid as long as the buffers exist.
     del buffers
 
 

@@ -1,7 +1,8 @@
-"""Inner loops as LLVM IR whose instructions are assembly, so that no compiler puts others in their place.
+"""Inner loops as LLVM IR with assembly instructions, so that the compiler cannot replace the instructions.
 
-A loop keeps inputs and sums in registers and reads two vectors of weights a round from a few cache lines: no
-misses, no edges, no stores. What it reaches is the limit that a register-blocked kernel works towards.
+A loop keeps inputs and sums in registers and reads two vectors of weights in each round from a few cache
+lines. It has no cache misses, no edges and no stores. Its rate is the limit that a register-blocked kernel
+approaches.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from addercost.measure.host.probe import HostLoop, assembled
 
 WEIGHT_VECTORS = 2
 LINES = 32
-"""Vectors of weights in memory, which a loop reads round and round."""
+"""How many vectors of weights a loop reads cyclically from memory."""
 
 OPERAND_BYTES = 64 * (LINES + 16)
 """Bytes of operands that a loop may read from each of its two addresses."""
@@ -26,7 +27,7 @@ def inner_loop_ir(symbol: str, loop: HostLoop) -> str:
 
 
 def vectors_of(loop: HostLoop) -> int:
-    """How many vectors of inputs are paired with one of weights in a round."""
+    """How many vectors of inputs are combined with each vector of weights in a round."""
     return loop.inputs * WEIGHT_VECTORS
 
 
@@ -41,7 +42,7 @@ def _lines(symbol: str, loop: HostLoop) -> Iterator[str]:
     for i, constant in enumerate(loop.constants):
         words = constant if isinstance(constant, tuple) else (constant,)
         filled = ", ".join(f"i32 {words[lane % len(words)]}" for lane in range(lanes))
-        # What comes out of an empty assembly statement stays in a register.
+        # A value that an empty assembly statement returns stays in a register.
         yield f'  %c{i} = call {kind} asm sideeffect "", "={loop.register},0"({kind} <{filled}>)'
     yield "  br label %loop"
     yield "loop:"
@@ -56,7 +57,7 @@ def _lines(symbol: str, loop: HostLoop) -> Iterator[str]:
             made, total = _step(loop, kind, number, values)
             columns.append(made)
             yield f"  %s{number} = phi {kind} [zeroinitializer, %entry], [{total}, %loop]"
-        # In turn, so that a core that keeps the order of instructions need not wait for each result.
+        # Steps are interleaved, so that an in-order core need not wait for each result.
         steps += [line for row in zip(*columns, strict=True) for line in row]
     yield f"  %first = mul i64 %i, {WEIGHT_VECTORS}"
     yield f"  %line = and i64 %first, {LINES - 1}"
@@ -74,11 +75,11 @@ def _lines(symbol: str, loop: HostLoop) -> Iterator[str]:
 
 
 def _step(loop: HostLoop, kind: str, number: int, values: Mapping[str, str]) -> tuple[list[str], str]:
-    """The instructions of one step, and the sum after it."""
+    """(IR of the instructions of one step, the name of the sum after it)."""
     lines, now = [], dict(values)
     for index, step in enumerate(loop.steps):
         written, read = loop.names(step)
-        # The register that is written may be read too: it is given as an operand and tied to the result.
+        # The register that is written may be read as well, so it is an operand that is tied to the result.
         places = {written: 0} | {name: 2 + i for i, name in enumerate(read)}
         constraints = ",".join((f"={loop.register}", "0", *(loop.register for _ in read), "~{flags}"))
         given = (now.get(written, "undef"), *(now[name] for name in read))
@@ -91,14 +92,17 @@ def _step(loop: HostLoop, kind: str, number: int, values: Mapping[str, str]) -> 
 
 
 def operands(values: str, weights: str) -> tuple[bytes, bytes]:
-    """Random inputs and weights of these kinds, `OPERAND_BYTES` each, on which no sum becomes denormal."""
+    """Random inputs and weights of these kinds, `OPERAND_BYTES` bytes each. No sum of them becomes
+    denormal.
+    """
     rng = random.Random(0)
     return _filled(values, rng), _filled(weights, rng)
 
 
 def _filled(values: str, rng: random.Random) -> bytes:
-    """fp16, bf16, fp32, fp64: from 1 to 2. bytes: 1 to 100. shifts: 0 to 7 in words of 32 bits. exponents:
-    the same, where they are added to the exponent of a float. powers: two to their power, as floats.
+    """Random bytes of a kind. fp16, bf16, fp32, fp64: numbers from 1 to 2. bytes: 1 to 100. shifts: 0 to 7 in
+    words of 32 bits. exponents: 0 to 7, shifted to the exponent field of a float. powers: 2 to the power of 0
+    to 7, as floats.
     """
     words = OPERAND_BYTES // 4
     if values == "fp32":

@@ -1,4 +1,4 @@
-"""Bytes a second that this machine's cores read from each level of its memory."""
+"""Measures how many bytes a second this machine's cores read from each cache and from memory."""
 
 from __future__ import annotations
 
@@ -18,14 +18,18 @@ PASSES = 7
 LEAST_BYTES, MOST_BYTES = 64 << 20, 512 << 20
 UNKNOWN_CACHE_BYTES = 32 << 20
 LEAST_READ_BYTES = 512 << 20
-"""A sample of a cache reads so much, over and over: starting threads is then a small part of it."""
+"""How many bytes a sample of a cache reads, repeatedly, so that starting threads is a small part of its
+time.
+"""
 
 MOST_TRIES, LEAST_USED = 20, 0.85
-"""A sample in which the threads had less than this share of the time is taken again, so often at most."""
+"""A sample is taken again, at most MOST_TRIES times, if the threads had a core for less than LEAST_USED of
+the time.
+"""
 
 STEP_BYTES = 256
 MEMORY = "memory"
-"""The level behind the last cache."""
+"""The name of the level behind the last cache."""
 
 Reader = Callable[[int, int, int], int]
 """`reader(address, bytes, times)` reads so many bytes, a multiple of `STEP_BYTES`, so many times."""
@@ -76,7 +80,9 @@ done:
 
 
 class Bandwidth(NamedTuple):
-    """Samples of bytes a second: of one core alone, and of all of them together on memory of their own."""
+    """Samples in bytes a second: of one core alone, and of all cores together, each reading its own
+    memory.
+    """
 
     alone: tuple[float, ...]
     together: tuple[float, ...]
@@ -102,10 +108,11 @@ def bandwidths(
     levels: tuple[str, ...] | None = None,
     guard: Callable[[Callable[[], float], str], float] = lambda sample, what: sample(),
 ) -> dict[str, Bandwidth]:
-    """`PASSES` samples of each level, by its name: `L1`, `L2`, …, `memory`.
+    """`PASSES` samples of each level: `L1`, `L2`, …, `memory`.
 
-    caches: bytes by level; the last one is shared by the cores, the others are of each core. levels: all of
-    them by default. guard: takes a sample of what a text names, at the right moment.
+    caches: bytes of each level. All cores share the last one; each core has the others to itself. levels:
+    which levels, all by default. guard: a function that waits for a quiet moment and takes the sample then;
+    its second argument names the sample.
     """
     sizes = read_bytes(caches, threads)
     found = {}
@@ -127,9 +134,10 @@ def bandwidths(
 def _rate(
     reader: Reader, pool: ThreadPoolExecutor | None, address: int, size: int, threads: int, level: str
 ) -> float:
-    """Bytes a second that the threads of `pool` read, `size` each, or this thread without one.
+    """Bytes a second that the threads of `pool` read, `size` bytes each; those of this thread without a pool.
 
-    Measured again where another program had a core meanwhile, which the processor time of the threads shows.
+    The measurement is repeated if another program had a core meanwhile, which the threads' processor time
+    shows.
     """
     times = 1 if level == MEMORY else max(1, LEAST_READ_BYTES // size)
     for _ in range(MOST_TRIES):
@@ -145,9 +153,9 @@ def _rate(
 
 
 def read_bytes(caches: Mapping[str, int], threads: int) -> dict[str, tuple[int, int]]:
-    """(bytes that one core reads alone, bytes that each of all cores reads) to find the rate of each level:
-    half of a cache, and four times the last cache for memory. A level is left out where its share of each
-    core would fit into the level before.
+    """(bytes that one core reads alone, bytes that each core reads with all others) for each level. They are
+    half of a cache; for memory, four times the last cache. A level is left out where a core's share of it
+    would fit into the level before.
     """
     found: dict[str, tuple[int, int]] = {}
     levels = sorted(caches)
@@ -171,7 +179,7 @@ def _whole(size: int) -> int:
 
 @contextmanager
 def _touched_buffer(size: int) -> Iterator[int]:
-    """The address of `size` bytes, every page present, aligned to a page."""
+    """The address of `size` bytes, aligned to a page. All pages are in memory."""
     with mmap.mmap(-1, size) as buffer:
         view = (ctypes.c_char * size).from_buffer(buffer)
         try:

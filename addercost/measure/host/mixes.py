@@ -1,7 +1,8 @@
-"""Loops of two instructions that do not wait for each other, in equal shares of their time.
+"""Loops that mix two instructions. These do not wait for each other, and each kind takes about half of the
+time.
 
-An instruction that adds to what it writes runs on several sums. Any other one reads registers that no
-instruction writes, so a stream of it is bound by its units alone.
+An instruction that adds to the register that it writes runs on several registers. Any other instruction reads
+only registers that no instruction writes, so its rate depends on its units alone.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from addercost.measure.host.chains import operand_lines, value_type
 from addercost.measure.host.probe import Probe, assembled
 
 BODY = 48
-"""About how many instructions a round of a loop has."""
+"""The approximate number of instructions in a round of a loop."""
 
 MOST_CHAINS = 10
 
 
 def times_of(first_cycles: float, second_cycles: float) -> tuple[int, int]:
-    """How many instructions of each a round has, so that both would take about equally long alone."""
+    """How many instructions of each kind a round has, so that both kinds alone would take about equally
+    long.
+    """
     ratio = first_cycles / second_cycles
     first = max(1, round(BODY / (1 + ratio)))
     return first, max(1, round(first * ratio))
@@ -25,7 +28,9 @@ def times_of(first_cycles: float, second_cycles: float) -> tuple[int, int]:
 def mix_ir(
     symbol: str, probes: tuple[Probe, Probe], times: tuple[int, int], chains: int = MOST_CHAINS
 ) -> str:
-    """LLVM IR of `void symbol(i64 n)`: n rounds of so many instructions of each kind, spread evenly."""
+    """LLVM IR of `void symbol(i64 n)`: n rounds with the given numbers of instructions of each kind, evenly
+    interleaved.
+    """
     lines = [f"define void @{symbol}(i64 %n) {{", "entry:"]
     for side, probe in enumerate(probes):
         lines += operand_lines(probe, f"%o{side}_")
@@ -36,7 +41,7 @@ def mix_ir(
     done = [0, 0]
     last: list[dict[int, str]] = [{}, {}]
     for _ in range(total):
-        # The kind that is furthest behind its share.
+        # The kind of which the smaller share has been written comes next.
         side = 0 if done[0] * times[1] <= done[1] * times[0] and done[0] < times[0] else 1
         if done[side] >= times[side]:
             side = 1 - side

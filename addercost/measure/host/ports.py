@@ -1,10 +1,11 @@
-"""Which units instructions share, from how long mixes of two of them take.
+"""Finds which execution units instructions share, from the times of mixes of two instructions.
 
-One instruction alone shows how many units it has: n, of which one takes a new instruction of this kind every
-n · r cycles, r being the reciprocal throughput. A stream of two kinds that take T₁ and T₂ cycles alone takes,
-spread over their units at best, the longest of T₁, T₂ and (n₁T₁ + n₂T₂) / |U₁ ∪ U₂|. So the time of the mix
-gives the number of units that both can use, and sets are found that agree with all pairs. The names of the
-units are ours. The rule is that of `addercost.cost.bounds.port_bounds`.
+An instruction alone shows how many units it has: n, if each of them starts an instruction of this kind every
+n · r cycles, where r is the reciprocal throughput. Let two kinds take T₁ and T₂ cycles alone, on the sets of
+units U₁ and U₂. A stream of both that is spread over the units in the best way takes the longest of T₁, T₂
+and (n₁T₁ + n₂T₂) / |U₁ ∪ U₂|. So the time of the mix gives the number of units that both can use. Sets of
+units are then searched that agree with all pairs. The names of the units are ours. The rule is that of
+`addercost.cost.bounds.port_bounds`.
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ from itertools import product
 from typing import NamedTuple
 
 CERTAIN = 0.35
-"""A pair shares a unit more only where its time shows at least 1 - 0.35 of that: in doubt there is less
-sharing, and the bound stays one that nothing can beat."""
+"""A measured overlap is rounded up if its fraction is at least 1 - 0.35. In doubt a pair shares fewer units,
+so that the bound stays one that no kernel can beat.
+"""
 
 MOST_UNITS = 8
 MOST_STEPS = 200_000
 
 
 class Mix(NamedTuple):
-    """A stream of `first_count` instructions of one kind and `second_count` of another takes `cycles`."""
+    """A measured mix: `first_count` instructions of one kind and `second_count` of another take `cycles`."""
 
     first_count: int
     second_count: int
@@ -33,13 +35,14 @@ class Mix(NamedTuple):
 def shared_units(
     throughputs: Sequence[float], mixes: Mapping[tuple[int, int], Mix]
 ) -> list[tuple[float, frozenset[int]]]:
-    """(cycles of work, the units that can do it) of every instruction, by its number.
+    """(cycles of work, the units that can do it) of every instruction, in the order of `throughputs`.
 
-    throughputs: cycles per instruction of each alone. mixes: by the numbers of the two, the smaller first; a
-    pair without one shares nothing.
+    throughputs: the reciprocal throughput in cycles of each instruction alone. mixes: by the positions of the
+    two instructions, the smaller first. A pair without a mix shares no unit.
     """
     pairs = [overlaps(throughputs, mixes, width) for width in (1, 2)]
-    # A wide register may take two units for an instruction: then pairs share halves of what one unit does.
+    # An instruction on wide registers may occupy two units. Then the overlaps of pairs are multiples of a
+    # half.
     width = 1 if _misfit(pairs[0]) <= _misfit(pairs[1]) + 0.05 else 2
     counts = units(throughputs, width)
     shared = {pair: math.floor(o + CERTAIN) for pair, o in pairs[width - 1].items()}
@@ -50,7 +53,7 @@ def shared_units(
 
 
 def units(throughputs: Sequence[float], width: int) -> list[int]:
-    """How many units each instruction has, if one that starts every cycle has `width`."""
+    """How many units each instruction has, if an instruction that starts once a cycle has `width` units."""
     return [max(1, min(MOST_UNITS, round(width / min(cycles, 1.0)))) for cycles in throughputs]
 
 
@@ -64,20 +67,22 @@ def overlaps(
         alone = mix.first_count * throughputs[i], mix.second_count * throughputs[j]
         work = alone[0] * counts[i] + alone[1] * counts[j]
         common = counts[i] + counts[j] - work / max(mix.cycles, *alone)
-        # Times that differ leave room on the units of the shorter: none is shared where that is enough.
+        # No unit is shared where the mix takes no longer than the longer of the two alone.
         found[i, j] = min(max(common, 0.0), min(counts[i], counts[j])) if mix.cycles > max(alone) else 0.0
     return found
 
 
 def _misfit(pairs: Mapping[tuple[int, int], float]) -> float:
-    """How far the overlaps are from whole numbers, in the mean."""
+    """The mean distance of the overlaps from whole numbers."""
     return sum(abs(o - round(o)) for o in pairs.values()) / max(len(pairs), 1)
 
 
 def _sets(counts: Sequence[int], shared: Mapping[tuple[int, int], int]) -> list[set[int]]:
-    """Sets of these sizes whose intersections have these sizes, or come nearest."""
+    """Sets of units with the sizes `counts` whose intersections have the sizes `shared`, or come nearest to
+    these.
+    """
     alike = _alike(counts, shared)
-    # Those of one kind get one set. The large ones first: the others are parts of them.
+    # Instructions with the same units get one set. Large sets come first, since the others are parts of them.
     kinds = sorted(set(alike), key=lambda kind: (-counts[kind], kind))
     wanted = {(a, b): shared.get((min(a, b), max(a, b)), 0) for a in kinds for b in kinds if a != b}
     best: tuple[float, dict[int, set[int]]] = (math.inf, {})
@@ -94,7 +99,7 @@ def _sets(counts: Sequence[int], shared: Mapping[tuple[int, int], int]) -> list[
         kind = kinds[index]
         choices = []
         for chosen in _choices(list(sets.values()), counts[kind]):
-            # Sharing that was not seen is the worse fault: it would be a bound that something beats.
+            # Sharing that was not measured is the worse fault, since a kernel could beat the resulting bound.
             fault = 0
             for other, units_of in sets.items():
                 common, want = len(chosen & units_of), wanted[kind, other]
@@ -108,7 +113,7 @@ def _sets(counts: Sequence[int], shared: Mapping[tuple[int, int], int]) -> list[
 
 
 def _alike(counts: Sequence[int], shared: Mapping[tuple[int, int], int]) -> list[int]:
-    """For each instruction the first one that has the same units."""
+    """For each instruction, the position of the first instruction that has the same units."""
     first = list(range(len(counts)))
     for i in range(len(counts)):
         for j in range(i):
@@ -119,8 +124,9 @@ def _alike(counts: Sequence[int], shared: Mapping[tuple[int, int], int]) -> list
 
 
 def _choices(sets: Sequence[set[int]], size: int) -> Iterator[set[int]]:
-    """Every way to choose `size` units among those of the sets and new ones, but for their names: units that
-    are in the same sets are alike."""
+    """Every way to choose `size` units among the units of the sets and new ones. Units that are in the same
+    sets are interchangeable, so only their number is varied.
+    """
     cells: dict[tuple[bool, ...], list[int]] = {}
     known = sorted(set().union(*sets)) if sets else []
     for unit in known:

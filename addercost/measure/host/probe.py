@@ -1,4 +1,6 @@
-"""What a machine is measured by, as plain data: single instructions, and the inner loops of kernels."""
+"""The things that are measured on a machine, as plain data: single instructions, and the inner loops of
+kernels.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,10 @@ _OPERAND = re.compile(r"\{(\w+)(?::(\w))?\}")
 class Probe:
     """One instruction to measure, as a template of the machine's assembler.
 
-    `{d}` is written, `{a}` is the chain's previous result, `{y}` and `{z}` are loop-invariant. accumulates:
-    the instruction reads `{d}` too, so the chain runs through it. element: the LLVM type of a lane. register:
-    the constraint on vector registers in LLVM's inline assembly. text: as tables show the instruction,
-    destination first and registers by their kind.
+    `{d}` is written, `{a}` is the chain's previous result, `{y}` and `{z}` do not change in the loop.
+    accumulates: the instruction also reads `{d}`, so the chain runs through it. element: the LLVM type of a
+    lane. register: the constraint on vector registers in LLVM's inline assembly. text: the instruction as
+    tables show it, with the destination first and the kinds of registers in place of their names.
     """
 
     op: str
@@ -34,18 +36,20 @@ class Probe:
 
     @property
     def general(self) -> bool:
-        """Whether it works on general registers."""
+        """Whether the instruction works on general registers."""
         return self.form is Form.SCALAR and self.element.startswith("i")
 
 
 @dataclass(frozen=True, slots=True)
 class HostLoop:
-    """The inner loop of a register-blocked kernel: what combines one vector of inputs and one of weights.
+    """The inner loop of a register-blocked kernel: the instructions that combine a vector of inputs and one
+    of weights.
 
-    steps: instructions in order, in which `{s}` is a sum, `{x}` the inputs, `{w}` the weights, `{t}` and
-    `{u}` are temporary, and `{c0}`, `{c1}`, … the constants. constants: words of 32 bits, which are repeated.
-    sites: input-weight pairs that the steps combine. inputs: vectors of inputs that stay in registers; two
-    vectors of weights are loaded for all of them. values, weights: what they are (`loops.operands`).
+    steps: instructions in order. In them `{s}` is a sum, `{x}` the inputs, `{w}` the weights, `{t}` and `{u}`
+    are temporaries, and `{c0}`, `{c1}`, … constants. constants: words of 32 bits, each repeated to fill a
+    register. sites: how many pairs of input and weight the steps combine. inputs: how many vectors of inputs
+    stay in registers; two vectors of weights are loaded for all of them. values, weights: the kinds of inputs
+    and weights (`loops.operands`).
     """
 
     name: str
@@ -67,14 +71,16 @@ class HostLoop:
         return ", ".join(step.partition(" ")[0] for step in self.steps)
 
     def names(self, step: str) -> tuple[str, tuple[str, ...]]:
-        """What a step writes, and what else it names."""
+        """(the operand that a step writes, the other operands that it names)."""
         found = [name for name, _ in _OPERAND.findall(step)]
         written = found[0 if self.destination_first else -1]
         return written, tuple(dict.fromkeys(name for name in found if name != written))
 
 
 def assembled(template: str, places: Mapping[str, int]) -> str:
-    """A template with LLVM's number of each operand, and the letter that asks for a narrow register."""
+    """The template with LLVM's number for each operand, and with the modifier for a narrow register where it
+    is needed.
+    """
 
     def place(match: re.Match[str]) -> str:
         name, letter = match.groups()

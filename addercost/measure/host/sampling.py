@@ -1,4 +1,6 @@
-"""Samples of a quiet machine, which agree: taken between references that show its best known speed."""
+"""Takes samples that agree with each other, between references that show the machine at its best known
+speed.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,18 @@ from addercost.measure.speed.reference import ReferenceSpeed, too_noisy
 
 SAMPLES = 15
 GROUP = 3
-"""Samples between two references: about a millisecond, as short as a quiet moment may be."""
+"""How many samples are taken between two references: these take about a millisecond, as a short quiet moment
+does.
+"""
 
 LIMIT_S = 120.0
-"""A quiet machine takes half a minute; one of two speeds waits for its quiet moments."""
+"""The time limit of a calibration. A quiet machine takes half a minute; a machine that is slowed down by
+others waits for quiet moments.
+"""
 LEAST_S = 1.0
-"""Bandwidths come last: so long each of their samples may wait even where the rest took all the time."""
+"""How long a sample of a bandwidth may wait at least. Bandwidths come last, and the rest may have used up all
+the time.
+"""
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2e-3, 4e-3
 WIDEST_SPREAD = 0.05
@@ -29,7 +37,7 @@ unsteady.
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """Samples of one quantity. `median` is the figure, the quartiles its spread."""
+    """The samples of one quantity. The median is the figure, and the quartiles are its range."""
 
     samples: tuple[float, ...]
 
@@ -44,13 +52,13 @@ class Sampled:
 
     @property
     def spread(self) -> float:
-        """Distance between the quartiles, relative to the median."""
+        """The distance between the quartiles, relative to the median."""
         low, high = self.quartiles
         return (high - low) / self.median
 
 
 class Sampler:
-    """Takes the samples of one calibration, and counts which groups of them were quiet."""
+    """Takes the samples of one calibration, and counts how many groups of them were quiet."""
 
     def __init__(
         self,
@@ -59,8 +67,8 @@ class Sampler:
         limit_s: float = LIMIT_S,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """speed: by processor time, as samples of one thread are. wall_speed: by all time, for samples that
-        other programs lengthen.
+        """speed: the reference by processor time, for samples of one thread. wall_speed: the reference by
+        wall-clock time, for samples that other programs lengthen.
         """
         self.speed = speed
         self._wall_speed = wall_speed or speed
@@ -71,7 +79,7 @@ class Sampler:
     def calm(
         self, sample: Callable[[], float], what: str, samples: int = SAMPLES, widest: float = WIDEST_SPREAD
     ) -> Sampled:
-        """The first samples in a row, but for those of moments that were not quiet, that agree.
+        """The first consecutive samples that agree. Samples of moments that were not quiet are skipped.
 
         Raises CheckFailedError once the calibration's time is up.
         """
@@ -97,7 +105,7 @@ class Sampler:
                 raise self._refused(what, spread, self.speed)
 
     def quiet(self, sample: Callable[[], float], what: str) -> float:
-        """One sample of a moment that no other program had a part of. Raises as `calm` does."""
+        """One sample of a moment during which no other program took a core. Raises as `calm` does."""
         block = self._wall_speed.quiet_block(sample, limit_s=max(self._end - self.speed.now(), LEAST_S))
         self._groups += 1
         if not self._wall_speed.is_quiet(block):

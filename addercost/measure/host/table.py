@@ -1,4 +1,4 @@
-"""A calibration as a hardware table in the schema of the built-in ones."""
+"""Writes a calibration as a hardware table in the schema of the built-in tables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COLUMNS = (
 
 
 def calibration_toml(calibration: Calibration, date: str) -> str:
-    """The table's text: medians are its figures, quartiles their ranges, each with three decimals."""
+    """The table's text. Its figures are medians and its ranges quartiles, each with three decimals."""
     c = calibration
     widest = max(result.probe.bits for result in c.results)
     lines = [_COLUMNS]
@@ -33,7 +33,7 @@ def calibration_toml(calibration: Calibration, date: str) -> str:
     part = [f"{key} = {c.cache_bytes[level]}" for level, key in caches.items() if level in c.cache_bytes]
     for found in c.bandwidths:
         key = f"{found.level.lower()}_bandwidth_bytes_per_s"
-        # The best, since others only take away from it.
+        # The best sample, since other programs only lower the rate.
         part.append(f"core_{key} = {round(max(found.alone_bytes_per_s.samples))}")
         part.append(f"{key} = {round(max(found.together_bytes_per_s.samples))}")
     calls = [f"operator_call_s = {c.operator_call_s.median:.3g}"]
@@ -85,7 +85,7 @@ table = '''
 
 
 def _loop(result: LoopResult) -> str:
-    """An inline table: TOML has no line breaks in one, so a loop is a line."""
+    """A loop as an inline table, on one line, since TOML allows no line breaks in these."""
     loop = result.loop
     median, low, high = _cells(result.cycles)
     fields = {
@@ -104,7 +104,7 @@ def _loop(result: LoopResult) -> str:
 
 
 def _cells(figure: Sampled) -> tuple[str, str, str]:
-    """Median and quartiles, rounded so that the median stays within its range."""
+    """The cells with the median and the quartiles, rounded so that the median stays between the quartiles."""
     low, high = figure.quartiles
     median = round(figure.median, 3)
     return (f"{median:g}", f"{min(round(low, 3), median):g}", f"{max(round(high, 3), median):g}")

@@ -74,12 +74,12 @@ _X86_GENERAL = (
     ("xor", 32, "xorl {y}, {d}"),
     ("shift_imm", 32, "shll $$3, {d}"),
 )
-# With AVX-512 these have names of their own.
+# With AVX-512 these instructions have other names.
 _EVEX_NAMES = {"vpxor": "vpxord"}
 
 
 def x86_probes(features: Collection[str]) -> Iterator[Probe]:
-    """The probes an x86-64 machine with these LLVM feature names can run."""
+    """The probes that an x86-64 machine with these features (LLVM's names) can run."""
     if "avx2" not in features:
         return
     bits = 512 if "avx512f" in features else 256
@@ -123,7 +123,9 @@ def _probe(
 
 
 def _can(needs: str, bits: int, features: Collection[str]) -> bool:
-    """Byte and word instructions need AVX-512BW only at 512 bits; AVX2 has them at 256."""
+    """Whether the machine has the instruction. Byte and word instructions need AVX-512BW only at 512 bits;
+    AVX2 has them at 256.
+    """
     if needs == "vnni":
         return "avx512vnni" in features if bits == 512 else "avxvnni" in features
     if needs in ("avx512bw", "avx512dq") and bits < 512:

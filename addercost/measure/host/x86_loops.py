@@ -1,7 +1,8 @@
 """The inner loops of kernels on x86-64, in AT&T order: the destination comes last.
 
-Where several sequences do the same, all of them are measured, and the fastest is what the machine can do. The
-additions of an adder may run on the multiply-add units, as sums of -1 times |x - w|: our own kernel does so.
+Where several sequences compute the same, all of them are measured, and the fastest is the machine's limit.
+The additions of an adder layer may run on the multiply-add units, as sums of -1 × |x - w|, as our own kernel
+does.
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ _MINUS_1_32, _MINUS_1_16 = 0xBF800000, 0xBC00BC00
 _MINUS_1_64 = (0, 0xBFF00000)
 _ONES_16, _LOW_4 = 0x00010001, 0x0F0F0F0F
 _BITS_OF_4 = (0x02010100, 0x03020201, 0x03020201, 0x04030302)
-"""The set bits of 0 to 15, a byte each."""
+"""The numbers of set bits of 0 to 15, one in each byte."""
 
 
 Constants = tuple[int | tuple[int, ...], ...]
 
 
 class _Way(NamedTuple):
-    """site_bits: bits of a register for each site. needs: features; those of narrow registers are added."""
+    """A way to compute a site. site_bits: bits of a register for each site. needs: features that it requires;
+    narrow registers require further ones, which are added.
+    """
 
     name: str
     arithmetic: Arithmetic
@@ -88,7 +91,7 @@ _WAYS = (
         ),
         (), (_LOW_4, _BITS_OF_4, 0), "bytes",
     ),
-    # A shuffle looks four weights up in a table that the inputs choose.
+    # A shuffle looks up sums for four weights in a table that the inputs choose.
     _Way(
         "xnor_by_tables", _XNOR, "bool", 2, ("vpshufb {w}, {x}, {t}", "vpaddb {t}, {s}, {s}"), (), (), "bytes"
     ),
@@ -111,7 +114,7 @@ _EVEX_NAMES = {"vpxor": "vpxord", "vpand": "vpandd"}
 
 
 def x86_loops(features: Collection[str]) -> Iterator[HostLoop]:
-    """Every loop in every width that an x86-64 machine with these LLVM feature names can run."""
+    """Every loop in every width that an x86-64 machine with these features (LLVM's names) can run."""
     if "avx2" not in features:
         return
     for bits in (512, 256, 128):

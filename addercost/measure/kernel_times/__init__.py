@@ -1,1 +1,3 @@
-"""Timing kernels of many shapes on this machine, so that networks never run here can be predicted."""
+"""Times kernels of many shapes on this machine, so that networks which were never run here can be
+predicted.
+"""

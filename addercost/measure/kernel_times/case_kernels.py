@@ -1,7 +1,7 @@
-"""The kernel that computes a layer of some shape as inference calls it, and the shape of such a kernel.
+"""Converts between the shape of a layer and the kernel call that computes it in inference.
 
-Our 8-bit and packed layers, and torch's 8-bit ones, keep weights in forms of their own. Their kernels are
-written with the shape of the layer, and run as a benchmark of that shape runs them.
+Our 8-bit and packed layers and torch's 8-bit layers keep weights in special forms. Their kernels are
+described by the shape of the layer, and are run as `bench` runs that shape.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from addercost.measure.contenders.layer_module import layer_with
 BYTES, PACKED = "addercost.adder_conv2d_u8.default", "addercost.binary_conv2d_packed.default"
 
 Arguments = tuple[tuple[str, KernelArgument], ...]
-"""Of a kernel, by the names of its schema."""
+"""The arguments of a kernel, by their names in the operator's schema."""
 
 
 def torch_kernel(case: LayerCase, dtype: str) -> KernelCall:
-    """Torch's own, in a format by torch's name; `int8` has 8-bit inputs, weights and outputs."""
+    """The kernel of torch for a layer. dtype: torch's name of the format; `int8` means 8-bit inputs, weights
+    and outputs.
+    """
     x, out = Operand(case.input_shape, dtype), Operand(case.output_shape, dtype)
     if case.linear:
         weight = Operand(case.weight_shape[::-1], dtype, True)
@@ -38,7 +40,9 @@ def torch_kernel(case: LayerCase, dtype: str) -> KernelCall:
 
 
 def own_kernel(case: LayerCase, arithmetic: str) -> KernelCall:
-    """Of our layer in fp32; arithmetic: `adder`, `binary` or `shift`, as operators are called."""
+    """The kernel of our layer in fp32. arithmetic: `adder`, `binary` or `shift`, as in the operators'
+    names.
+    """
     x, w = Operand(case.input_shape, "float32"), Operand(case.weight_shape, "float32", True)
     tensors: Arguments = (("input", x), ("weight", w), ("bias", None))
     place = () if case.linear else _place(case)
@@ -47,7 +51,7 @@ def own_kernel(case: LayerCase, arithmetic: str) -> KernelCall:
 
 
 def byte_kernel(case: LayerCase) -> KernelCall:
-    """Sums of absolute differences of bytes; rows are pixels of an image."""
+    """The kernel of an adder layer of bytes. A linear layer is an image with a pixel for each row."""
     case = as_image(case)
     x, w = Operand(case.input_shape, "uint8"), Operand(case.weight_shape, "uint8", True)
     arguments: Arguments = (("input", x), ("weight", w), ("pad_value", 0), *_place(case))
@@ -55,7 +59,9 @@ def byte_kernel(case: LayerCase) -> KernelCall:
 
 
 def packed_kernel(case: LayerCase) -> KernelCall:
-    """A binary layer whose signs were packed beforehand; rows are pixels of an image."""
+    """The kernel of a binary layer whose signs were packed beforehand. A linear layer is an image with a
+    pixel for each row.
+    """
     case = as_image(case)
     layer = pack_binary(layer_with(Arithmetic.XNOR, case, torch.ones(case.weight_shape)))
     words, factors = (
@@ -73,7 +79,7 @@ def packed_kernel(case: LayerCase) -> KernelCall:
 
 
 def as_image(case: LayerCase) -> LayerCase:
-    """A linear layer as a convolution of an image that has its rows as pixels."""
+    """A linear layer as a 1×1 convolution of an image with a pixel for each row."""
     if not case.linear:
         return case
     return LayerCase(images=1, channels=case.channels, filters=case.filters, size=(1, case.images))
@@ -90,7 +96,7 @@ def _place(case: LayerCase, *before_groups: tuple[str, KernelArgument]) -> Argum
 
 
 def case_of(call: KernelCall) -> LayerCase:
-    """The shape of a convolution, or of a product with a weight."""
+    """The shape of the layer that a kernel computes: a convolution, or a product with a weight."""
     weight = call.argument("weight")
     if call.name in ("aten.mm", "aten.addmm"):
         x = call.argument("self" if call.name == "aten.mm" else "mat1")

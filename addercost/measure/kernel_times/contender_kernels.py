@@ -1,4 +1,4 @@
-"""The kernel that a contender runs, where it is one that a calibration times."""
+"""The kernel that a contender runs, if `calibrate --kernels` times such kernels."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ _KERNELS: Mapping[tuple[Arithmetic, str, str], Callable[[LayerCase], KernelCall]
 
 
 def kernel_of(contender: Contender, case: LayerCase) -> KernelCall | None:
-    """None for a contender that no calibration times."""
+    """The kernel with which a contender computes a layer; None where `calibrate --kernels` times no such
+    kernels.
+    """
     made = _KERNELS.get((contender.arithmetic, contender.implementation, contender.dtype))
     return made(case) if made is not None else None

@@ -1,8 +1,8 @@
-"""Draws the kernels that a calibration times: operators and shapes as networks have them, at random.
+"""Draws at random the kernels that a calibration times: operators and shapes that networks have.
 
-Sizes are drawn evenly on a logarithmic scale, under limits on work and on bytes together, so that none is out
-of all proportion. How often each family is drawn follows what went wrong when it was drawn less: convolutions
-decide a network's time, and those on maps of one pixel, pools and broadcast products have laws of their own.
+Sizes are drawn evenly on a logarithmic scale. Limits on the work and on the bytes of a kernel keep them
+realistic. The shares of the families were raised where predictions were poor: convolutions decide a network's
+time, and convolutions on maps of one pixel, pools and broadcast products follow laws of their own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ CONTIGUOUS = "torch.contiguous_format"
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """What is drawn. dtype: torch's name of the floats. shares: how often each family, against the others."""
+    """The settings of a drawing. dtype: torch's name of the floating-point format. shares: how often each
+    family is drawn, relative to the others.
+    """
 
     dtype: str
     shares: Mapping[str, float]
@@ -36,7 +38,7 @@ SHARES: Mapping[str, float] = {
 
 
 def draw(count: int, seed: int, drawing: Drawing) -> Iterator[KernelCall]:
-    """`count` kernels; the first of a longer drawing are those of a shorter one."""
+    """Draws `count` kernels. A longer drawing begins with the kernels of a shorter one."""
     chance = random.Random(seed)
     families, weights = zip(*drawing.shares.items(), strict=True)
     for _ in range(count):
@@ -49,7 +51,7 @@ def _between(chance: random.Random, low: float, high: float) -> int:
 
 
 def _channels(chance: random.Random, low: int, high: int) -> int:
-    """Most networks have multiples of eight."""
+    """A number of channels, mostly a multiple of eight, as in most networks."""
     n = _between(chance, low, high)
     return max(8, n // 8 * 8) if chance.random() < 0.8 and n >= 8 else n
 
@@ -251,7 +253,7 @@ def _elementwise(chance: random.Random, dtype: str) -> KernelCall:
 
 
 def _broadcast(chance: random.Random, dtype: str) -> KernelCall:
-    """A number a channel, as squeeze-and-excitation has it, or a row for all rows."""
+    """A broadcast product: a factor for each channel, as in squeeze-and-excitation, or a row for all rows."""
     shape = _any_shape(chance)
     small = (*shape[:2], 1, 1) if len(shape) == 4 else (1, *shape[1:])
     x, y = Operand(shape, dtype), Operand(small, dtype)

@@ -1,4 +1,6 @@
-"""Draws kernels of our own layers: the same shapes as those of torch's convolutions and linear layers."""
+"""Draws kernels of our own layers, with shapes from the same distribution as torch's convolutions and linear
+layers.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,11 @@ _SHAPES = {
     "grouped convolution": 2.0, "linear": 3.0,
 }  # fmt: skip
 _KINDS = {"adder": 3.0, "binary": 1.0, "shift": 1.0, "bytes": 2.0, "packed": 2.0}
-"""How often each kind is drawn, against the others."""
+"""How often each kind is drawn, relative to the others."""
 
 
 def draw_own(count: int, seed: int) -> Iterator[KernelCall]:
-    """`count` kernels; the first of a longer drawing are those of a shorter one."""
+    """Draws `count` kernels. A longer drawing begins with the kernels of a shorter one."""
     chance = random.Random(seed)
     kinds, weights = list(_KINDS), list(_KINDS.values())
     for call in draw(count, seed, Drawing("float32", _SHAPES)):

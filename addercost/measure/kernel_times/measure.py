@@ -40,29 +40,35 @@ from addercost.trace.tracer import trace
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "int8": "int8"}
 LAYOUTS = {CONTIGUOUS: torch.contiguous_format, CHANNELS_LAST: torch.channels_last}
 OWN_SHARE = 0.4
-"""Of the kernels in fp32, so many are of our own layers. Bytes and signs are among them. There are five kinds
-of layers, and for each a kernel of depthwise, of 1×1 and of other convolutions."""
+"""The share of our own layers' kernels among those in fp32. Layers of bytes and of signs are among them.
+There are five kinds of layers, and each has one kernel for depthwise, one for 1×1 and one for other
+convolutions.
+"""
 
 _INT8_SHARES = {name: share for name, share in SHARES.items() if "convolution" in name or name == "linear"}
-"""Torch computes layers in 8 bits; what is between them is mostly in floating point."""
+"""The shares in 8 bits: layers alone, since torch computes the operators between them mostly in floating
+point.
+"""
 
 NETWORKS = 54
-"""The interval is a quantile of the errors of whole networks: of 18, it would be the largest error."""
+"""How many networks are timed. The interval is a quantile of their errors; with 18 networks, it would be the
+largest error.
+"""
 
 AGAIN = 3
-"""A network that was timed while the machine was slow is timed at most so often."""
+"""How often a network is timed at most, while its timings are of moments at which the machine was slow."""
 
 SAVED_EVERY_S = 5.0
 CHAINS, CHAIN = 24, 25
-"""Chains of layers in 8 bits, and layers in each."""
+"""How many chains of 8-bit layers are timed, and how many layers each has."""
 
 LEAST_QUIET = 0.5
-"""A calibration of which fewer samples were quiet is refused."""
+"""The least share of samples at quiet moments. A calibration with a smaller share is refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class KernelSettings:
-    """What to time. minutes: at most so long in all. kernels: at most so many."""
+    """What to time. minutes: the time limit for everything. kernels: the most kernels."""
 
     threads: int = 1
     dtype: str = "fp32"
@@ -88,10 +94,12 @@ def conditions_of(settings: KernelSettings) -> Conditions:
 def measure_kernels(
     settings: KernelSettings, path: Path, progress: Callable[[str], None] = lambda text: None
 ) -> KernelTimes:
-    """Times kernels and networks until the minutes are over or all are timed, and writes `path` as it goes.
+    """Times kernels and networks until the minutes are over or all are timed. Writes `path` repeatedly
+    meanwhile.
 
-    What `path` already has, measured under the same conditions, is not timed again. Raises DataError where
-    its conditions are others, CheckFailedError where the machine was too noisy; the file is kept.
+    Kernels and networks that `path` already has are not timed again. Raises DataError where `path` was
+    measured under other conditions, and CheckFailedError where the machine was too noisy. The file is kept in
+    both cases.
     """
     torch.set_num_threads(settings.threads)
     found = _begun(path, conditions_of(settings))
@@ -133,7 +141,9 @@ def _save(times: KernelTimes, path: Path) -> None:
 def _measured(
     settings: KernelSettings, found: KernelTimes, speed: ReferenceSpeed, progress: Callable[[str], None]
 ) -> Iterator[KernelTimes]:
-    """What was found before and one sample more, again and again. Networks follow a quarter of them."""
+    """Yields the measurements with one sample more each time, from those that were `found` before. A quarter
+    of the kernels comes first, then networks, then the other kernels.
+    """
     sizes = cache_sizes()
     near = Sweeper(4 * sizes.get("L2", 1 << 20))
     far = Sweeper(max(sizes.get("L3", 0) * 3 // 4, 24 << 20))
@@ -155,7 +165,7 @@ def _measured(
         try:
             block = timed_kernel(call, speed, near, far, settings.seed, layout)
         except (NotReplayableError, RuntimeError, NotImplementedError):
-            # torch has no such kernel in this format: a network that calls it cannot be run either.
+            # torch has no such kernel in this format, so no network can call it.
             continue
         runs = block.value
         sample = KernelSample(call, runs.warm_s, runs.near_s, runs.far_s, speed.factor(block))
@@ -164,7 +174,7 @@ def _measured(
 
 
 def _quietest(network: Timeable, speed: ReferenceSpeed) -> NetworkSample:
-    """The first timing of the quiet machine, or of the quietest that there was."""
+    """The first timing at a quiet moment, else the timing with the smallest factor."""
     timings = [network.timed(speed)]
     while timings[-1].factor > WITHIN and len(timings) < AGAIN:
         timings.append(network.timed(speed))
@@ -172,7 +182,7 @@ def _quietest(network: Timeable, speed: ReferenceSpeed) -> NetworkSample:
 
 
 def _drawn(settings: KernelSettings) -> list[KernelCall]:
-    """Torch's kernels, and in fp32 those of our own layers among them."""
+    """The drawn kernels: torch's, and in fp32 those of our own layers interspersed."""
     dtype = DTYPES[settings.dtype]
     shares = _INT8_SHARES if dtype == "int8" else SHARES
     own = round(OWN_SHARE * settings.kernels) if dtype == "float32" else 0
@@ -185,8 +195,9 @@ def _drawn(settings: KernelSettings) -> list[KernelCall]:
 
 
 def _networks(settings: KernelSettings) -> Iterator[Timeable]:
-    """One after the other, since all of them together fill much memory. In 8 bits chains of layers stand for
-    networks: torch makes no 8-bit modules without watching data.
+    """Makes the networks to be timed, one after the other, since all together would fill much memory. In 8
+    bits, chains of layers take the place of networks, because torch makes 8-bit modules only after observing
+    data.
     """
     layout = LAYOUTS[settings.layout]
     if settings.dtype == "int8":
@@ -200,7 +211,7 @@ def _networks(settings: KernelSettings) -> Iterator[Timeable]:
 
 
 class Timeable(Protocol):
-    """Something that is timed whole."""
+    """A network or chain that is timed as a whole."""
 
     @property
     def name(self) -> str: ...
@@ -223,7 +234,7 @@ class FormattedNetwork:
     def timed(self, speed: ReferenceSpeed) -> NetworkSample:
         module, x = self.made.module.to(self.dtype), torch.rand(self.made.input_shape).to(self.dtype)
         if x.dim() == 4:
-            # torch's annotations lack this form.
+            # torch's type annotations lack this form of the call.
             module = module.to(memory_format=self.layout)  # type: ignore[call-overload]
             x = x.to(memory_format=self.layout)
         traced = trace(module, x.to("meta"), is_counted=is_counted)
@@ -234,7 +245,7 @@ class FormattedNetwork:
 
 @dataclass(frozen=True)
 class Chain:
-    """Layers that run one after the other, each with its own weights."""
+    """A chain of 8-bit layers that run one after the other, each with its own weights."""
 
     name: str
     calls: tuple[KernelCall, ...]

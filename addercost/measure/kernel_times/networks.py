@@ -1,7 +1,8 @@
-"""Networks of random layers. Timed whole, they show what a network takes beside its kernels: the calls, and
-what the caches keep of the weights between two runs.
+"""Networks of random layers. They are timed whole to find what a network takes in addition to its kernels
+alone: the time of calls, and of weights that the caches do not keep between two runs.
 
-They follow the patterns that networks are built of, with sizes drawn at random. Nobody uses any of them.
+They follow patterns that real networks are built of, with sizes drawn at random. None of them is a real
+network.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ class RandomNetwork:
 
 
 def random_networks(count: int, seed: int) -> Iterator[RandomNetwork]:
-    """Patterns in turn; each has more weights than the one before it of the same pattern."""
+    """Networks that take the patterns in turn. Each has more weights than the one before it with the same
+    pattern.
+    """
     chance = random.Random(seed)
     names = list(_PATTERNS)
     for i in range(count):
@@ -90,7 +93,9 @@ def _block(
 def _stages(
     chance: random.Random, weights: float, block: Callable[[int], nn.Module]
 ) -> tuple[nn.Module, tuple[int, ...]]:
-    """Blocks, each stage half as large and twice as wide as the one before, until the weights are there."""
+    """Stages of blocks until the network has the wanted number of weights. Each stage has half the rows and
+    columns and twice the channels of the one before.
+    """
     width = 8 * chance.randint(3, 8)
     size = chance.choice((112, 128, 160, 192))
     layers: list[nn.Module] = [_block(3, width, 3, 2)]
@@ -168,7 +173,7 @@ def _dense(chance: random.Random, weights: float) -> tuple[nn.Module, tuple[int,
 
 
 class _Mixing(nn.Module):
-    """Attention and two linear layers, each after a norm and added to its input."""
+    """A transformer block: attention and two linear layers, each after a norm and added to its input."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()

@@ -19,7 +19,9 @@ from addercost.measure.contenders.vendor import int8_layer
 from addercost.measure.kernel_times.case_kernels import BYTES, PACKED, case_of
 
 _TURNED = {"aten.addmm": ("mat2",), "aten.mm": ("mat2",)}
-"""A linear layer passes its weight [m, k] as a transposed view: the memory is that of the weight."""
+"""Arguments that get transposed tensors: a linear layer passes a transposed view of its weight, in the
+weight's memory order.
+"""
 
 _LAYERS = {
     f"addercost.{name}_{shape}.default": arithmetic
@@ -30,7 +32,9 @@ _LAYERS = {
     )
     for shape in ("conv2d", "linear")
 }
-"""The layer that calls an operator of ours: the module around it takes as long as a small kernel."""
+"""The layer that calls each of our operators. The module is run and not the operator alone, since it takes as
+long as a small kernel.
+"""
 
 
 class NotReplayableError(Exception):
@@ -40,7 +44,7 @@ class NotReplayableError(Exception):
 def replay(
     call: KernelCall, generator: torch.Generator, layout: torch.memory_format = torch.contiguous_format
 ) -> Callable[[], Any]:
-    """The kernel ready to run, images in `layout`. Our own layers keep their filters contiguous.
+    """A function that runs the kernel, with images in `layout`. Our own layers keep their filters contiguous.
 
     Raises NotReplayableError.
     """
@@ -61,7 +65,9 @@ def replay(
 
 
 def _as_benchmarks_run_it(call: KernelCall, layout: torch.memory_format) -> Callable[[], Any] | None:
-    """Our layers, as modules; 8-bit and packed layers, whose weights have forms of their own."""
+    """A function that runs the kernel as `bench` does: our layers as modules, and 8-bit and packed layers,
+    whose weights have special forms. None for any other kernel.
+    """
     place = Place(torch.device("cpu"), layout)
     try:
         if call.op in _LAYERS and call.argument("bias") is None:
@@ -78,7 +84,7 @@ def _as_benchmarks_run_it(call: KernelCall, layout: torch.memory_format) -> Call
 
 
 def _laid_out(value: Any, layout: torch.memory_format) -> Any:
-    """Images and filters in the layout; what else there is, as it is."""
+    """Images and filters converted to the layout; any other value unchanged."""
     if isinstance(value, list):
         return [_laid_out(item, layout) for item in value]
     is_image = isinstance(value, Tensor) and value.dim() == 4
@@ -132,7 +138,9 @@ def _value(argument: KernelArgument, generator: torch.Generator, turned: bool, c
 
 
 def random_tensor(operand: Operand, generator: torch.Generator, turned: bool, call: KernelCall) -> Tensor:
-    """Floats are drawn from [-1, 1); integers stay valid indices of any tensor: they are 0 and 1."""
+    """A random tensor. Floats are from [-1, 1). Integers are 0 and 1, so that they are valid indices of most
+    tensors.
+    """
     dtype = _DTYPES.get(operand.dtype)
     if dtype is None or math.prod(operand.shape) > 1 << 30:
         raise NotReplayableError(f"{call.op} on {operand.dtype} of {operand.shape}")
@@ -153,9 +161,10 @@ def random_tensor(operand: Operand, generator: torch.Generator, turned: bool, ca
 def _in_place_kept_finite(
     operator: Any, positional: list[Any], by_name: dict[str, Any], call: KernelCall
 ) -> Callable[[], Any]:
-    """In-place sums grow and in-place products shrink: numbers that become infinite or denormal take longer.
+    """Keeps the results of repeated in-place operators normal: in-place sums grow and in-place products
+    shrink, and infinite or denormal numbers take longer.
 
-    Such an operator alternates with what undoes it: another sign for a sum, values of size 1 for a product.
+    A sum alternates its sign. A product gets factors of size 1.
     """
     if call.name in ("aten.mul_", "aten.div_"):
         positional = [positional[0], *(_signs(value) for value in positional[1:])]

@@ -1,7 +1,8 @@
-"""Times a kernel in three states of the caches: warm, the second-level cache swept, all caches swept.
+"""Times a kernel in three states of the caches: warm, with the second-level cache swept (filled with other
+data), and with all caches swept.
 
 Kernels run under `torch.no_grad`, as `bench` and `validate` run layers and networks. `inference_mode` would
-leave out what autograd looks at in every call, which is 8 µs of a small layer of ours.
+skip checks of autograd, which take 8 µs in a small layer of ours.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ WARM_S = 1.5e-3
 MOST_WARM_RUNS = 50
 NEAR_RUNS, FAR_RUNS = 5, 3
 LONG_S = 0.01
-"""A kernel that takes longer is run half as often: its times differ less."""
+"""A kernel that takes longer is run half as often, since its times vary less."""
 
 WAIT_S = 0.3
-"""How long a quiet moment for one kernel is waited for."""
+"""How long to wait for a quiet moment for one kernel."""
 
 NETWORK_S = 0.4
 LEAST_NETWORK_RUNS = 5
@@ -43,7 +44,7 @@ class KernelRuns:
 
 
 class Sweeper:
-    """Fills caches with other data: reads and writes a buffer of `n_bytes`."""
+    """Fills caches with other data by reading and writing a buffer of `n_bytes`."""
 
     def __init__(self, n_bytes: int) -> None:
         self._buffer = torch.ones(max(n_bytes // 4, 1))
@@ -60,10 +61,10 @@ def timed_kernel(
     seed: int,
     layout: torch.memory_format = torch.contiguous_format,
 ) -> TimedBlock[KernelRuns]:
-    """The runs of one kernel in a quiet block, or in the quietest one that there was.
+    """The runs of one kernel in a quiet block, or in the block with the smallest factor where none was quiet.
 
-    near, far: sweep the second-level and the last-level cache. Raises NotReplayableError, and what torch
-    raises for a kernel that it does not have.
+    near, far: these sweep the second-level and the last-level cache. Raises NotReplayableError, and torch's
+    own errors for a kernel that torch does not have.
     """
     run = replay(call, torch.Generator().manual_seed(seed), layout)
     with torch.no_grad(), _no_collection():
@@ -90,7 +91,7 @@ def _seconds(run: Callable[[], Any], before: Callable[[], None] | None = None) -
 
 
 def timed_network(run: Callable[[], Any], speed: ReferenceSpeed) -> tuple[tuple[float, ...], float]:
-    """(seconds of the quieter half of the runs, their factor)."""
+    """(seconds of the quieter half of the runs, the machine's factor during these)."""
     blocks: list[TimedBlock[float]] = []
     with torch.no_grad(), _no_collection():
         for _ in range(3):
@@ -104,7 +105,7 @@ def timed_network(run: Callable[[], Any], speed: ReferenceSpeed) -> tuple[tuple[
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """No garbage is collected meanwhile."""
+    """Turns Python's garbage collection off inside the block."""
     gc.disable()
     try:
         yield

@@ -1,1 +1,1 @@
-"""How fast a shared machine is while something is timed, against its best known speed."""
+"""Compares the speed of a shared machine, while something is timed, with its best known speed."""

@@ -1,7 +1,8 @@
-"""The fixed work that shows the machine's speed: a product of two small matrices in torch.
+"""The reference: a fixed piece of work that shows the machine's speed, a product of two small matrices in
+torch.
 
-It keeps the multiply-add units busy and reads its operands from the caches of one core, so that it takes
-longer when the clock is lower, when another program has the core, and when another thread shares its units.
+It keeps the multiply-add units busy and reads its operands from the caches of one core. So it takes longer
+when the clock is lower, when another program has the core, and when another thread shares the core's units.
 """
 
 from __future__ import annotations
@@ -19,23 +20,27 @@ from addercost.measure.speed.quiet_times import keep_quiet_time, quiet_times_fil
 from addercost.measure.speed.reference import ReferenceSpeed
 
 SIZE = 128
-"""Rows a thread, and columns. The three matrices take 192 KiB, which the second-level cache holds."""
+"""Rows for each thread, and columns. The three matrices take 192 KiB, which fit into the second-level
+cache.
+"""
 
 PRODUCTS = 4
-"""Products in one reference: a fifth of a millisecond on a slow core."""
+"""How many products one reference has: they take a fifth of a millisecond on a slow core."""
 
 PAUSE_S, WARM_UP_S = 1e-3, 1e-3
-"""After a pause a core is slow for a while: on a shared Zen 3, references that followed a pause of 2 ms took
-1.1 to 2.4 times as long as the shortest, in 99 of 100 cases, and those that followed one another in 60."""
+"""A core is slow for a while after a pause, so products run for WARM_UP_S after a pause longer than PAUSE_S.
+On a shared Zen 3, references after a pause of 2 ms took 1.1 to 2.4 times as long as the shortest in 99 of 100
+cases; those without a pause did so in 60 of 100.
+"""
 
 
 def open_reference_speed(
     clock_ns: Callable[[], int] = time.perf_counter_ns, path: Path | None = None
 ) -> ReferenceSpeed:
-    """This machine's speed with as many threads as torch uses now.
+    """The reference of this machine, with as many threads as torch uses now.
 
-    clock_ns: what the reference is timed by. The wall clock counts time that other programs take; a clock of
-    processor time does not, and suits samples that do not count it either. path: the file of quiet times.
+    clock_ns: the clock that times the reference. A wall clock counts time that other programs take. A clock
+    of processor time does not, and suits samples that do not count it either. path: the file of quiet times.
     Raises DataError for a damaged file, OutputError where it cannot be written.
     """
     path = path or quiet_times_file()
@@ -48,13 +53,13 @@ def open_reference_speed(
 
 
 def machine_key(threads: int) -> str:
-    """What decides the reference's time on a quiet machine."""
+    """A text of everything on which the reference's time on a quiet machine depends."""
     return f"{processor_id()}, {threads} thread{'s' * (threads > 1)}, torch {torch.__version__}"
 
 
 def _matrix_product(clock_ns: Callable[[], int]) -> Callable[[], float]:
-    """Seconds of one product, the mean of `PRODUCTS` in a row after one that fills the caches. After a pause
-    products run for `WARM_UP_S` first.
+    """Makes the reference: a function that returns the seconds of one product, the mean of `PRODUCTS`
+    consecutive ones after one that fills the caches. After a pause, products run for `WARM_UP_S` first.
     """
     generator = torch.Generator().manual_seed(0)
     rows = SIZE * torch.get_num_threads()

@@ -1,4 +1,5 @@
-"""The reference's time on each quiet machine, in the user's cache folder. Only a shorter one replaces it.
+"""The file with the reference's time on each quiet machine, in the user's cache folder. Only a shorter time
+replaces one that is there.
 
 {"schema": "addercost/quiet-times/1", "seconds": {"AMD EPYC 25-17-1, 1 thread, torch 2.13.0": 4.29e-5}}
 """
@@ -22,7 +23,7 @@ SCHEMA = "addercost/quiet-times/1"
 
 @dataclass(frozen=True, slots=True)
 class QuietTimes:
-    """seconds: of the reference, by the machine and what else decides them."""
+    """seconds: the reference's time, by the key of `machine_key`."""
 
     seconds: Mapping[str, Positive]
 
@@ -32,7 +33,7 @@ def quiet_times_file() -> Path:
 
 
 def read_quiet_times(path: Path) -> QuietTimes:
-    """What is in the file; nothing where there is none. Raises DataError for a damaged file."""
+    """The content of the file, empty where there is none. Raises DataError for a damaged file."""
     if not path.exists():
         return QuietTimes({})
     with advising("remove the file: the quiet times are then measured anew"):

@@ -1,16 +1,17 @@
-"""How fast this machine is right now: a fixed piece of work, timed between the blocks of whatever is timed.
+"""The machine's present speed, from a fixed piece of work (the *reference*) that is timed between blocks of
+runs.
 
-A shared machine changes its speed for milliseconds to minutes: its clock moves, another program or another
-guest of the host takes time or shares the core. `ReferenceSpeed` times a small matrix product, which all of
-these lengthen, before and after each block of runs. A block is quiet if neither took more than `WITHIN` times
-as long as on the quiet machine. That quiet time is kept with the machine (`quiet_times.py`), so a busy hour
-does not pass for a quiet one.
+A shared machine changes its speed for milliseconds to minutes: its clock changes, or another program or guest
+of the host takes time or shares the core. All of these lengthen the reference, a small matrix product.
+`ReferenceSpeed` times it before and after each block of runs. A block is quiet if neither took more than
+`WITHIN` times as long as on the quiet machine. That quiet time is kept in a file (`quiet_times.py`), so that
+a busy hour is not mistaken for a quiet one.
 
     speed = open_reference_speed()
     block = speed.quiet_block(lambda: [time_once() for _ in range(20)])
     block.value, speed.is_quiet(block), speed.factor(block)
 
-`quiet_blocks` does this for many pieces of work, and comes back to those that had no quiet moment.
+`quiet_blocks` does this for many runs, and repeats those that had no quiet moment.
 """
 
 from __future__ import annotations
@@ -29,28 +30,33 @@ from addercost.measure.speed.quiet_times import quiet_times_file
 T = TypeVar("T")
 
 WITHIN = 1.12
-"""How many times the quiet time the reference may take beside a quiet block. A clock that boosts changes it
-by a few percent. At the second speeds that were seen on shared machines it takes 1.3 to 1.7 times as long."""
+"""How many times as long as its quiet time the reference may take beside a quiet block. A boosting clock
+changes its time by a few percent. When shared machines were slowed down, it took 1.3 to 1.7 times as long.
+"""
 
 CONFIRMATIONS = 5
-"""The quiet time is one that so many references did not exceed: a glitch of a timer is single."""
+"""How many references must take at most the quiet time. A single short time may be an error of the timer."""
 
 LEAST_GAIN = 0.005
-"""A quiet time is replaced by one that is shorter by this share. Less is noise."""
+"""A quiet time is replaced only by one that is shorter by this share; a smaller difference is noise."""
 
 FIRST_S = 1.0
-"""How long the reference is timed where no quiet time is known yet."""
+"""How long the reference is timed at first where no quiet time is known."""
 
 REUSED_S = 1e-3
-"""A reference that ended less than this ago counts as the one before the next block."""
+"""A reference that ended less than this ago is also used as the one before the next block."""
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2e-3, 4e-3
-"""Pauses between tries double: another program's turn on the core takes some milliseconds."""
+"""The first and longest pause between tries. Pauses double, since another program may keep the core for some
+milliseconds.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class TimedBlock(Generic[T]):
-    """What a block of runs returned, and the seconds of the references right before and right after it."""
+    """The value that a block of runs returned, and the seconds of the references just before and just after
+    it.
+    """
 
     value: T
     before_s: float
@@ -58,11 +64,11 @@ class TimedBlock(Generic[T]):
 
 
 class ReferenceSpeed:
-    """The machine's speed beside blocks of runs.
+    """Finds the machine's speed beside blocks of runs.
 
-    reference: does the fixed work and returns its seconds. quiet_s: its seconds on the quiet machine; None
-    where they are not known, and then it is timed for `FIRST_S`. found: called with every shorter quiet time.
-    now: seconds of a clock that never stops. sleep: waits for some seconds.
+    reference: does the fixed work and returns its seconds. quiet_s: its seconds on the quiet machine. Where
+    these are None, the reference is timed for `FIRST_S`. found: called with every shorter quiet time. now:
+    seconds of a clock that never stops. sleep: waits for some seconds.
     """
 
     def __init__(
@@ -76,7 +82,7 @@ class ReferenceSpeed:
         self.now = now
         self._reference, self._found, self._sleep = reference, found, sleep
         self._shortest: list[float] = []
-        """The `CONFIRMATIONS` shortest so far, negative, as a heap: the longest of them is the first."""
+        """The `CONFIRMATIONS` shortest times so far, negated, as a heap: the first is the longest of them."""
         self._seen: list[float] = []
         self._last = (math.nan, -math.inf)
         self._quiet_s = math.inf if quiet_s is None else quiet_s
@@ -92,11 +98,13 @@ class ReferenceSpeed:
 
     @property
     def usual_factor(self) -> float:
-        """The median of all references so far, over the quiet time; 1 where none was timed."""
+        """The median of all references so far / the quiet time; 1 where none was timed."""
         return statistics.median(self._seen) / self._quiet_s if self._seen else 1.0
 
     def factor(self, block: TimedBlock[T]) -> float:
-        """How many times as long as on the quiet machine the references beside `block` took, in the mean."""
+        """How many times as long as on the quiet machine the two references beside `block` took, in the
+        mean.
+        """
         return (block.before_s + block.after_s) / 2 / self._quiet_s
 
     def is_quiet(self, block: TimedBlock[T]) -> bool:
@@ -125,7 +133,7 @@ class ReferenceSpeed:
         return best
 
     def better(self, one: TimedBlock[T], other: TimedBlock[T]) -> TimedBlock[T]:
-        """A quiet block rather than another, then the one with the smaller factor."""
+        """The better of two blocks: a quiet one, else the one with the smaller factor."""
         return min(one, other, key=lambda block: (not self.is_quiet(block), self.factor(block)))
 
     def _timed(self) -> float:
@@ -145,10 +153,11 @@ class ReferenceSpeed:
 def quiet_blocks(
     speed: ReferenceSpeed, runs: Sequence[Callable[[], T]], limit_s: float = math.inf, passes: int = 5
 ) -> Iterator[tuple[int, TimedBlock[T]]]:
-    """(number of the run, its block) of every run, each once, as soon as the block is quiet.
+    """(number of the run, its block) once for every run, as soon as the block is quiet.
 
-    A run without a quiet block is tried again after all the others, `passes` times in all, none started after
-    `limit_s`; the first pass is always made. What is left then comes with its smallest factor.
+    A run without a quiet block is tried again after all the others, `passes` times in all. Only the first
+    pass may start runs after `limit_s`. A run that never had a quiet block is yielded at the end, with the
+    block of its smallest factor.
     """
     end = speed.now() + limit_s
     best: dict[int, TimedBlock[T]] = {}
@@ -170,10 +179,10 @@ def quiet_blocks(
 def too_noisy(
     what: str, quiet: int, blocks: int, factor: float, kept: str, what_is_timed: str = "blocks"
 ) -> CheckFailedError:
-    """The error that refuses a measurement: what was seen, what was kept, how to go on.
+    """The error that refuses a measurement. It says what was observed, what was kept and how to continue.
 
-    quiet: how many of the `blocks` were quiet; what_is_timed: what each of them is called. factor:
-    `ReferenceSpeed.usual_factor`. kept: a clause.
+    quiet: how many of the `blocks` were quiet. what_is_timed: the plural that names the blocks. factor:
+    `ReferenceSpeed.usual_factor`. kept: a clause that says what was kept.
     """
     return CheckFailedError(
         f"{what} is too noisy: {quiet} of {blocks} {what_is_timed} were quiet, and a fixed reference took "

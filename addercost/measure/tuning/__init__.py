@@ -1,1 +1,1 @@
-"""The fastest schedule of each layer on this machine, found by timing them."""
+"""Finds the fastest schedule of each layer on this machine, by timing several."""

@@ -1,4 +1,6 @@
-"""Layers whose kernels can be tuned: what each asks for, and how it runs by a schedule."""
+"""Layers whose kernels can be tuned: the key of each layer's schedule, and how to run the layer by a
+schedule.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ ZOO = ("zoo:resnet18", "zoo:resnet20-cifar", "zoo:resnet50", "zoo:lenet5-bn")
 
 @dataclass(frozen=True, slots=True)
 class TunableLayer:
-    """run: computes the layer once by a schedule."""
+    """A layer that can be tuned. run: computes the layer once by a schedule."""
 
     case: LayerCase
     layout: str
@@ -46,13 +48,14 @@ class TunableLayer:
 def tunable_layers(
     cases: Iterable[LayerCase], layouts: Iterable[str], families: Iterable[str]
 ) -> Iterator[Callable[[], TunableLayer]]:
-    """What makes each layer. Its tensors are made only then. Depthwise layers and those
-    whose signs are looked up have loops of their own, without a schedule."""
+    """Functions that make each layer with its tensors. Depthwise layers, and layers whose signs are looked
+    up, are left out: they have other loops, without a schedule.
+    """
     layouts, families = tuple(layouts), tuple(families)
     for case in cases:
         if depthwise.takes((case.filters, case.channels // case.groups, *case.filter_size), case.groups):
             continue
-        # Rows have one layout.
+        # A linear layer's rows have only one layout.
         for layout in layouts[:1] if case.linear else layouts:
             for family in families:
                 if family == "xnor" and _looked_up(case):
@@ -87,7 +90,7 @@ def _floats(site: str, x: Tensor, w: Tensor, geometry: Geometry) -> Tunable:
 
 
 def _dense(x: Tensor) -> Tensor:
-    """The images in one of the two layouts that kernels of packed inputs read."""
+    """The images in contiguous or channels-last memory. Kernels of packed inputs read these two layouts."""
     if x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last):
         return x
     return x.contiguous()

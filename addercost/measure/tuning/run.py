@@ -1,4 +1,4 @@
-"""A tuning run: layer after layer, each on the disk before the next one starts."""
+"""Runs a tuning, layer after layer. Each result is written to disk before the next layer starts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from addercost.measure.tuning.search import best_schedule
 from addercost.results.ownership import own_folder
 
 Said = Callable[[int, TunableLayer, TunedLayer], None]
-"""Called with the number of a layer, the layer, and what was found."""
+"""A callback that gets the number of a layer, the layer, and the schedule that was found."""
 
 
 def tune(
@@ -35,10 +35,10 @@ def tune(
     said: Said = lambda number, layer, found: None,
     search: Callable[[TunableLayer, TimingDevice], TunedLayer] = best_schedule,
 ) -> int:
-    """Tunes each layer that is not in the files of `folder` yet and was not shipped, or with `again` every
-    one, until the minutes are over. Returns how many layers are left.
+    """Tunes layers until the minutes are over: those without a schedule in the files of `folder` or among the
+    shipped ones, or every layer where `again`. Returns how many layers are left.
 
-    Raises OutputError where another call tunes into the folder, or it cannot be written.
+    Raises OutputError where another call writes to the folder, or the folder cannot be written.
     """
     end, machine = time.monotonic() + 60 * minutes, this_machine()
     shipped = {layer.request for layer in shipped_layers()}
@@ -61,7 +61,9 @@ def tune(
 
 
 def _known(folder: Path, family: str, machine: Machine) -> dict[object, TunedLayer]:
-    """The layers of a family that were tuned on this machine; none where the file does not serve."""
+    """The tuned layers of a family on this machine; none where the file is missing or belongs to another
+    machine.
+    """
     path = _file(folder, family)
     try:
         return {layer.request: layer for layer in read_family(path, machine).layers} if path.exists() else {}

@@ -1,9 +1,9 @@
-"""The search: which schedule of a layer is the fastest here, if any is faster than the rule's.
+"""Searches the schedule of a layer that is fastest here, if any is faster than the rule's.
 
-Tiles that compute little in vain are timed first, each in turn with the rule's schedule, A B B A; then the
-best of them with its rows joined, or its input kept, or not. A tie is no gain: only where the whole interval
-of the ratio is below 1 does a candidate count, and the best is timed once more, since the best of many also
-had luck.
+Tiles that compute few unused outputs are timed first, each in turn with the rule's schedule (A B B A). The
+best of them is then timed with its rows joined or not, and with its input kept or not. A candidate counts
+only if the whole interval of its ratio is below 1, so a tie is no gain. The best candidate is timed once
+more, since the best of many owes part of its result to chance.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ SCREENING = Effort(precision=0.03, time_limit_s=0.15, ratio_only=True, least_s=0
 CONFIRMING = Effort(precision=0.01, time_limit_s=1.0, ratio_only=True, least_s=0.1)
 _TILES_OF_A_KIND = 2
 _MOST_WASTE = 1.2
-"""A tile that computes more in vain than the best one by this factor is not timed."""
+"""A tile that computes more than this factor times as many outputs as the best one is not timed."""
 _FEWEST_SUMS = 4
 
 Interval = tuple[float, float]
 
 
 def best_schedule(layer: TunableLayer, device: TimingDevice) -> TunedLayer:
-    """The fastest schedule of a layer, or none where none is faster than the rule's."""
+    """The fastest schedule of a layer, or None where none is faster than the rule's."""
     request, core = family_request(layer.request), host_core()
     default = default_schedule(layer.request, core)
     winners: dict[Schedule, float] = {}
@@ -61,14 +61,16 @@ def best_schedule(layer: TunableLayer, device: TimingDevice) -> TunedLayer:
 def _compared(
     layer: TunableLayer, device: TimingDevice, schedule: Schedule, default: Schedule, effort: Effort
 ) -> tuple[float, Interval | None]:
-    """The time of `schedule` by that of `default`, and the interval of this ratio."""
+    """(the time of `schedule` / that of `default`, the interval of this ratio)."""
     timed = time_call(device, partial(layer.run, schedule), partial(layer.run, default), effort)
     return interleaved_ratio(timed.samples_s, timed.reference_samples_s)
 
 
 def tiles_to_time(request: KernelRequest, core: Core, default: Schedule) -> Iterator[Schedule]:
-    """Of each number of vectors, along filters and along pixels, the tiles that compute least in vain, the
-    largest of equals; rows joined and input kept as in `default` where a tile allows it."""
+    """For each number of vectors, along filters and along pixels: the tiles that compute fewest unused
+    outputs, of equal ones the larger. Rows are joined and the input is kept as in `default` where a tile
+    allows it.
+    """
     kinds: dict[tuple[bool, int], list[Schedule]] = {}
     allowed = set(candidates(request, core))
     for tile in allowed:
@@ -90,7 +92,7 @@ def tiles_to_time(request: KernelRequest, core: Core, default: Schedule) -> Iter
 
 
 def _computed(request: KernelRequest, tile: Schedule) -> int:
-    """Outputs of a tile's whole filters and pixels, with those in vain."""
+    """How many outputs whole tiles compute, with the unused ones."""
     extents = request.extents.joined() if tile.joined else request.extents
     along_filters, along_pixels = tile.vector_run, tile.pixels
     if tile.across:

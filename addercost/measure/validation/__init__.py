@@ -1,1 +1,1 @@
-"""How far predictions are from times: published ones, and those of this machine."""
+"""Compares predictions with times: published times, and times of this machine."""

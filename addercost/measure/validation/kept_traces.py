@@ -1,4 +1,6 @@
-"""Traces of a run's networks beside its journal, so that a run that goes on traces none of them again."""
+"""Keeps the traces of a run's networks beside its journal, so that a continued run does not trace them
+again.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,15 @@ def folder_beside(document: Path) -> Path:
 
 
 class KeptTraces:
-    """One file a network. document: the result that the run is for; None keeps nothing."""
+    """One file for each network. document: the path of the run's result; where it is None, nothing is
+    kept.
+    """
 
     def __init__(self, document: Path | None) -> None:
         self._folder = folder_beside(document) if document is not None else None
 
     def trace(self, name: str, make: Callable[[], Trace]) -> Trace:
-        """The one that is kept under this name, else a new one. A damaged file is made again."""
+        """The trace that is kept under this name, else a new one. A damaged file is replaced."""
         if self._folder is None:
             return make()
         file = self._folder / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.json"
@@ -41,5 +45,5 @@ class KeptTraces:
 
 
 def remove_traces(document: Path) -> None:
-    """Those that were kept for this result."""
+    """Removes the traces that were kept for this result."""
     shutil.rmtree(folder_beside(document), ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Networks and layers timed on this machine beside what the cost models predict of them."""
+"""Times networks and layers on this machine, and compares them with the predictions of the cost models."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ INCLUDES = "a forward of the whole network without gradients (torch.no_grad), ea
 
 @dataclass(frozen=True, slots=True)
 class ValidationNetwork:
-    """make: builds it with all of its weights. inputs: of one forward, without data. dtype: the format of its
-    weights and inputs.
+    """A network to time. make: builds it with all of its weights. inputs: the arguments of one forward,
+    without data. dtype: the format of its weights and inputs.
     """
 
     name: str
@@ -65,11 +65,12 @@ class ValidationNetwork:
 
 
 class Plan:
-    """Rows to time, made one after the other: a network is traced when its turn comes, and layers follow the
-    networks. `rows` and `skipped` hold what was planned so far: networks by name, without their times.
+    """The rows to time, which are made one after the other. A network is traced when its turn comes, and
+    layers follow the networks. `rows` (by name, without times) and `skipped` have the networks that were
+    planned so far.
 
-    most_sites: networks of more MAC sites are skipped. layers: so many of the shapes of their layers are
-    timed, drawn by a hash. document: the result that it is for, beside which traces are kept.
+    most_sites: networks with more sites are skipped. layers: how many of the shapes of their layers are
+    timed; they are chosen by a hash. document: the path of the result, beside which traces are kept.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class Plan:
         self.skipped: list[SkippedRow] = []
 
     def row_plans(self, settings: BenchSettings, predict: PredictLayer) -> Iterator[RowPlan]:
-        """Raises ArgumentError where not one network can be timed."""
+        """The plans of all rows, one after the other. Raises ArgumentError where no network can be timed."""
         shapes: dict[LayerCase, list[str]] = {}
         for network in self.networks:
             plan = self._network(network, shapes)
@@ -157,12 +158,13 @@ def timed(
     again_s: float = 0.0,
     accept_noise: bool = False,
 ) -> Measurements:
-    """Times the networks and layers of a plan. Rows are kept in a journal beside its document, which goes on
-    with other networks, layers and cost models too: what it has is not timed or traced again.
+    """Times the networks and layers of a plan. Rows are kept in a journal beside the plan's document. A run
+    with other networks, layers or cost models may continue the journal; what the journal has is not timed or
+    traced again.
 
-    again_s: rows that were timed while the machine was slow are timed again at the end, for so long in all.
-    Raises DataError where the journal is of another machine or of other settings, CheckFailedError where
-    fewer than half of the timings are of the quiet machine, unless that is accepted.
+    again_s: how long, in all, rows that were timed while the machine was slow are timed again at the end.
+    Raises DataError where the journal is of another machine or of other settings. Raises CheckFailedError
+    where more than half of the rows were timed while the machine was slow, unless that is accepted.
     """
     device = open_device(settings)
     try:
@@ -194,7 +196,7 @@ def timed(
 def _layer_plans(
     uses: Sequence[CaseUse], settings: BenchSettings, predict: PredictLayer
 ) -> Iterator[RowPlan]:
-    """Every way to compute the layers that the cost models estimate."""
+    """The plans of every way to compute the layers, as far as the cost models estimate it."""
     place = Place(torch.device(settings.device), LAYOUTS[settings.layout])
     arithmetics = settings.arithmetics
     for plan in layer_rows(uses, arithmetics, settings.dtypes, place, settings.cache, predict):
@@ -209,8 +211,9 @@ def validation_of(
     notes: Sequence[str],
     accept_noise: bool = False,
 ) -> Validation:
-    """The timings beside the predictions. Layers are grouped by what computed them. Rows that were timed
-    while the machine was slow are skipped, and the reason says how slow it was; `accept_noise` keeps them.
+    """The document with timings and predictions. Layers are grouped by the contender that computed them. Rows
+    that were timed while the machine was slow are skipped, and the reason says how slow it was.
+    `accept_noise` keeps them.
     """
     noisy = [row for row in measurements.rows if is_slow(row)]
     slow = [] if accept_noise else noisy
@@ -285,14 +288,16 @@ def _row(plan: Plan, row: MeasuredRow) -> ValidationRow | None:
 
 
 def layer_kind(case: LayerCase) -> str:
-    """One of `analysis.network_kind.KINDS`."""
+    """The kind of a layer, one of `analysis.network_kind.KINDS`."""
     if case.linear:
         return "matrix product"
     return "depthwise" if case.groups == case.filters > 1 else "convolution"
 
 
 def layer_family(case: LayerCase) -> str:
-    """Layers that kernels compute alike: `3x3`, `1x1`, `3x3 depthwise`, `3x3 grouped`, `linear`."""
+    """The group of layers that kernels compute in the same way: `3x3`, `1x1`, `3x3 depthwise`, `3x3 grouped`,
+    `linear`.
+    """
     if case.linear:
         return "linear"
     r, s = case.filter_size

@@ -1,4 +1,4 @@
-"""What every cost model says of a traced network, as a row of a validation."""
+"""The predictions of every cost model for a traced network, as a row of a validation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from addercost.trace.record import Trace
 def network_row(
     trace: Trace, name: str, measured_s: float, target: Target, models: Sequence[str]
 ) -> ValidationRow:
-    """name: of the row, whose first word is the network."""
+    """The row of a network without its time. name: the row's name, whose first word is the network."""
     counts = count(trace)
     return ValidationRow(
         name=name,
@@ -31,8 +31,8 @@ def network_row(
 
 
 def predictions(counts: ModelCounts, target: Target, models: Sequence[str]) -> tuple[RowPrediction, ...]:
-    """One a cost model that gives seconds above 0. A model of intervals that lacks some kernels predicts
-    nothing, since a lower bound has no interval.
+    """One prediction for each cost model that gives seconds above 0. A model with intervals that lacks some
+    kernels predicts nothing, since a lower bound has no interval.
     """
     found = []
     for cost in (estimate(counts, target, model) for model in models):
@@ -44,7 +44,9 @@ def predictions(counts: ModelCounts, target: Target, models: Sequence[str]) -> t
 
 
 def _parts(counts: ModelCounts, target: Target, model: str) -> tuple[float, ...]:
-    """Seconds of arithmetic, bytes and calls at the whole rates of the part, of a model that is their sum."""
+    """Seconds of arithmetic, of bytes and of calls at the full rates of the part, for a model that adds these
+    up.
+    """
     if not cost_model_named(model).adds_up or not target.has_part_rates:
         return ()
     from addercost.cost.efficiency_fit import unit_seconds

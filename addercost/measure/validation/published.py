@@ -1,4 +1,6 @@
-"""Published timings beside what the cost models predict of each network, traced as it was timed."""
+"""Compares published timings with predictions. Each network is traced with the inputs with which it was
+timed.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +23,13 @@ from addercost.trace.inputs import ModelInputs
 from addercost.trace.record import Trace
 
 Said = Callable[[int, Entry], None]
-"""Called with the number of the row and what became of it."""
+"""A callback that gets the number of the row and the row, or the reason why there is none."""
 
 
 def chosen(timings: Sequence[PublishedTiming], most: int | None) -> tuple[PublishedTiming, ...]:
-    """At most so many of the timings: those whose labels have the smallest hashes, always the same ones."""
+    """At most `most` of the timings: those whose labels have the smallest hashes, so that the choice is
+    always the same.
+    """
     if most is None or most >= len(timings):
         return tuple(timings)
     by_hash = sorted(range(len(timings)), key=lambda i: _hash(timings[i].label))
@@ -45,8 +49,8 @@ def published(
 ) -> Validation:
     """Predictions for every timing whose network can be traced; the others are listed as skipped.
 
-    prefix: what makes a SPEC of a model's name, such as `timm:`. output: the document that the result is for;
-    rows are kept in a journal beside it. Raises ArgumentError where not one network is known.
+    prefix: the text that makes a model's name a SPEC, such as `timm:`. output: the path of the result; rows
+    are kept in a journal beside it. Raises ArgumentError where no network is known.
     """
     if dtype not in TENSOR_DTYPES:
         raise unknown_name("number format", dtype, TENSOR_DTYPES)
@@ -81,9 +85,10 @@ def _row(
 
 
 def traced(spec: str, batch: int, size: int | None, dtype: str) -> Trace:
-    """One forward of a network on images, with weights and images in `dtype`.
+    """The trace of one forward of a network on images, with weights and images in `dtype`.
 
-    size: pixels along an image; None for the network's own. Raises AddercostError where that fails.
+    size: pixels along each side of an image; None for the network's own size. Raises AddercostError where the
+    network cannot be traced.
     """
     import torch
 
