@@ -1,1 +1,1 @@
-"""Outputs alone: tables, formats, pages and plots of what is computed elsewhere."""
+"""Outputs: tables, formats, pages and plots. Their figures are computed in other packages."""

@@ -1,4 +1,6 @@
-"""What a page of timings answers first: how much longer one kind of layer takes than another, measured."""
+"""The first sentences on a page of timings: how many times as long one kind of layer takes as another, as
+measured.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,9 @@ from addercost.units import si
 
 
 def measured_answer(measurements: Measurements) -> Iterator[str]:
-    """A sentence for the layers by each reference, and one for the first way to run the whole network.
+    """The sentences: one on the layers for each reference, and one on the first way to run the whole network.
 
-    Of several implementations of a kind of layer the fastest is named.
+    They name the fastest implementation of each kind of layer.
     """
     contests = measured_contests(measurements)
     of_networks = [contest for contest in contests if not contest.layers]
@@ -40,12 +42,14 @@ def measured_answer(measurements: Measurements) -> Iterator[str]:
 
 
 def kind_of_layer(arithmetic: str) -> str:
-    """`adder layers`; the name itself of an arithmetic that is not ours."""
+    """The words for a kind of layer: `adder layers`; for an arithmetic that is not ours, its name."""
     return {str(known): text for known, text in LAYERS_AS.items()}.get(arithmetic, arithmetic)
 
 
 def _fastest(contest: MeasuredContest) -> list[MeasuredSide]:
-    """The fastest whole side of every arithmetic but the reference's, in the reference's format if any is."""
+    """The fastest side of every arithmetic except the reference's, among sides that have all layers. Sides in
+    the reference's number format are preferred.
+    """
     first = contest.reference
     found: dict[str, MeasuredSide] = {}
     for side in contest.sides[1:]:
@@ -62,13 +66,15 @@ def _rank(side: MeasuredSide, first: MeasuredSide) -> tuple[bool, float]:
 
 
 def _way(side: MeasuredSide) -> str:
-    """`as multiply-adds (torch fp32)`."""
+    """The words for a way to run layers: `as multiply-adds (torch fp32)`."""
     by = " ".join(part for part in (side.implementation, side.dtype) if part)
     return f"as {kind_of_layer(side.arithmetic)} ({by})" if side.arithmetic else f"as {by}"
 
 
 def _others(sides: Sequence[MeasuredSide], verb: str) -> str:
-    """`; as adder layers (…) they take 1.58 times as long (95 % 1.56 to 1.60)`."""
+    """The clauses on the other sides: `; as adder layers (…) they take 1.58 times as long (95 % 1.56 to
+    1.60)`.
+    """
     parts: list[str] = []
     then = f" {verb}"
     for side in sides:

@@ -22,7 +22,9 @@ from addercost.units import si
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One heading. key: a stable name for anchors and sheets. lead: a sentence on what follows."""
+    """A heading with tables and sentences. key: a stable name for anchors and sheets. lead: a sentence on
+    what follows.
+    """
 
     key: str
     title: str
@@ -32,7 +34,7 @@ class Section:
 
 
 def report_sections(report: Report) -> Iterator[tuple[str, list[Section]]]:
-    """(name of the subject or of the measurements, its sections)."""
+    """The parts of a report: (the name of a subject or of measurements, its sections)."""
     for subject in report.subjects:
         yield subject.name, subject_sections(subject)
     for measurements in report.measurements:
@@ -51,7 +53,7 @@ def report_sections(report: Report) -> Iterator[tuple[str, list[Section]]]:
 
 
 def subject_sections(subject: Subject) -> list[Section]:
-    """The sections of one model, without those that there is no data for."""
+    """The sections of one model. Sections without data are left out."""
     sections = [
         Section("answer", "In short", notes=tuple(answer_sentences(subject))),
         Section(
@@ -88,7 +90,9 @@ def subject_sections(subject: Subject) -> list[Section]:
 
 
 def asked(subject: Subject) -> Table:
-    """Model, inputs, convention, hardware and where its figures come from."""
+    """Sentences on what was asked for: the model, inputs, convention, hardware, and the sources of its
+    figures.
+    """
     counts = subject.first.counts
     inputs = ", ".join(f"{'x'.join(map(str, spec.shape)) or 'scalar'} {spec.dtype}" for spec in counts.inputs)
     rows = [
@@ -112,7 +116,7 @@ def asked(subject: Subject) -> Table:
 
 
 def notes(subject: Subject) -> Iterator[str]:
-    """What totals leave out and what estimates assume, each once."""
+    """Notes, each once, on what totals leave out and what estimates assume."""
     counts = subject.first.counts
     for item in counts.uncounted:
         places = ", ".join(item.paths[:5])

@@ -20,16 +20,18 @@ if TYPE_CHECKING:
 
 
 class ShownProfile(Profile):
-    """What `addercost.profile` returns: a profile as text, as a data frame, and in a notebook."""
+    """The result of `addercost.profile`: a profile that can be shown as text, as a data frame, and in a
+    notebook.
+    """
 
     __slots__ = ()
 
     def __str__(self) -> str:
-        """What the command prints: as wide as the terminal, if there is one."""
+        """The text that the command prints, as wide as the terminal if there is one."""
         return render(profile_table(self), TableFormat.TABLE, terminal_width()).rstrip("\n")
 
     def to_frame(self) -> pandas.DataFrame:
-        """One row a layer, with the columns of the CSV."""
+        """A pandas data frame with a row for each layer and the columns of the CSV."""
         import pandas
 
         table = self.to_table()
@@ -40,7 +42,8 @@ class ShownProfile(Profile):
         """The layer table.
 
         depth: layers below this many path components are summed into their ancestor. sort: a column, largest
-        first. top: so many rows, the rest summed into one. Raises ArgumentError for an unknown column.
+        first. top: the number of rows, with the others summed into one row. Raises ArgumentError for an
+        unknown column.
         """
         return layer_table(self, depth, sort, top)
 
@@ -49,12 +52,14 @@ class ShownProfile(Profile):
 
 
 class ShownComparison(Comparison):
-    """What `addercost.compare` returns: profiles side by side, as a table."""
+    """The result of `addercost.compare`: profiles side by side, as a table."""
 
     __slots__ = ()
 
     def to_table(self) -> Table:
-        """A row for each model and arithmetic. Ratios are the first arithmetic's cost by the row's."""
+        """The table, with a row for each model and arithmetic. A ratio is the first arithmetic's cost / the
+        row's.
+        """
         return comparison_table(self)
 
 

@@ -1,4 +1,6 @@
-"""What a report answers first: how long a model takes, how arithmetics compare, which layer weighs most."""
+"""The first sentences of a report: how long a model takes, how arithmetics compare, and which layer takes
+most.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,10 @@ from addercost.units import si
 
 
 def answer_sentences(subject: Subject) -> Iterator[str]:
-    """A sentence for each processor, accelerator and energy table and for the heaviest layer, all of
-    estimates.
+    """Sentences on estimates: one for each processor, accelerator and energy table, and one for the layer
+    that takes most.
 
-    An arithmetic without a ratio, because a table lacks figures, is left out.
+    An arithmetic is left out if it has no ratio, because a table lacks figures.
     """
     for hardware, own in leading_estimates(subject).items():
         first = own[0]
@@ -64,7 +66,9 @@ def _at_least(complete: bool) -> str:
 
 
 def _others(made: Sequence[Estimated | EnergyEstimated], how: str) -> str:
-    """`; as adder it takes 1.85 times as long, as binary 0.395 times as long`."""
+    """The clause on the other arithmetics: `; as adder it takes 1.85 times as long, as binary 0.395 times as
+    long`.
+    """
     parts: list[str] = []
     for other in made[1:]:
         ratio = ratio_to_first(made[0], other)
@@ -75,12 +79,14 @@ def _others(made: Sequence[Estimated | EnergyEstimated], how: str) -> str:
 
 
 def ratio_to_first(first: Estimated | EnergyEstimated, other: Estimated | EnergyEstimated) -> float | None:
-    """What the other takes by what the first does; a bound, or None where nothing is known of it."""
+    """How many times as much the other network takes as the first: exact, a bound, or None where it is not
+    known.
+    """
     return estimate_ratio(_amount(other), other, _amount(first), first)
 
 
 def ratio_text(ratio: float) -> str:
-    """Three digits, zeros at the end too: 1.50, 0.333, 12.0."""
+    """The ratio with three digits, also where these are zeros: 1.50, 0.333, 12.0."""
     return f"{float(ratio):#.3g}".rstrip(".") if 1e-3 <= abs(ratio) < 1e5 else f"{float(ratio):.3g}"
 
 

@@ -1,4 +1,4 @@
-"""A table: columns, rows, and the text of a cell. Every command that lists anything makes one."""
+"""Tables: columns, rows, and the text of a cell. Every command that lists something makes one."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from addercost.units import si, thousands
 
 
 class Kind(StrEnum):
-    """What a column holds, which decides how it is printed. Files always get the plain value."""
+    """The kind of a column's values. It decides how they are printed; files always get the plain value."""
 
     TEXT = "text"
     PATH = "path"
-    """A text that is shortened in its middle where space is short; other texts wrap."""
+    """A text whose middle is left out where space is short; other texts wrap."""
     COUNT = "count"
     """A whole number of something, printed with thousands separators or an SI prefix."""
     NUMBER = "number"
@@ -30,18 +30,20 @@ class Kind(StrEnum):
     PERCENT = "percent"
     """A number of percent or of percentage points, printed with two decimals; the heading has the unit."""
     AMOUNT = "amount"
-    """A number in the unit that its row names; whole numbers as a count, others with four digits."""
+    """A number in the unit that its row names. A whole number is printed as a count, any other with four
+    digits.
+    """
     QUANTITY = "quantity"
     """A physical quantity in the column's unit, printed with an SI prefix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """name: the key in rows and files. title: the heading, which a terminal breaks at its line breaks.
+    """A column. name: its key in rows and files. title: its heading, with line breaks for a terminal.
 
-    optional: left out where space is short. secondary: left out first, before numbers are shortened. group:
-    columns of one group stay side by side where a terminal draws a wide table in parts. leads: stands before
-    the groups in every part, as texts without a group do.
+    optional: the column is left out where space is short. secondary: it is left out first, before numbers are
+    shortened. group: columns of one group stay side by side where a terminal draws a wide table in parts.
+    leads: the column is repeated before the groups in every part, as texts without a group are.
     """
 
     name: str
@@ -60,10 +62,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """rows: values by column name. total: a last row, which files leave out.
+    """A table. rows: values by column name. total: a last row, which files leave out.
 
-    answer: what the table says, in a sentence that stands above everything. title: stands above the table.
-    notes: stand below it, a paragraph each. brief: a terminal cuts each note to one line.
+    answer: the result of the table in a sentence, which is printed above everything. title: the line above
+    the table. notes: paragraphs below the table. brief: a terminal cuts each note to one line.
     """
 
     columns: tuple[Column, ...]
@@ -75,8 +77,8 @@ class Table:
     brief: bool = False
 
     def column(self, name: str) -> Column:
-        """The column of that name. What stands before an @ is enough where one column begins so: `cycles` is
-        `cycles@amd-zen4` on one processor. Raises ArgumentError with the nearest names.
+        """The column of that name. The part before an @ is enough where a single column begins with it: with
+        one processor, `cycles` means `cycles@amd-zen4`. Raises ArgumentError with the nearest names.
         """
         found = [column for column in self.columns if column.name == name]
         found = found or [column for column in self.columns if column.name.startswith(f"{name}@")]
@@ -89,7 +91,9 @@ class Table:
         raise unknown_name("column", name, [column.name for column in self.columns])
 
     def sorted_by(self, name: str) -> list[Mapping[str, Any]]:
-        """Rows by one column: numbers largest first, texts in order, empty cells last."""
+        """The rows sorted by one column: the largest numbers first, texts in alphabetical order, empty cells
+        last.
+        """
         column = self.column(name)
         present = [row for row in self.rows if row.get(column.name) is not None]
         absent = [row for row in self.rows if row.get(column.name) is None]
@@ -97,7 +101,7 @@ class Table:
 
 
 def heading(column: Column) -> str:
-    """The title on one line, without the hyphen of a word that was broken."""
+    """The title on one line. A word that was broken with a hyphen is joined again."""
     return column.title.replace("-\n", "").replace("\n", " ")
 
 
@@ -131,7 +135,7 @@ def shown(value: Any, column: Column, short: bool = False) -> str:
 
 
 def plain_cells(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Values by column name, as files get them: numbers as they are, shapes as text."""
+    """The values of a row for files, by column name: plain numbers, and shapes as text."""
     values = {}
     for column in table.columns:
         value = row.get(column.name)

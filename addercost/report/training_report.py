@@ -12,7 +12,7 @@ from addercost.results.accuracies import Accuracies
 
 
 def training_report_files(results: Accuracies) -> Mapping[str, str]:
-    """The tables of reports/training-digits by file name, made from the results alone."""
+    """The files of reports/training-digits by name, made only from the results."""
     tables = {
         "results": results_table(results),
         "order": order_table(results),
@@ -41,7 +41,7 @@ def training_report_files(results: Accuracies) -> Mapping[str, str]:
 
 
 def _lead(results: Accuracies) -> str:
-    """What came out, in sentences made from the checked claims."""
+    """The results in sentences, which are made from the checked claims."""
     checked = list(checked_claims(results))
     said = {kind: [claim.claim for claim in checked if claim.holds.startswith(kind)] for kind in _SAID}
     return " ".join(f"{_SAID[kind]}: {'; '.join(claims)}." for kind, claims in said.items() if claims)

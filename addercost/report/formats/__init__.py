@@ -1,1 +1,1 @@
-"""One file a format: a table, a profile or a report as the text or bytes of a file."""
+"""One file for each format. It turns a table, a profile or a report into the text or bytes of a file."""

@@ -1,8 +1,8 @@
 """Measured and predicted layers as tracks for chrome://tracing and Perfetto.
 
 There are two processes, one of measurements and one of predictions, so that no track mixes them. In a track
-the layers of the model follow each other in order, each as long as its median, or its estimate.
-Source of the format: "Trace Event Format", Google, 2016.
+the layers of the model follow each other in order. A measured layer is as long as its median, and a predicted
+one as its estimate. Source of the format: "Trace Event Format", Google, 2016.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _layers(rows: list[tuple[MeasuredRow, float]], process: int, thread: int) ->
     placed: dict[int, tuple[str, MeasuredRow, float]] = {}
     for row, seconds in rows:
         places = zip(row.positions or (0,), row.paths or (row.path,), strict=False)
-        # Several implementations of a layer carry the same prediction, which the track shows once.
+        # Several implementations of a layer have the same prediction, which the track shows once.
         placed |= {position: (path, row, seconds) for position, path in places}
     start = 0.0
     for position in sorted(placed):

@@ -56,17 +56,19 @@ def latex_text(text: str) -> str:
 
 
 def visible_text(text: str) -> str:
-    """The characters that a reader sees: one without a glyph is replaced."""
+    """The text with characters that have no glyph replaced, as a reader sees it."""
     return "".join(map(_character, printable(text)))
 
 
 def latex_path(text: str) -> str:
-    """A module path in a font of equal widths, which breaks after its dots."""
+    """A module path in a monospaced font. Lines may break after its dots."""
     return r"\texttt{" + r"\allowbreak{}".join(map(latex_text, _BREAKS.split(text))) + "}"
 
 
 def latex_unit(unit: str) -> str:
-    r"""`µs` as siunitx's \unit{\micro\second}, `10^6 ops` as $10^6$ ops; another text as it is."""
+    r"""A unit for LaTeX: `µs` as siunitx's \unit{\micro\second}, `10^6 ops` as $10^6$ ops, any other text
+    unchanged.
+    """
     if power := _POWER.fullmatch(unit):
         return f"$10^{{{power[1]}}}$ {latex_text(power[2])}"
     for name, command in _UNITS.items():

@@ -1,4 +1,4 @@
-"""A report as CSV: every layer of every model and arithmetic, one line each."""
+"""A report as CSV: one line for each layer of each model and arithmetic."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from addercost.results.report import Report, network_name
 
 
 def to_layers_csv(report: Report) -> str:
-    """Plain numbers; cycles are estimates, by the cost model of each profile."""
+    """The text of the file, with plain numbers. Cycles are estimates by the cost model of each profile."""
     profiles = [(subject, profile) for subject in report.subjects for profile in subject.profiles]
     processors = dict.fromkeys(name for _, profile in profiles for name in labelled_costs(profile))
     of_graph = any(layer.nodes for _, profile in profiles for layer in profile.counts.layers)

@@ -1,4 +1,4 @@
-"""A table as HTML for notebooks. Every text is escaped: it may come from a model."""
+"""A table as HTML for notebooks. Every text is escaped, since it may come from a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A profile, or those of several batch sizes, in the format asked for."""
+"""A profile, or profiles of several batch sizes, in a chosen format."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ def render_profile(
     styled: bool = False,
     page: str = "double",
 ) -> str:
-    """The answer and the table on a terminal; every layer in files; JSON is the whole document.
+    """The profile as text. A terminal shows the answer and the table. Files have every layer, and JSON is the
+    whole document.
 
-    others, caveats: those of `profile_table`. page: that of `render`.
+    others, caveats: as for `profile_table`. page: as for `render`.
     """
     if output is TableFormat.JSON:
         return profile.to_json()
@@ -44,7 +45,9 @@ def render_batches(
     styled: bool = False,
     page: str = "double",
 ) -> str:
-    """Profiles by batch size as one table, in JSON too. how: a sentence on how their traces were made."""
+    """Profiles of several batch sizes as one table, even in JSON. how: a sentence on how their traces were
+    made.
+    """
     if output is not TableFormat.TABLE:
         tables = {size: layer_table(profile, view.depth) for size, profile in profiles.items()}
         return render(batches_table(tables, how, view.sort, view.top), output, page=page)

@@ -1,4 +1,4 @@
-"""A report in the format asked for, as the bytes of its file."""
+"""A report in a chosen format, as the bytes of its file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ FOR_FILES_ONLY = (ReportFormat.HTML, ReportFormat.XLSX)
 
 
 def report_format(named: str | None, output: Path | None) -> ReportFormat:
-    """The named format, else that of the file's suffix. Raises ArgumentError where neither is one."""
+    """The named format, else the one of the file's suffix. Raises ArgumentError where neither names a
+    format.
+    """
     if named is not None:
         chosen = ReportFormat(named)
     elif output is not None and output.suffix.lower() in _SUFFIXES:
@@ -51,7 +53,7 @@ def report_format(named: str | None, output: Path | None) -> ReportFormat:
 def render_report(
     report: Report, chosen: ReportFormat, tables: Sequence[str] = (), width: str = "double"
 ) -> bytes:
-    """The bytes of the file. tables, width: of LaTeX, as `to_latex` takes them.
+    """The bytes of the file. tables, width: for LaTeX, as for `to_latex`.
 
     Raises AddercostError where a library that the format needs is not installed.
     """

@@ -11,13 +11,15 @@ from addercost.report.tables.layers_cost_first import layers_cost_first
 from addercost.results.report import Report
 
 TABLES = {"comparison": "arithmetics", "layers": "layers", "rank": "rank"}
-"""The tables that can be asked for by name, and the sections that hold them."""
+"""The tables that can be chosen, by name, and the section of each."""
 
 _SECTIONS = ("arithmetics", "layers", "accelerators", "rank", "sensitivity", "measured")
 
 
 def to_latex(report: Report, tables: Sequence[str] = (), width: str = "double") -> str:
-    """tables: keys of TABLES, by default every table of the report. width: single or double."""
+    """The text of the file. tables: keys of TABLES, by default every table of the report. width: single or
+    double.
+    """
     wanted = [TABLES[name] for name in tables] or _SECTIONS
     lines = document_head(report.title)
     for table in _tables(report, wanted):

@@ -1,4 +1,4 @@
-"""A report as Markdown that GitHub renders: headings, tables with numbers on the right, notes as lists."""
+"""A report as Markdown for GitHub: headings, tables with right-aligned numbers, notes as lists."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from addercost.text import markdown_cell
 
 
 def to_markdown_report(report: Report) -> str:
-    """The sections of the HTML page, without figures."""
+    """The text of the file: the sections of the HTML page, without figures."""
     lines = [f"# {markdown_cell(report.title)}", ""]
     for name, sections in report_sections(report):
         lines += [f"## {markdown_cell(name)}", ""]

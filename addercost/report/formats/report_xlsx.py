@@ -1,6 +1,6 @@
-"""A report as an Excel workbook: one sheet a section, the same bytes every time.
+"""A report as an Excel workbook with one sheet for each section. Equal reports give equal bytes.
 
-Quantities stand in one unit a column, such as µJ, and every number has a format. Printed, a sheet is as
+The quantities of a column have one unit, such as µJ, and every number has a format. A printed sheet is as
 wide as a landscape page.
 """
 
@@ -34,9 +34,13 @@ _FORBIDDEN = re.compile(r"[\[\]:*?/\\']")
 _LONGEST_TITLE = 31
 _WIDEST_COLUMN = 60
 _WRAPPED = 48
-"""Characters in a line of such a column, whatever the font. No row grows by itself when it is printed."""
+"""Characters in a line of a column whose texts wrap. It decides the height of rows, which do not grow by
+themselves when they are printed.
+"""
 _NOTE_WIDTH = 110
-"""Characters of a note in one row: an unbroken note would decide how small a page is printed."""
+"""The most characters of a note in one row. A longer note is broken, since it would shrink the printed
+page.
+"""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _DATES = re.compile(rb"(<dcterms:(?:created|modified)[^>]*>)[^<]*")
 
@@ -91,7 +95,7 @@ def _write(sheet: Worksheet, table: Table) -> None:
     from openpyxl.styles import Alignment, Font
     from openpyxl.utils import get_column_letter
 
-    # max_row is 1 on a sheet that is still empty.
+    # max_row is 1 on an empty sheet as well.
     row = 1 if sheet.max_row == 1 and sheet["A1"].value is None else sheet.max_row + 2
     if table.title:
         _text(sheet, row, 1, table.title)
@@ -101,14 +105,14 @@ def _write(sheet: Worksheet, table: Table) -> None:
         _text(sheet, row, i, _heading(table, column))
         cell = sheet.cell(row, i)
         cell.font = Font(bold=True)
-        # Beside a number, which ends at the right, a text begins with a gap.
+        # A text beside a right-aligned number begins with a gap.
         cell.alignment = Alignment(
             horizontal="left" if column.is_text else "right", wrap_text=True, indent=column.is_text and i > 1
         )
     heading_row = row
     if sheet.freeze_panes is None:
         sheet.freeze_panes = f"B{row + 1}"
-        # A sheet has one filter: that of its first table, without the total.
+        # A sheet can have one filter. It covers the first table without its total.
         last = get_column_letter(len(table.columns))
         sheet.auto_filter.ref = f"A{row}:{last}{row + len(table.rows)}"
     units = {column.name: _unit(table, column) for column in table.columns}
@@ -151,7 +155,9 @@ def _write(sheet: Worksheet, table: Table) -> None:
 
 
 def _unit(table: Table, column: Column) -> tuple[float, str]:
-    """What the quantities of a column are divided by, and their unit then; (1, "") of other columns."""
+    """(the number by which the quantities of a column are divided, their unit after that); (1, "") for other
+    columns.
+    """
     if column.kind is not Kind.QUANTITY:
         return 1, ""
     values = [abs(row[column.name]) for row in table.rows if isinstance(row.get(column.name), int | float)]
@@ -176,7 +182,7 @@ def _fit_to_page(sheet: Worksheet) -> None:
     sheet.page_setup.paperSize = sheet.PAPERSIZE_A4
     sheet.sheet_properties.pageSetUpPr.fitToPage = True
     sheet.page_margins.left = sheet.page_margins.right = 0.3
-    # No limit to the pages below each other.
+    # As many pages below each other as are needed.
     sheet.page_setup.fitToHeight = 0
 
 
@@ -191,12 +197,12 @@ def _note(sheet: Worksheet, row: int, note: str) -> int:
 def _text(sheet: Worksheet, row: int, column: int, text: str) -> None:
     cell = sheet.cell(row, column)
     cell.value = printable(text)
-    # openpyxl takes a text that begins with = for a formula.
+    # openpyxl treats a text that begins with = as a formula.
     cell.data_type = "s"
 
 
 def _without_dates(workbook: bytes) -> bytes:
-    """The same archive with every date in it fixed."""
+    """The same archive with every date replaced by a fixed one."""
     buffer = io.BytesIO()
     with (
         zipfile.ZipFile(io.BytesIO(workbook)) as source,

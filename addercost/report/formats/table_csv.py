@@ -10,7 +10,7 @@ from addercost.text import spreadsheet_cell
 
 
 def to_csv(table: Table) -> str:
-    """One line of column names, one line a row; plain numbers, no totals."""
+    """A line of column names, then one line for each row, with plain numbers and without totals."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([column.name for column in table.columns])

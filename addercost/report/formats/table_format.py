@@ -1,4 +1,4 @@
-"""A table in the format asked for: terminal, CSV, JSON, Markdown or LaTeX."""
+"""A table in a chosen format: terminal, CSV, JSON, Markdown or LaTeX."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def render(
 ) -> str:
     """The table as text that ends with a newline.
 
-    width: columns of the terminal; None where there is none, and then nothing is shortened. styled: with bold
-    text, for a terminal that shows it. page: of LaTeX, `single` for a table as wide as a column, `double` for
-    one as wide as the page.
+    width: the columns of the terminal; None without a terminal, and then nothing is shortened. styled: with
+    bold text, for a terminal that shows it. page: for LaTeX, `single` for a table as wide as a column,
+    `double` for one as wide as the page.
     """
     match output:
         case TableFormat.CSV:

@@ -9,5 +9,5 @@ from addercost.text import harmless_json
 
 
 def to_json(table: Table) -> str:
-    """One object a row, with plain numbers; no totals."""
+    """One object for each row, with plain numbers and without totals."""
     return harmless_json(json.dumps([plain_cells(table, row) for row in table.rows], indent=1)) + "\n"

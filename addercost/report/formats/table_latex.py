@@ -1,8 +1,8 @@
 """A table for a LaTeX paper: booktabs rules, siunitx columns, as wide as a column or as the page.
 
-Columns that do not fit are left out, the last ones first, and a comment names them. In a column of a page
-numbers that matter follow in a table of their own. Numbers have three digits; a power of ten, or the prefix
-of a unit, stands once in the heading.
+Columns that do not fit are left out, the last ones first, and a comment names them. In a table as wide as a
+column, compared numbers that do not fit follow in a second table. Numbers have three digits. The power of ten
+or the prefix of the unit is written once, in the heading.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from addercost.units import parse_quantity, prefixed_unit
 
 PACKAGES = "array,booktabs,siunitx"
 WIDTH_POINTS = {"single": 252.0, "double": 516.0}
-"""Of TeX, 72.27 to the inch: what most journals on A4 leave for a column and for a page."""
+"""Widths in TeX's points, 72.27 to the inch, of a column and of a page in most journals on A4."""
 
 MOST_ROWS = 45
-"""In one table, so that it fits on a page. Of a longer one the first and the last rows stay."""
+"""The most rows of a table, so that it fits on a page. A longer table keeps its first and last rows."""
 
 SETTINGS = (
     r"\sisetup{group-digits=integer, group-minimum-digits=4, group-separator={,}}",
     r"\sisetup{table-text-alignment=right}",
     r"\setlength{\tabcolsep}{3pt}",
 )
-# Of 8-point Computer Modern: digits and typewriter letters have 4.25, and few Roman letters more than 5.
-# An exponent is smaller, so that a unit such as 10^9 cycles has 3.8 a letter.
+# Widths of 8-point Computer Modern: digits and typewriter letters have 4.25 points, and few Roman letters
+# more than 5. An exponent is smaller, so that a unit such as 10^9 cycles has 3.8 points a letter.
 _DIGIT, _LETTER, _TYPEWRITER, _UNIT, _GAP = 4.4, 4.9, 4.3, 3.8, 6.5
 _LONGEST_TEXT = 22
 _NARROWEST_PARAGRAPH = 60.0
@@ -40,7 +40,7 @@ _PARAGRAPH_SHARE = 0.29
 
 @dataclass(frozen=True, slots=True)
 class _Laid:
-    """A column as it is set. points: its width. spec: its letter in the preamble."""
+    """A typeset column. points: its width. spec: its letter in the preamble of the table."""
 
     column: Column
     head: str
@@ -50,7 +50,7 @@ class _Laid:
 
 
 def table_to_latex(table: Table, width: str = "double") -> str:
-    """A `table`, or over both columns of a page a `table*`. width: a key of WIDTH_POINTS."""
+    """LaTeX of a `table`, or of a `table*` over both columns of a page. width: a key of WIDTH_POINTS."""
     table = _cut(table)
     kept, left_out = _fitting(table, WIDTH_POINTS[width])
     rest = _continued(table, kept, left_out) if width == "single" else None
@@ -63,7 +63,7 @@ def table_to_latex(table: Table, width: str = "double") -> str:
         body += [r"\midrule", " & ".join(laid.cells[-1] for laid in kept) + r" \\"]
     lines = [
         rf"\begin{{{environment}}}",
-        # A float begins in the size of the text around it.
+        # A float begins in the font size of the text around it.
         r"\centering\footnotesize",
         rf"\caption{{{latex_text(table.title)}}}",
         rf"\begin{{tabular}}{{{''.join(laid.spec for laid in kept)}}}",
@@ -82,13 +82,13 @@ def table_to_latex(table: Table, width: str = "double") -> str:
 
 
 def _continued(table: Table, kept: Sequence[_Laid], left_out: Sequence[Column]) -> Table | None:
-    """What is compared and had no room, beside the texts that name the rows that have it."""
+    """A second table with the compared numbers that did not fit, beside the texts that name their rows."""
     columns = [c for c in left_out if _is_compared(c) and not (c.optional or c.secondary)]
     rows = [row for row in table.rows if any(row.get(c.name) not in (None, "") for c in columns)]
-    # Where no number had room, the next table would have no more.
+    # Where no number fitted, none would fit into the next table.
     if not rows or all(column in columns for column in table.columns if not column.is_text):
         return None
-    # A ratio stood beside the figure whose heading has the processor.
+    # In the first table a ratio follows the figure whose heading names the processor.
     columns = [
         replace(c, title=f"{c.title} {c.group.replace(':', ' ')}", group="") if c.kind is Kind.RATIO else c
         for c in columns
@@ -104,7 +104,7 @@ def _continued(table: Table, kept: Sequence[_Laid], left_out: Sequence[Column]) 
 
 
 def _is_compared(column: Column) -> bool:
-    """Whether it is of one of the networks or processors that the table compares."""
+    """Whether a column belongs to one of the networks or processors that the table compares."""
     return column.kind in (Kind.AMOUNT, Kind.RATIO) or (bool(column.group) and not column.is_text)
 
 
@@ -118,7 +118,7 @@ def _cut(table: Table) -> Table:
 
 
 def document_head(title: str) -> list[str]:
-    """Comments and settings that stand once above tables; the file is meant for \\input."""
+    """Comments and settings that a file has once, above its tables. The file is meant for \\input."""
     return [
         f"% {printable(title)}",
         f"% \\usepackage{{{PACKAGES}}}",
@@ -134,10 +134,10 @@ def to_latex_table(table: Table, width: str = "double") -> str:
 
 
 def _fitting(table: Table, limit: float) -> tuple[list[_Laid], list[Column]]:
-    """The columns that fit, in their order, and the others."""
+    """(the columns that fit, the others), both in their order."""
     rows = [*table.rows, *([table.total] if table.total else [])]
     filled = [c for c in table.columns if any(row.get(c.name) not in (None, "") for row in rows)]
-    # The first column names the row. Secondary and optional ones are the last to be taken.
+    # The first column names the row. Secondary and optional columns are taken last.
     order = sorted(range(len(filled)), key=lambda i: (filled[i].secondary, filled[i].optional, i))
     taken: dict[int, _Laid] = {}
     free = limit
@@ -171,7 +171,7 @@ def _texts(column: Column, texts: Sequence[str], write: Any) -> _Laid:
     points = max([head_points, *(letter * len(text) for text in short)])
     longest = max((len(printable(text)) for text in texts), default=0)
     if longest > _LONGEST_TEXT and column.kind is not Kind.PATH:
-        # A sentence wraps instead; `_fitting` gives it its room.
+        # A sentence wraps; `_fitting` gives it the remaining width.
         return _paragraph(column, [{column.name: text} for text in texts], _NARROWEST_PARAGRAPH)
     return _Laid(column, head, tuple(write(text) if text else "{}" for text in short), "l", points)
 
@@ -199,7 +199,7 @@ def _numbers(column: Column, rows: Sequence[Mapping[str, Any]]) -> _Laid:
     elif column.kind is Kind.SHARE:
         decimals = [1] * len(rows)
     else:
-        # Three digits of the largest row; the total, which is larger, has as many decimals.
+        # The largest row has three digits; the total, which is larger, has as many decimals.
         whole = column.kind is Kind.COUNT and factor == 1 and all(n.is_integer() for n in numbers)
         decimals = [0 if whole else _decimals(max(numbers[:-1], default=largest) / factor)] * len(rows)
     cells = tuple(
@@ -211,7 +211,7 @@ def _numbers(column: Column, rows: Sequence[Mapping[str, Any]]) -> _Laid:
     under = latex_unit(unit) if unit else r"\%" if column.kind is Kind.SHARE else scale
     head, head_points = _heading(column, under)
     most = max(decimals, default=0)
-    # A comma stands in numbers of four digits; a bound's mark is about one and a half digits wide.
+    # Numbers of four digits have a comma; the mark of a bound is about one and a half digits wide.
     width = _DIGIT * (digits + most + (1 if most else 0) + digits // 4 + (1.5 if has_bounds else 0))
     return _Laid(column, head, cells, f"S[table-format={digits}.{most}]", max(head_points, width))
 
@@ -229,7 +229,7 @@ def _cell(given: Any, text: str) -> str:
 
 
 def _scaled(row: Mapping[str, Any], column: Column) -> float | None:
-    """The number as it is set: percent of a share, and an amount in its row's unit."""
+    """The number to print: a share in percent, and an amount in its row's unit."""
     value = row.get(column.name)
     if value is None or value == "":
         return None
@@ -243,7 +243,9 @@ def _scaled(row: Mapping[str, Any], column: Column) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class _RowScale:
-    """Of a row with a unit of its own: what its amounts are divided by, the unit then, and decimals."""
+    """The scale of a row with its own unit: the number by which its amounts are divided, the unit after that,
+    and decimals.
+    """
 
     factor: float
     unit: str
@@ -268,7 +270,7 @@ def _row_scale(row: Mapping[str, Any]) -> _RowScale:
 
 
 def _heading(column: Column, under: str) -> tuple[str, float]:
-    """The title over as many lines as it has words of a length, and the unit below them; its width."""
+    """(the title, broken into lines, with the unit below it; its width)."""
     lines: list[str] = []
     for word in heading(column).split():
         if lines and len(lines[-1]) + len(word) < 11:

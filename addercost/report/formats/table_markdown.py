@@ -9,7 +9,7 @@ from addercost.text import markdown_cell
 
 
 def to_markdown(table: Table) -> str:
-    """A table that GitHub renders, numbers right-aligned, the total in bold."""
+    """A table that GitHub renders, with right-aligned numbers and the total in bold."""
     lines = [
         line for text in (table.answer, table.title) if text for line in (f"**{markdown_cell(text)}**", "")
     ]

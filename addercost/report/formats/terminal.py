@@ -1,7 +1,8 @@
-"""A table for a terminal, fitted to its width: by short numbers, then by fewer columns, then by short paths.
+"""A table for a terminal. It is fitted to the width by shorter numbers, then by fewer columns, then by
+shorter paths.
 
-A table with groups of columns that is too wide even so is drawn in parts, one below the other. Texts wrap.
-Numbers are never cut: a table that cannot be made narrower is printed wider than the terminal.
+A table with groups of columns that is still too wide is drawn in parts, one below the other. Texts wrap.
+Numbers are never cut; a table that cannot be made narrower is printed wider than the terminal.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ Cells = list[list[str]]
 
 
 def terminal_width() -> int | None:
-    """Columns to fit a table into: $COLUMNS if set, else the terminal's; None where output is no terminal."""
+    """The columns into which a table must fit: $COLUMNS if set, else the terminal's; None where output is no
+    terminal.
+    """
     if os.environ.get("COLUMNS", "").isdigit() or is_terminal():
         return max(terminal_columns(), 40)
     return None
@@ -73,7 +76,7 @@ def _drawn(table: Table, columns: list[Column], cells: Cells, limit: int) -> Ric
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    # The box draws one space between columns; the padding is the other.
+    # Two spaces separate columns: one is the box's, the other is padding.
     drawn = RichTable(box=rich.box.SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), pad_edge=False, show_edge=False)
     widths = _widths(columns, cells, limit)
     for column, column_width in zip(columns, widths, strict=True):
@@ -94,7 +97,9 @@ def _drawn_width(columns: list[Column], cells: Cells, limit: int) -> int:
 
 
 def _parts(table: Table, limit: int) -> list[Table]:
-    """The table, or where it is too wide, parts of as many groups as fit beside the leading columns."""
+    """The table, or if it is too wide its parts. Each part has the leading columns and as many groups as
+    fit.
+    """
     if not any(column.group for column in table.columns) or _needed(*_fitted(table, limit)) <= limit:
         return [table]
     columns = [column for column in table.columns if not column.secondary]
@@ -114,7 +119,7 @@ def _parts(table: Table, limit: int) -> list[Table]:
 
 
 def _fitted(table: Table, limit: int) -> tuple[list[Column], Cells]:
-    """The columns that fit, and the texts of all rows, with that of the total last."""
+    """(the columns that fit, the texts of all rows with the total last)."""
     columns = list(table.columns)
     cells = _cells(table, columns, short=False)
     if _needed(columns, cells) <= limit:
@@ -145,7 +150,7 @@ def _cells(table: Table, columns: Sequence[Column], short: bool) -> Cells:
 
 
 def _needed(columns: Sequence[Column], cells: Cells) -> int:
-    """The width that the table needs for nothing to wrap."""
+    """The width at which no text of the table wraps."""
     return sum(_natural_width(column, i, cells) for i, column in enumerate(columns)) + _GAP * (
         len(columns) - 1
     )
@@ -156,7 +161,9 @@ def _natural_width(column: Column, i: int, cells: Cells) -> int:
 
 
 def _widths(columns: Sequence[Column], cells: Cells, limit: int) -> list[int]:
-    """The width of each column. Beyond the limit the widest texts shrink, down to their longest word."""
+    """The width of each column. Above the limit the widest text columns are narrowed, down to their longest
+    word.
+    """
     widths = [_natural_width(column, i, cells) for i, column in enumerate(columns)]
     least = [
         _longest_word(column, i, cells) if column.kind is Kind.TEXT else widths[i]

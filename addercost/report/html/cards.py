@@ -1,4 +1,6 @@
-"""Cards at the top of a model's part: the networks side by side, one quantity a card, as bars and ratios."""
+"""Cards at the top of a model's part of the page. A card shows one quantity of all networks, as bars and
+ratios.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,14 @@ from addercost.text import printable
 from addercost.units import si
 
 _COLOURS = {str(arithmetic): i for i, arithmetic in enumerate(Arithmetic)}
-"""Those of figures: bars of one arithmetic have one colour in every card of timings."""
+"""The numbers of the figures' colours. An arithmetic has the same colour in every card of timings."""
 
 
 @dataclass(frozen=True, slots=True)
 class CardBar:
-    """One network. value: the figure shown. exact: all of its digits. percent: the bar of the longest one.
-    colour: its number; None for the bar's place in the card.
+    """The bar of one network. value: the printed figure. exact: the figure with all digits. percent: the
+    bar's length relative to the longest bar. colour: the number of its colour; None for the bar's position in
+    the card.
     """
 
     name: str
@@ -42,7 +45,9 @@ class Card:
 
 
 def cards(subject: Subject) -> Iterator[Card]:
-    """Seconds on every processor, joules by every table, multiplications and additions."""
+    """The cards of a model: seconds on every processor, joules by every table, multiplications and
+    additions.
+    """
     for hardware, own in leading_estimates(subject).items():
         unit = "cycles" if any(e.seconds is None for e in own) else "s"
         values = [e.cycles if e.seconds is None or unit == "cycles" else e.seconds for e in own]
@@ -56,7 +61,7 @@ def cards(subject: Subject) -> Iterator[Card]:
 
 
 def facts(subject: Subject) -> str:
-    """What all networks share: parameters and memory."""
+    """The facts that all networks share: parameters and memory."""
     counts, memory = subject.first.counts, subject.first.memory
     text = f"{si(counts.parameters)} parameters"
     if memory is not None:
@@ -65,7 +70,9 @@ def facts(subject: Subject) -> str:
 
 
 def measured_cards(measurements: Measurements) -> Iterator[Card]:
-    """A card for each reference: what was timed in turn with it, by the reference's time."""
+    """A card for each reference, with the contenders that were timed in turn with it and their ratios to
+    it.
+    """
     for contest in measured_contests(measurements):
         together = "layer by layer, added up" if contest.layers > 1 else "one layer"
         first = contest.reference
@@ -77,7 +84,9 @@ def measured_cards(measurements: Measurements) -> Iterator[Card]:
 
 
 def _measured_bar(side: MeasuredSide, contest: MeasuredContest, longest: float) -> CardBar:
-    """Sides that lack layers have a ratio over the others, and no time of the whole."""
+    """The bar of a side. A side that lacks layers has a ratio over the other layers, and no time of the whole
+    network.
+    """
     first = contest.reference
     by = [side.implementation] if side.implementation != first.implementation or contest.layers else []
     by += [side.dtype] if side.dtype != first.dtype else []

@@ -1,4 +1,4 @@
-"""A diff of two profiles as a page of its own."""
+"""A diff of two profiles as an HTML page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from addercost.report.tables.profile_diff import diff_tables
 
 
 def to_diff_page(diff: ProfileDiff) -> str:
-    """Totals, then the layers that differ, which a reader can sort and filter.
+    """The text of the page: totals, then the layers that differ, in a table that can be sorted and filtered.
 
     Raises AddercostError without jinja2.
     """

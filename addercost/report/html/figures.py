@@ -1,4 +1,6 @@
-"""Figures as SVG inside a page: text stays text, ids are unique, and `INK` becomes the page's text colour."""
+"""Figures as SVG inside a page. Text stays text, ids are made unique, and `INK` is replaced by the page's
+text colour.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +42,8 @@ def inline_svg(drawn: Drawn, prefix: str) -> Markup:
 
 
 def _shortened(body: str) -> str:
-    """The same picture in fewer letters: on one line, without ids that nothing refers to, and with numbers to
-    a hundredth of a point, which no screen shows.
+    """The same picture with fewer characters: on one line, without ids that nothing refers to, and with
+    numbers rounded to a hundredth of a point, which no screen can show.
     """
     referred = {match[2] for match in _REFERENCE.finditer(body)}
     body = _ID.sub(lambda m: m[0] if m[1] in referred else "", body)

@@ -1,6 +1,7 @@
-"""The module tree as the page's script reads it.
+"""The module tree in the form that the page's script reads.
 
-`{bases, kinds: [name, fill, text], tree: [name, kind, values, parts]}`, where parts are such nodes again.
+It is `{bases, kinds: [name, fill, text], tree: [name, kind, values, parts]}`, where parts are nodes of the
+same form.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _MODULE = ("module", "#d9d9da", "#000000")
 
 
 def icicle_data(profile: Profile) -> dict[str, Any]:
-    """A node's kind is an index into `kinds`; its values are in the order of `bases`."""
+    """The tree. A node's kind is an index into `kinds`; its values are in the order of `bases`."""
     names = bases(profile)
     kinds = [*LAYER_KINDS]
     rows = [[kind, colour, _text_on(colour)] for kind, colour in LAYER_KINDS.items()]
@@ -40,7 +41,7 @@ def icicle_data(profile: Profile) -> dict[str, Any]:
 
 
 def _text_on(colour: str) -> str:
-    """Black or white, whichever contrasts more with `colour` (WCAG 2 relative luminance)."""
+    """Black or white, whichever has more contrast to `colour` (WCAG 2 relative luminance)."""
     channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

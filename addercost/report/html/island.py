@@ -1,4 +1,4 @@
-"""The data island of a page: JSON in a script element, which no text in the data can close."""
+"""The data island of a page: JSON in a script element. No text in the data can close the element."""
 
 from __future__ import annotations
 

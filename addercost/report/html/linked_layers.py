@@ -1,4 +1,4 @@
-"""Models or runs on one page: layers of the same path side by side, each figure linked to its own row."""
+"""Compares the models or runs of a page: layers of equal path side by side, each figure linked to its row."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ from addercost.units import si
 
 @dataclass(frozen=True, slots=True)
 class LinkedRun:
-    """What one column shows. values: by layer. anchors: the row of each layer elsewhere on the page.
+    """A column of the comparison. values: the figure of each layer. anchors: the row of each layer elsewhere
+    on the page.
 
-    name: the model, with its number on the page. how: as what it was measured; "" for estimates and counts.
-    unit: s, cycles or operations; ratios stand between columns of one unit alone.
-    whole: what the model takes, a lower bound where figures lack; None for measurements of some layers.
+    name: the model, with its number on the page. how: the arithmetic and implementation that was measured; ""
+    for estimates and counts. unit: s, cycles or operations. Ratios are shown only between columns of equal
+    unit. whole: the figure of the whole model, a lower bound where figures are missing; None where only some
+    layers were measured.
     """
 
     name: str
@@ -35,7 +37,9 @@ class LinkedRun:
 
 
 def row_anchors(prefix: str, paths: Sequence[str]) -> tuple[str, ...]:
-    """An id for each row of a table of layers; one for the first row of a path that several have."""
+    """An id for each row of a table of layers. Where several rows have one path, only the first gets an
+    id.
+    """
     seen: set[str] = set()
     ids = []
     for i, path in enumerate(paths):
@@ -47,9 +51,9 @@ def row_anchors(prefix: str, paths: Sequence[str]) -> tuple[str, ...]:
 def linked_runs(
     items: Sequence[Subject | Measurements], anchors: Sequence[Mapping[str, str]]
 ) -> dict[str, list[LinkedRun]]:
-    """By what they are estimated for, a run for each model and for each measured arithmetic: every processor
-    that a model is estimated on, or the operations where there is none. anchors: rows by layer, one mapping
-    an item.
+    """The runs to compare, grouped by processor or, where models are estimated on none, under operations.
+    There is a run for each model and for each measured arithmetic. anchors: for each item of the page, the
+    rows by layer.
     """
     estimated: dict[str, list[LinkedRun]] = {}
     measured: list[LinkedRun] = []
@@ -65,7 +69,9 @@ def linked_runs(
 
 
 def linked_sentences(place: str, runs: Sequence[LinkedRun]) -> Iterator[str]:
-    """What each run takes by that of another model: as a whole, or else in the layers that both have."""
+    """Sentences that compare each run with that of another model: as a whole, or else in the layers that both
+    have.
+    """
     for n, run in enumerate(runs):
         first = _compared_with(runs[:n], run)
         if first is None:
@@ -94,13 +100,15 @@ def linked_sentences(place: str, runs: Sequence[LinkedRun]) -> Iterator[str]:
 
 
 def _called(*runs: LinkedRun) -> list[LinkedRun]:
-    """Without the numbers before their names, where the names alone are different."""
+    """The runs' names without the models' numbers, if the names differ without them."""
     plain = [replace(run, name=run.name.partition(". ")[2]) for run in runs]
     return plain if len({run.name for run in plain}) == len(plain) else [*runs]
 
 
 def _compared_with(earlier: Sequence[LinkedRun], run: LinkedRun) -> LinkedRun | None:
-    """The first run of another model in the same way, or else the estimate of a first measurement."""
+    """The run with which a run is compared: the first run of another model that was made in the same way, or
+    else the estimate for a first measurement.
+    """
     others = [r for r in earlier if r.name != run.name and r.unit == run.unit]
     same = [r for r in others if r.how == run.how]
     is_first = not any(r.name == run.name for r in earlier)
@@ -113,9 +121,11 @@ def _amount(value: float, unit: str) -> str:
 
 
 def linked_table(place: str, runs: Sequence[LinkedRun]) -> TableView | None:
-    """The whole models where their layers differ, then a row for every layer that two runs share.
+    """A table with a row of the whole models if their layers differ, then a row for every layer that two runs
+    share.
 
-    None without either. What runs outside all layers is no layer that they share. place: stands above it.
+    None if there are no such rows. Operators outside all layers are no shared layer. place: the heading above
+    the table.
     """
     paths = [path for path in _every_path(runs) if sum(path in run.values for run in runs) > 1]
     if paths == [""]:
@@ -155,7 +165,7 @@ def linked_table(place: str, runs: Sequence[LinkedRun]) -> TableView | None:
 
 
 def _whole(runs: Sequence[LinkedRun]) -> dict[str, Any]:
-    """The row of the whole models; its ratios are bounds where one of two is."""
+    """The row of the whole models. A ratio is a bound where one of the two figures is one."""
     row: dict[str, Any] = {"path": "the whole model"}
     for n, run in enumerate(runs):
         row[f"run{n}"] = run.whole
@@ -165,7 +175,7 @@ def _whole(runs: Sequence[LinkedRun]) -> dict[str, Any]:
 
 
 def _whole_ratio(run: LinkedRun, first: LinkedRun) -> float | None:
-    """A bound where one of the two is; None where nothing is known."""
+    """The ratio of two whole models: a bound where one of the figures is one; None where it is not known."""
     if run.whole is None or first.whole is None:
         return None
     is_complete, other_is_complete = (not isinstance(v, AtLeast) for v in (run.whole, first.whole))
@@ -173,8 +183,9 @@ def _whole_ratio(run: LinkedRun, first: LinkedRun) -> float | None:
 
 
 def _sums(runs: Sequence[LinkedRun], paths: Sequence[str]) -> dict[str, Any]:
-    """The last row: the sum over the shared layers of each run that has them all, and its ratio to the first
-    run's."""
+    """The last row: the sum over the shared layers, for each run that has all of them, and its ratio to the
+    first run's sum.
+    """
     sums: dict[str, Any] = {"path": "all of these"}
     for n, run in enumerate(runs):
         if not all(path in run.values for path in paths):
@@ -190,7 +201,7 @@ def _every_path(runs: Sequence[LinkedRun]) -> list[str]:
 
 
 def _predicted(subject: Subject, number: int, anchors: Mapping[str, str]) -> Iterator[tuple[str, LinkedRun]]:
-    """(what it is estimated for, the run)."""
+    """(the processor or "operations", the run) for each estimate."""
     rows = layer_rows(subject.first)
     name = f"{number}. {subject.name}"
     counts = subject.first.counts
@@ -210,7 +221,7 @@ def _predicted(subject: Subject, number: int, anchors: Mapping[str, str]) -> Ite
 
 
 def _measured(item: Measurements, number: int, anchors: Mapping[str, str]) -> Iterator[LinkedRun]:
-    """The fastest fp32 row of every layer and arithmetic."""
+    """Runs of measured layers: the fastest fp32 row of each layer and arithmetic."""
     fastest: dict[str, dict[str, float]] = {}
     for row in item.rows:
         if row.path and row.dtype == "fp32":

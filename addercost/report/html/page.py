@@ -1,6 +1,6 @@
-"""A report as one HTML file: nothing is fetched, and without scripts every table and figure is still there.
+"""A report as one HTML file. It fetches nothing, and shows every table and figure without scripts as well.
 
-The template engine escapes everything that comes from a model; the data island escapes `<`, `>` and `&`, so
+The template engine escapes every text that comes from a model. The data island escapes `<`, `>` and `&`, so
 that no text in it can end the element. The page's policy allows this one script, by its hash, and no request.
 """
 
@@ -36,7 +36,7 @@ def to_page(report: Report) -> str:
 
 
 def render_page(title: str, summary: str, parts: list[PagePart], made_by: str, data: Any, remark: str) -> str:
-    """The template filled in. data: what the data island holds; None for a page without one."""
+    """The filled template. data: the content of the data island; None for a page without one."""
     _require_jinja2()
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -72,7 +72,9 @@ def render_page(title: str, summary: str, parts: list[PagePart], made_by: str, d
 
 
 def _with_breaks(path: str) -> Any:
-    """A path of modules that may break after each of its dots, and within a name only where it must."""
+    """A module path in which lines may break after each dot, and within a name only if there is no other
+    way.
+    """
     from markupsafe import Markup, escape
 
     return Markup(".<wbr>").join(escape(name) for name in path.split("."))

@@ -1,4 +1,4 @@
-"""The parts of a page in order: for each model its cards, sections, tables and figures."""
+"""The parts of a page in order. Each model has cards, sections, tables and figures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 MOST_ROWS = 2000
-"""Layers in a page's table at most. Of a larger model it has the largest, and the rest in one row."""
+"""The most layers in a page's table. For a larger model it has the largest layers, and the rest in one
+row.
+"""
 
 _ON_PAGE = PlotOptions(width="page", caption=False)
 _ON_PHONE = PlotOptions(width="single", caption=False)
@@ -48,7 +50,7 @@ _SHORT = {
 
 @dataclass(frozen=True, slots=True)
 class PageFigure:
-    """narrow: the same for screens that are too narrow for `svg`."""
+    """A figure of a page. narrow: the same figure for screens that are too narrow for `svg`."""
 
     svg: Markup
     narrow: Markup
@@ -58,11 +60,11 @@ class PageFigure:
 
 @dataclass(frozen=True, slots=True)
 class PageSection:
-    """One heading and what is below it.
+    """A heading with the content below it.
 
-    short: its name in the navigation. tools: whether a reader can sort and filter. depths: module depths to
-    which the layer table can be summed. depth: the one to begin with. icicle: the module tree as JSON. bases:
-    what sizes its boxes.
+    short: its name in the navigation. tools: whether a reader can sort and filter the table. depths: module
+    depths to which the layer table can be summed. depth: the depth that is shown at first. icicle: the module
+    tree as JSON. bases: the quantities by which its boxes can be sized.
     """
 
     id: str
@@ -81,10 +83,10 @@ class PageSection:
 
 @dataclass(frozen=True, slots=True)
 class PagePart:
-    """One model, or one set of measurements.
+    """The part of a page for one model, or for one set of measurements.
 
-    answer: sentences that come first. cards: networks side by side. facts: what all networks share. bound: a
-    warning where totals are lower bounds.
+    answer: sentences that come first. cards: comparisons of the networks. facts: facts that all networks
+    share. bound: a warning where totals are lower bounds.
     """
 
     id: str
@@ -116,7 +118,7 @@ def page_parts(report: Report) -> Iterator[PagePart]:
             )
     for i, ((name, sections), item) in enumerate(zip(report_sections(report), shown, strict=True), 1):
         prefix = f"p{i}"
-        # Two runs of one model have the same name.
+        # Runs of one model have the same name.
         name = f"{i}. {name}" if len(shown) > 1 else name
         view = view_of(tables[i - 1], ids[i - 1])
         if isinstance(item, Measurements):
@@ -151,7 +153,7 @@ def _layers_of(item: Subject | Measurements) -> Table:
 
 
 def _path(row: Mapping[str, Any]) -> str:
-    """The layer of a row; "" for the model itself, as in the data."""
+    """The layer of a row; "" for the model itself, as in the data island."""
     path = str(row["path"])
     return "" if path == "(model)" else path
 
@@ -178,7 +180,7 @@ def _subject_sections(
     for section in sections:
         match section.key:
             case "answer":
-                # It stands at the top, without a heading.
+                # This section is at the top, without a heading.
                 continue
             case "arithmetics":
                 has_bars = subject.estimates or subject.energies
@@ -262,9 +264,10 @@ def _measured_figures(measurements: Measurements, prefix: str) -> Iterator[PageF
 
 
 def page_figure(draw: Callable[[PlotOptions], Drawn], prefix: str, caption: str = "") -> PageFigure:
-    """The figure as inline SVG, as wide as the page and as wide as a phone. prefix: unique on the page.
+    """The figure as inline SVG, once as wide as the page and once as wide as a phone. prefix: unique on the
+    page.
 
-    draw: makes the figure of the options given. caption: in place of the title and notes of its numbers.
+    draw: makes the figure for given options. caption: replaces the title and notes of the figure's numbers.
     """
     drawn, narrow = draw(_ON_PAGE), draw(_ON_PHONE)
     if not caption:

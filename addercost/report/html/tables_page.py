@@ -1,4 +1,4 @@
-"""Tables and figures as one page that looks and prints as a report does."""
+"""Tables and figures as one page with the look of a report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from addercost.report.table import Table
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One heading of the page. short: its name in the navigation. figures: what draws each, at a width."""
+    """A heading of the page and its content. short: its name in the navigation. figures: functions that draw
+    each figure at a width.
+    """
 
     title: str
     short: str

@@ -1,6 +1,7 @@
-"""Tables as cells for the template: the text a reader sees, the value a script sorts by, and the style.
+"""Tables as cells for the template. A cell has the visible text, the value by which the script sorts, and the
+style.
 
-On a page every number has three digits and a prefix; all of its digits are shown on hover.
+Every number of a page has three digits and a prefix. Hovering over it shows all digits.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from addercost.units import si
 
 @dataclass(frozen=True, slots=True)
 class TableCell:
-    """tag: th or td. value: what the script sorts and sums by; in the first cell, the row's path.
+    """A cell. tag: th or td. value: the value that the script sorts by and sums; in the first cell, the row's
+    path.
 
-    exact: all digits of a number that is shown shortened. percent: the length of the bar behind a share.
-    href: where the text leads on the page, such as #p1-l3.
+    exact: all digits of a number that is shortened. percent: the length of the bar behind a share. href: the
+    link of the text to a place on the page, such as #p1-l3.
     """
 
     tag: str
@@ -35,7 +37,9 @@ class TableCell:
 
 @dataclass(frozen=True, slots=True)
 class TableHeading:
-    """merge: how the script sums rows of a module: sum, max or nothing. unit: that of its sums."""
+    """The heading of a column. merge: how the script combines the rows of a module: sum, max, or "" for not
+    at all. unit: the unit of the sums.
+    """
 
     text: str
     style: str
@@ -46,7 +50,7 @@ class TableHeading:
 
 @dataclass(frozen=True, slots=True)
 class TableView:
-    """A table ready for the template, which escapes every text. row_ids: an anchor a row, or none at all."""
+    """A table for the template, which escapes every text. row_ids: an anchor for each row, or empty."""
 
     title: str
     columns: tuple[TableHeading, ...]
@@ -59,7 +63,9 @@ class TableView:
 def view_of(
     table: Table, row_ids: Sequence[str] = (), links: Mapping[tuple[int, str], str] | None = None
 ) -> TableView:
-    """row_ids: an anchor a row. links: where a cell leads, by number of its row and name of its column."""
+    """The view of a table. row_ids: an anchor for each row. links: the links of cells, by the number of the
+    row and the name of the column.
+    """
     largest = {
         c.name: max((row.get(c.name) or 0 for row in table.rows), default=0)
         for c in table.columns
@@ -84,7 +90,7 @@ def _cells(
     links: Mapping[tuple[int, str], str],
     largest: Mapping[str, float],
 ) -> tuple[TableCell, ...]:
-    """links: as in `view_of`. largest: the longest bar of each column that has bars."""
+    """The cells of a row. links: as in `view_of`. largest: the largest value of each column that has bars."""
     hint = str(row.get("nodes") or "")
     return tuple(
         _cell(
@@ -99,7 +105,7 @@ def _cells(
 
 
 def _cell(value: Any, column: Column, hint: str | None, href: str, largest: float) -> TableCell:
-    """hint: shown on hover over the first cell of a row; None for the other cells."""
+    """A cell. hint: the text that hovering over the first cell of a row shows; None for other cells."""
     text = _text(value, column)
     kept: str | float | None = None
     exact = ""
@@ -115,7 +121,7 @@ def _cell(value: Any, column: Column, hint: str | None, href: str, largest: floa
 
 
 def _text(value: Any, column: Column) -> str:
-    """The text of a cell, its number with three digits and a prefix. Other outputs show more digits."""
+    """The text of a cell. A number has three digits and a prefix, fewer digits than in other outputs."""
     if isinstance(value, float | int) and column.kind in (Kind.NUMBER, Kind.RATIO):
         mark = bound_sign(value)
         if column.kind is Kind.RATIO:
@@ -131,7 +137,9 @@ def _exact(value: float, column: Column) -> str:
 
 
 def _merge(column: Column) -> str:
-    """Peaks of memory do not add up; ratios and times with an interval have no sum."""
+    """How the script combines the values of a column: peaks of memory do not add up, and ratios and times
+    with an interval have no sum.
+    """
     if column.name == "peak_bytes":
         return "max"
     summed = column.kind in (Kind.COUNT, Kind.SHARE, Kind.AMOUNT) or (

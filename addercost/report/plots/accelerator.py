@@ -1,4 +1,4 @@
-"""Cycles and energy of a network on accelerators, stacked by what they go to: one bar a network."""
+"""Cycles and energy of networks on accelerators: a stacked bar for each network."""
 
 from __future__ import annotations
 
@@ -92,14 +92,14 @@ def draw(subject: Subject, options: PlotOptions) -> Drawn:
 
 
 def parts_of(cost: AcceleratorCost, unit: str) -> dict[str, float]:
-    """What a bar is made of: cycles (unit "") or joules, by part."""
+    """The parts of a bar: cycles (unit "") or joules of each part."""
     if unit:
         return dict(cost.energy_j)
     return {COMPUTING: cost.compute_cycles, WAITING: cost.cycles - cost.compute_cycles}
 
 
 def _is_seen(name: str, costs: list[list[tuple[str, AcceleratorCost]]]) -> bool:
-    """Whether a part is wide enough in a bar of any panel: about a point of 1/72 inch in a single column."""
+    """Whether a part is visible in a bar of any panel: wider than about 1/72 inch in a single column."""
     for own in costs:
         for unit in ("", "J"):
             parts = [parts_of(cost, unit) for _, cost in own]

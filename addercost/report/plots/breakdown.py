@@ -1,4 +1,4 @@
-"""Operations of each layer, stacked by class: as numbers, or as shares of the layer."""
+"""Operations of each layer as bars that are stacked by class, in numbers or as shares of the layer."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from addercost.units import si
 _ROW_INCHES = 0.15
 _MARGIN_INCHES = 0.85
 _LEAST_SEEN = 0.004
-"""A part of the plot's width, about one point of 1/72 inch in a single column."""
+"""The least visible share of the plot's width, about 1/72 inch in a single column."""
 
 
 @in_style
 def draw(profile: Profile, options: PlotOptions) -> Drawn:
-    """One bar a layer or module, in the order they run."""
+    """Draws one bar for each layer or module, in the order in which they run."""
     rows, remark = fitting_rows(profile, options.top, lambda row: row.counts.total)
     counted = [c for c in OpClass if any(row.counts[c] for row in rows)]
     widest = max((row.counts.total for row in rows), default=0)

@@ -1,4 +1,4 @@
-"""Arithmetics × processors: one panel a processor and an energy table, one bar an arithmetic."""
+"""Arithmetics × processors: a panel for each processor and each energy table, a bar for each arithmetic."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from addercost.units import si
 
 @dataclass(frozen=True, slots=True)
 class _Bar:
-    """One estimate. value: None where too few of the operations have a figure."""
+    """The bar of an estimate. value: None where too few of the operations have a figure."""
 
     arithmetic: str
     value: float | None
@@ -32,15 +32,16 @@ class _Bar:
 
 
 _Panel = tuple[str, str, list[_Bar]]
-"""Its title, its unit and its bars."""
+"""(title, unit, bars)."""
 
 
 @in_style
 def draw(subject: Subject, options: PlotOptions) -> Drawn:
-    """Predicted seconds (cycles without a clock) and joules of the whole model; `≥` marks a lower bound.
+    """Draws predicted seconds (cycles without a clock) and joules of the whole model. `≥` marks a lower
+    bound.
 
-    Each processor has the cost model that the report leads with. A single column has room for one processor
-    and one energy table; the caption names what is not shown.
+    Each processor is shown by the cost model that comes first in the report. A single column has room for one
+    processor and one energy table; the caption names the others.
     """
     panels, others = _panels(subject, options)
     across = 1 if options.width == "single" else 2
@@ -117,7 +118,7 @@ def _traffic(subject: Subject) -> str:
 
 
 def _panels(subject: Subject, options: PlotOptions) -> tuple[list[_Panel], list[str]]:
-    """What is shown, and the names of what is not."""
+    """(the panels that are drawn, the names of those that are not)."""
     times: list[_Panel] = []
     for hardware, own in leading_estimates(subject).items():
         unit = "cycles" if any(e.seconds is None for e in own) else "s"

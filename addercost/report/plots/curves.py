@@ -1,4 +1,4 @@
-"""Training curves: one panel for each quantity, one line a run."""
+"""Training curves: a panel for each quantity, a line for each run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ _STYLES = ("-", "--", "-.", ":")
 
 @in_style
 def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
-    """Epochs that are no number stay gaps. Raises ArgumentError where no run has a curve."""
+    """Draws the curves. An epoch without a number leaves a gap. Raises ArgumentError where no run has a
+    curve.
+    """
     quantities = list(dict.fromkeys(name for run in runs for name in run.curves if run.finite_curve(name)))
     if not quantities:
         raise ArgumentError("none of the training records has a curve")

@@ -1,4 +1,6 @@
-"""Time against energy of many accelerators: a colour an element, rings around those no other beats."""
+"""Time against energy of many accelerators: a colour for each element, and rings around the designs on the
+Pareto front.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +14,12 @@ from addercost.report.plots.style import Drawn, PlotOptions, caption, in_style, 
 from addercost.report.tables.designs import designs_table
 
 _MOST_POINTS = 4000
-"""Of one element: more hide each other and make a file large."""
+"""The most points of one element. More would hide each other and make the file large."""
 
 
 @in_style
 def draw(name: str, designs: Designs, best: Sequence[int], options: PlotOptions) -> Drawn:
-    """best: positions of the designs that no other of their element and format beats."""
+    """Draws the designs. best: positions of those that no other with equal element and format beats."""
     figure = new_figure(options, 2.9 if options.width == "single" else 3.6)
     axes = figure.subplots()
     left_out = 0

@@ -1,4 +1,4 @@
-"""Timing samples: every run a dot, with the median and its 95 % interval."""
+"""Timing samples: a dot for every run, with the median and its 95 % interval."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ EXPLAINED = "dots: runs; line: median; red: its 95 % interval"
 _MOST_DOTS = 400
 _LOG_FROM = 30
 _MOST_ROWS = 32
-"""So that the figure fits on a page."""
+"""The most rows of a figure, so that it fits on a page."""
 
 
 @in_style
 def draw(measurements: Measurements, options: PlotOptions) -> Drawn:
-    """One line a row; of more rows than fit, the slowest. A wide range gets a logarithmic axis."""
+    """Draws one line for each row. If there are more rows than fit, the slowest are drawn. A wide range gets
+    a logarithmic axis.
+    """
     most = min(options.top, _MOST_ROWS)
     kept = sorted(range(len(measurements.rows)), key=lambda i: -measurements.rows[i].median_s)[:most]
     rows = [measurements.rows[i] for i in sorted(kept)]
@@ -27,7 +29,7 @@ def draw(measurements: Measurements, options: PlotOptions) -> Drawn:
         n = len(row.samples_s)
         step = max(n // _MOST_DOTS, 1)
         samples = row.samples_s[::step]
-        # A fixed zigzag spreads the dots; random jitter would differ from run to run.
+        # A fixed zigzag spreads the dots. Random jitter would differ between two runs of the program.
         heights = [i + 0.3 * ((k * 7) % 11 / 10 - 0.5) for k in range(len(samples))]
         axes.plot(samples, heights, linestyle="none", marker=".", markersize=2.5, color=BLUE, alpha=0.55)
         interval = row.interval_s
@@ -37,7 +39,7 @@ def draw(measurements: Measurements, options: PlotOptions) -> Drawn:
     everything = [sample for row in rows for sample in row.samples_s]
     if max(everything) / min(everything) > _LOG_FROM:
         axes.set_xscale("log")
-    # Rows that differ only in the number format would have the same name.
+    # Without the number format, rows that differ only in it would have equal names.
     several = len({row.dtype for row in rows}) > 1
     names = [_name(row, several, 22 if options.width == "single" else 40) for row in rows]
     axes.set_yticks(range(len(rows)), names, fontsize=6, linespacing=1.15)
@@ -64,7 +66,7 @@ def draw(measurements: Measurements, options: PlotOptions) -> Drawn:
 
 
 def _name(row: MeasuredRow, has_format: bool, room: int) -> str:
-    """Two lines: the layer, and what computed it."""
+    """The name of a row on two lines: the layer, and the implementation."""
     how = [row.arithmetic, row.implementation, row.dtype if has_format else ""]
     how_text = printable(" ".join(part for part in how if part))
     return f"{shortened(printable(row.path or '(model)'), room)}\n{shortened(how_text, room + 14)}"

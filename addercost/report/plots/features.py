@@ -1,4 +1,6 @@
-"""The two activations before the classifier: one dot a sample, with a colour and a mark for each class."""
+"""The two activations before the classifier: a dot for each sample, with a colour and a mark for each
+class.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ _MARKS = "osD^vP*Xd<"
 
 @in_style
 def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
-    """One panel a run, with both axes in one scale, so that angles and distances are not distorted."""
+    """Draws one panel for each run. Both axes have the same scale, so that angles and distances are not
+    distorted.
+    """
     chosen = [run for run in runs if run.features.x]
     if not chosen:
         raise ArgumentError(

@@ -1,4 +1,4 @@
-"""Filters of one layer as pictures, light where values are large. Every run has rows of its own."""
+"""Filters of one layer as pictures, light where values are large. Each run has its own rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from addercost.text import printable
 
 @in_style
 def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
-    """The first layer that has filters. Each run has its own grey scale, since adder weights are larger."""
+    """Draws the first layer that has filters. Each run has its own grey scale, since adder weights are
+    larger.
+    """
     with_filters = [run for run in runs if run.filters]
     if not with_filters:
         raise ArgumentError("none of the training records has filters")
@@ -22,7 +24,7 @@ def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
     most = 8 if options.width == "single" else 16
     shown = [run.filters[layer][: options.top] for run in chosen]
     longest = max(len(kernels) for kernels in shown)
-    # Runs of few filters stand side by side.
+    # Runs with few filters are drawn side by side.
     across = min(max(most // longest, 1), len(chosen))
     wide = min(longest, most // across)
     down = -(-longest // wide)

@@ -1,4 +1,4 @@
-"""Norms of the weight gradients over the epochs: one panel a run, one line a layer."""
+"""Norms of the weight gradients over the epochs: a panel for each run, a line for each layer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from addercost.text import printable
 
 @in_style
 def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
-    """A norm of zero has no place on the logarithmic axis and leaves a gap."""
+    """Draws the norms. A norm of zero leaves a gap, since the axis is logarithmic."""
     chosen = [run for run in runs if run.gradient_norms]
     if not chosen:
         raise ArgumentError("none of the training records has gradient norms")
@@ -25,7 +25,7 @@ def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
     layers = layers[: options.top]
     across = 1 if options.width == "single" else min(len(chosen), 2)
     down = -(-len(chosen) // across)
-    # The legend stands above and grows with the layers.
+    # The legend is above the panels and grows with the number of layers.
     figure = new_figure(options, 0.6 + 2.2 * down + 0.14 * math.ceil(len(layers) / 4))
     flat = [axes for row in figure.subplots(down, across, squeeze=False, sharey=True) for axes in row]
     rows = []

@@ -1,4 +1,4 @@
-"""Histograms of weights, with the Gaussian and the Laplacian of the same centre and spread."""
+"""Histograms of weights, with the Gaussian and the Laplacian distribution of equal centre and spread."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _BINS = 60
 
 @in_style
 def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
-    """One panel for each run and layer.
+    """Draws one panel for each run and layer.
 
-    The Gaussian has the mean and standard deviation of the weights; the Laplacian has their median, and their
-    mean distance from it.
+    The Gaussian has the mean and standard deviation of the weights. The Laplacian has their median, and their
+    mean distance from the median.
     """
     panels = [
         (run, layer, weights) for run in runs for layer, weights in run.weights.items() if len(weights) > 1
@@ -92,7 +92,9 @@ def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
 
 
 def _closer(deviation: float, distance: float) -> str | None:
-    """Which fit has the larger likelihood: mean log density -ln(σ√(2πe)) against -ln(2be)."""
+    """The name of the fit with the larger likelihood: compares the mean log densities -ln(σ√(2πe)) and
+    -ln(2be).
+    """
     if deviation <= 0 or distance <= 0:
         return None
     gaussian = -math.log(deviation * math.sqrt(2 * math.pi * math.e))

@@ -1,4 +1,6 @@
-"""Cost by module, nested: each box is as wide as its share, and the boxes of its parts are below it."""
+"""Cost by module as an icicle: a box is as wide as the module's share, and the boxes of its parts are below
+it.
+"""
 
 from __future__ import annotations
 
@@ -33,12 +35,14 @@ _ROW_INCHES = 0.3
 _KEY_INCHES = 0.13
 _MOST_NUMBERS = 24
 _NUMBER_INCHES = 0.085
-"""The narrowest box that a number fits into."""
+"""The width in inches of the narrowest box into which a number fits."""
 
 
 @in_style
 def draw(profile: Profile, options: PlotOptions) -> Drawn:
-    """The module tree by cycles on the first processor, or by what `options.basis` names."""
+    """Draws the module tree by cycles on the first processor, or by the quantity that `options.basis`
+    names.
+    """
     known = bases(profile)
     basis = options.basis or known[0]
     if basis not in known:
@@ -103,7 +107,9 @@ def _words(basis: str) -> str:
 
 
 def _boxes(root: ModuleNode, basis: str, whole: float) -> list[tuple[ModuleNode, int, float, float]]:
-    """(node, depth, left, width), the last two as shares of the whole. Boxes too thin to see are left out."""
+    """(node, depth, left edge, width) of each box, the last two as shares of the figure. Boxes that are too
+    thin to see are left out.
+    """
     boxes: list[tuple[ModuleNode, int, float, float]] = []
     stack = [(root, 0, 0.0)]
     while stack:
@@ -124,7 +130,7 @@ def _heights(depth: int, lines: int) -> list[float]:
 
 
 def _room(width: float, options: PlotOptions) -> int:
-    """How many characters fit into a box of that share of the figure's width."""
+    """How many characters fit into a box with that share of the figure's width."""
     return int(width * options.inches * 0.97 / _CHARACTER_INCHES)
 
 
@@ -135,7 +141,7 @@ def _full_name(node: ModuleNode) -> str:
 def _numbered(
     boxes: list[tuple[ModuleNode, int, float, float]], options: PlotOptions
 ) -> list[tuple[ModuleNode, float]]:
-    """The layers that a number stands for, and their shares: those too narrow for a name."""
+    """The layers that are too narrow for a name and get a number, with their shares."""
     narrow = [
         (node, width)
         for node, _, _, width in boxes
@@ -152,7 +158,9 @@ def _widest_nameless(
     key: list[tuple[ModuleNode, float]],
     options: PlotOptions,
 ) -> float:
-    """The largest share of a layer that has neither its path nor a number; 0 where each has one."""
+    """The largest share of a layer that shows neither its path nor a number; 0 where each shows one of
+    them.
+    """
     numbered = {id(node) for node, _ in key}
     return max(
         (
@@ -167,7 +175,7 @@ def _widest_nameless(
 
 
 def _draw_key(axes: Axes, key: list[tuple[ModuleNode, float]], columns: int, options: PlotOptions) -> None:
-    """Numbers with the paths and shares that they stand for, column by column."""
+    """Draws the key: numbers with their paths and shares, column by column."""
     axes.set_axis_off()
     lines = -(-len(key) // columns)
     room = int(options.inches / columns / _CHARACTER_INCHES) - 12
@@ -197,14 +205,14 @@ def _draw_boxes(
             Rectangle((left, depth + 0.04), width, 0.92, facecolor=colour, edgecolor="white", linewidth=0.4)
         )
         room = _room(width, options)
-        # A layer has its path in full or a number of the key; a module's name may also be shortened.
+        # A layer shows its full path or a number of the key. A module's name may also be shortened.
         name = printable(node.name if node.children else _full_name(node))
         if id(node) in numbers:
             name = str(numbers[id(node)])
         elif len(name) > room:
             name = shortened(name, room) if node.children and room >= 4 else ""
         if name:
-            # White on the dark fills, near-black on the light ones: both have a contrast above 4.5.
+            # White text on dark fills and near-black text on light ones: both have a contrast above 4.5.
             dark = kind in ("convolution",)
             axes.text(
                 left + width / 2,
@@ -219,7 +227,9 @@ def _draw_boxes(
 
 
 def _kind(node: ModuleNode) -> str:
-    """The layer kind of a leaf; "" for a module with parts, whose own work is the gap beside their boxes."""
+    """The layer kind of a leaf; "" for a module with parts. The gap beside the boxes of its parts is its own
+    work.
+    """
     return layer_kind(node.op) if node.op and not node.children else ""
 
 

@@ -1,6 +1,6 @@
-"""The kinds of plot by name, and what each is drawn from.
+"""The kinds of plot by name, and the data from which each is drawn.
 
-It is light to import: the module of a plot, and matplotlib, are imported when it is drawn.
+This module is fast to import. The module of a plot, and matplotlib, are imported when the plot is drawn.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ KINDS = {
 
 
 def plot_kind(name: str) -> PlotKind:
-    """The kind of that name. Raises ArgumentError, which lists them all."""
+    """The kind of that name. Raises ArgumentError, which lists all kinds, for an unknown one."""
     if name not in KINDS:
         error = unknown_name("kind of plot", name, KINDS)
         near = error.hint if error.hint.startswith("did") else ""
@@ -65,7 +65,7 @@ def plot_kind(name: str) -> PlotKind:
 def draw_model(name: str, subject: Subject, options: PlotOptions, cpu: str | None = None) -> Drawn:
     """Draws a kind of plot that takes a model. cpu: the processor to show, where the plot shows one.
 
-    Raises ArgumentError where the subject has no data for it.
+    Raises ArgumentError where the subject has no data for this plot.
     """
     from addercost.report.plots import accelerator, breakdown, compare, icicle, rank, roofline, sensitivity
 
@@ -103,7 +103,7 @@ def draw_model(name: str, subject: Subject, options: PlotOptions, cpu: str | Non
 
 
 def draw_measured(name: str, measurements: Measurements, options: PlotOptions) -> Drawn:
-    """Draws a kind of plot that takes measurements. Raises ArgumentError where they lack what it shows."""
+    """Draws a kind of plot that takes measurements. Raises ArgumentError where they have no data for it."""
     from addercost.report.plots import distribution, predicted_vs_measured
 
     if name == "distribution":
@@ -117,7 +117,7 @@ def draw_measured(name: str, measurements: Measurements, options: PlotOptions) -
 
 
 def draw_training(name: str, runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
-    """Draws a kind of plot that takes training records. Raises ArgumentError where none has what it shows."""
+    """Draws a kind of plot that takes training records. Raises ArgumentError where none has data for it."""
     from addercost.report.plots import curves, features, filters, gradients, histogram
 
     draw = {

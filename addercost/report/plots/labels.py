@@ -1,4 +1,6 @@
-"""Names beside points: each where it covers no other name and no mark, with a line to a point that is far."""
+"""Places names beside points, where they cover no other name and no mark. A name far from its point gets a
+line to it.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,11 @@ _MARK_POINTS = 3.5
 _DIRECTIONS = ((0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1), (1, 0), (-1, 0))
 _DISTANCES = (5.0, 9.0, 15.0, 22.0, 30.0, 40.0)
 _LINE_FROM = 12.0
-"""Names farther than this from their point get a line, in points of 1/72 inch."""
+"""A name that is farther from its point gets a line. In points of 1/72 inch."""
 
 
 _STEPS = 24
-"""A step of a line is so many points to keep clear of."""
+"""How many points stand for a step of a line when names are kept clear of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +61,9 @@ def place_labels(
 ) -> list[str]:
     """Writes (name, x, y) of `labels` beside their points, and returns the names that have no free place.
 
-    marks: further points that no name may cover, and no line to a name where there is a place without that.
-    taken: rectangles that none may, as `text_boxes` finds them. Call it when everything else of the figure is
-    drawn, a caption too, and its limits are set.
+    marks: further points that no name may cover. Lines to names avoid them if a place for that is free.
+    taken: rectangles that no name may cover, such as those of `text_boxes`. Call this when everything else of
+    the figure is drawn, also a caption, and its limits are set.
     """
     inside, points = _laid_out(axes, [(x, y) for _, x, y in labels], marks)
     texts, marked = list(taken), [_around(x, y) for x, y in points]
@@ -97,17 +99,19 @@ def place_labels(
 
 
 def _places(x: float, y: float, name: str) -> Iterator[tuple[Box, tuple[float, float], list[Box]]]:
-    """(rectangle, offset of its lower left corner, dots of the line to it) of a name, the nearest first."""
+    """Possible places of a name, the nearest first: (rectangle, offset of its lower left corner, dots of the
+    line to it).
+    """
     width, height = _size(name)
     for distance, direction in ((d, way) for d in _DISTANCES for way in _DIRECTIONS):
         box, offset = _beside(x, y, width, height, distance, direction)
-        # A name on a diagonal could belong to another point; one that is far could, too.
+        # A name on a diagonal could seem to belong to another point, and so could one that is far.
         has_line = distance > _LINE_FROM or all(direction)
         yield box, offset, _line(x, y, box) if has_line else []
 
 
 def along_steps(axes: Axes, corners: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Points of the line that `axes.step(…, where="post")` draws, to be kept clear of names."""
+    """Points of the line that `axes.step(…, where="post")` draws, so that names can be kept clear of it."""
     x, y = axes.get_xscale(), axes.get_yscale()
     return [
         point
@@ -127,11 +131,11 @@ def _between(low: float, high: float, is_log: bool) -> list[float]:
 
 
 def text_boxes(axes: Axes) -> list[Box]:
-    """The rectangles of the texts that were written into the plot."""
+    """The rectangles of the texts that are in the plot."""
     from matplotlib.text import Text
 
     _laid_out(axes, [], [])
-    # An annotation's own extent would include its line.
+    # The extent of the annotation itself would include its line.
     found = [Text.get_window_extent(text) for text in axes.texts]
     scale = 72 / axes.figure.dpi
     return [Box(b.x0 * scale, b.y0 * scale, b.x1 * scale, b.y1 * scale) for b in found]
@@ -145,7 +149,9 @@ def positions(axes: Axes, points: Sequence[tuple[float, float]]) -> list[tuple[f
 def _laid_out(
     axes: Axes, points: Sequence[tuple[float, float]], marks: Sequence[tuple[float, float]]
 ) -> tuple[Box, list[tuple[float, float]]]:
-    """The rectangle of the plot and where the points are, once the figure has its final layout."""
+    """(the rectangle of the plot, the positions of the points), computed after the figure has its final
+    layout.
+    """
     figure = axes.get_figure(root=True)
     assert figure is not None
     figure.draw_without_rendering()
@@ -163,7 +169,7 @@ def _around(x: float, y: float) -> Box:
 
 
 def _line(x: float, y: float, box: Box) -> list[Box]:
-    """The line from a point to its name, as dots; without its ends, which touch mark and name."""
+    """The line from a point to its name as dots, without its ends, which touch the mark and the name."""
     to_x, to_y = (box.left + box.right) / 2, (box.bottom + box.top) / 2
     dots = ((x + (to_x - x) * i / 20, y + (to_y - y) * i / 20) for i in range(1, 20))
     apart = [Box(a - 0.5, b - 0.5, a + 0.5, b + 0.5) for a, b in dots]
@@ -182,7 +188,7 @@ def _beside(
 ) -> tuple[Box, tuple[float, float]]:
     """The rectangle of a name at that distance, and the offset of its lower left corner from the point."""
     across, up = direction
-    # On a diagonal both coordinates move, so each moves less.
+    # On a diagonal both coordinates change, so each changes less.
     step = distance if not (across and up) else distance * 0.7
     left = step if across > 0 else -step - width if across < 0 else -width / 2
     bottom = step if up > 0 else -step - height if up < 0 else -height / 2

@@ -1,4 +1,6 @@
-"""A language model: the time of a token against the context, and both phases as rates by intensity."""
+"""A language model: the time of a token against the context, and the rates of both phases against their
+intensity.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,8 @@ _DASHES = ("-", "--", ":", "-.")
 
 @in_style
 def draw(report: LanguageModelReport, options: PlotOptions) -> Drawn:
-    """Colours are batches, dashes and filled or empty markers processors. A prompt is a square on the right,
-    a token a circle.
+    """Draws both plots. A colour is a batch. The style of a line and the filling of a mark stand for a
+    processor. On the right, a prompt is a square and a token a circle.
     """
     narrow = options.width == "single"
     figure = new_figure(options, 5.4 if narrow else 3.0)
@@ -46,7 +48,7 @@ def draw(report: LanguageModelReport, options: PlotOptions) -> Drawn:
 
 
 def _series(report: LanguageModelReport) -> Iterator[tuple[int, int, int, str, str]]:
-    """(number of the batch, of the processor; batch, hardware, cost model) of every line."""
+    """(number of the batch, number of the processor, batch, hardware, cost model) of every line."""
     batches = list(dict.fromkeys(item.batch for item in report.token_times))
     targets = list(dict.fromkeys((item.hardware, item.model) for item in report.token_times))
     for i, batch in enumerate(batches):
@@ -84,7 +86,7 @@ def _times(axes: Any, report: LanguageModelReport) -> None:
 
 
 def _face(colour: str, processor: int) -> dict[str, Any]:
-    """Of a mark: full for the first of two processors, hollow for the second, in both plots."""
+    """The filling of a mark: full for the first of two processors, hollow for the second, in both plots."""
     full = processor % 2 == 0
     return {
         "markerfacecolor": colour if full else "none",
@@ -94,8 +96,8 @@ def _face(colour: str, processor: int) -> dict[str, Any]:
 
 
 def _rates(axes: Any, report: LanguageModelReport) -> None:
-    """Operations a second against operations a byte. The lines are the most bytes and the most operations a
-    second that any of the points of a processor reaches.
+    """Draws operations a second against operations a byte. The lines are the most bytes and the most
+    operations a second that any point of a processor reaches.
     """
     points = list(_points(report))
     if not points:

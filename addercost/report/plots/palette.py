@@ -1,4 +1,4 @@
-"""Colours that colour-blind readers can tell apart, and hatches for those who print in black and white.
+"""Colours that colour-blind readers can distinguish, and hatches for prints in black and white.
 
 Source of the colours: Okabe and Ito, Color Universal Design, 2008.
 """
@@ -13,10 +13,10 @@ BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#999999"
 DARK, PALE = "#595959", "#d9d9d9"
 
 INK = "#1a1a1b"
-"""For text and lines alone: on an HTML page this colour is replaced by the page's text colour."""
+"""The colour of text and lines, and of nothing else: an HTML page replaces it by its own text colour."""
 
 SERIES = ((BLUE, ""), (ORANGE, "///"), (GREEN, "..."), (PURPLE, "xxx"), (SKY, "\\\\\\"), (VERMILLION, "+++"))
-"""(colour, hatch) of the first, second, … thing compared."""
+"""(colour, hatch) of the first, second, … compared thing."""
 
 MARKERS = "osD^vP"
 

@@ -1,4 +1,6 @@
-"""Accuracy against estimated cost: hollow marks are printed in the paper, full ones were trained."""
+"""Accuracy against estimated cost. Hollow marks are accuracies that the paper prints, full marks networks
+that were trained here.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,14 @@ from addercost.report.table import Column, Kind, Table
 from addercost.text import printable
 
 _LEAST_SPAN = 2.0
-"""Percentage points that the axis has where all accuracies are equal."""
+"""The least length of the accuracy axis in percentage points, for accuracies that are all equal."""
 
 
 @in_style
 def draw(data: Pareto, options: PlotOptions) -> Drawn:
-    """One colour an arithmetic. The line joins the networks that no other beats in both accuracy and cost."""
+    """Draws one colour for each arithmetic. The line joins the networks that no other beats in both accuracy
+    and cost.
+    """
     shown = [p for p in data.points if p.cost is not None]
     figure = new_figure(options, 2.8 if options.width == "single" else 3.6)
     axes = figure.subplots()
@@ -104,7 +108,7 @@ def draw(data: Pareto, options: PlotOptions) -> Drawn:
 
 
 def _accuracy_limits(limits: tuple[float, float], accuracies: Sequence[float]) -> tuple[float, float]:
-    """Those of matplotlib, but for accuracies that are nearly equal and for what is above 100 %."""
+    """The limits of matplotlib, changed where accuracies are nearly equal, and to end at 100 %."""
     low, high = limits
     middle = (min(accuracies) + max(accuracies)) / 2
     if max(accuracies) - min(accuracies) < _LEAST_SPAN / 2:

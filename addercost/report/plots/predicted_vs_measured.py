@@ -1,4 +1,4 @@
-"""Predicted against measured seconds, one point a timed layer: on the diagonal they agree."""
+"""Predicted against measured seconds, with a point for each timed layer. On the diagonal they agree."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ EXPLAINED = "line: predicted = measured; dotted: a factor of two"
 
 @in_style
 def draw(measurements: Measurements, options: PlotOptions) -> Drawn:
-    """One colour an arithmetic, one marker a cost model. Beyond the dotted lines a prediction is off by more
-    than a factor of two.
+    """Draws one colour for each arithmetic and one marker for each cost model. Beyond the dotted lines a
+    prediction is wrong by more than a factor of two.
     """
     series: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for row in measurements.rows:

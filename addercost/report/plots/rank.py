@@ -20,14 +20,15 @@ from addercost.text import printable
 
 _ROW_INCHES = 0.14
 _MOST_ROWS = 50
-"""In one panel, so that a figure fits on a page."""
+"""The most rows of a panel, so that the figure fits on a page."""
 
 
 @in_style
 def draw(subject: Subject, options: PlotOptions) -> Drawn:
-    """Lines start at 1, where both take the same. Of more than fit, the best and the worst are shown.
+    """Draws a line for each processor. Lines start at 1, where both arithmetics take equally long. If there
+    are more processors than fit, the best and the worst are drawn.
 
-    A single column has room for one cost model, the last.
+    A single column has room for one cost model: the last is drawn.
     """
     panels: dict[tuple[str, str], list[Ranked]] = {}
     for ranked in subject.ranked:
@@ -51,7 +52,7 @@ def draw(subject: Subject, options: PlotOptions) -> Drawn:
                 (BLUE, ">") if row.ratio > 1 else (VERMILLION, "<") if row.ratio < 1 else (GREY, "o")
             )
             axes.plot([1, row.ratio], [i, i], color=colour, linewidth=1.6)
-            # The mark shows a ratio of exactly 1 as well, where no line has a length.
+            # The mark also shows a ratio of exactly 1, whose line has no length.
             axes.plot(
                 [row.ratio],
                 [i],

@@ -1,4 +1,4 @@
-"""Predicted rate of every layer against sites per byte, under the roofs of one core."""
+"""The predicted rate of every layer against its sites per byte, below the roofs of one core."""
 
 from __future__ import annotations
 
@@ -30,14 +30,18 @@ if TYPE_CHECKING:
 _NAMED = 3
 _MARK_POINTS = 4.5
 _SAME_PLACE = 1.5
-"""Marks nearer than so many points to each other are drawn one around the other."""
+"""Marks that are nearer to each other than so many points are drawn one around the other."""
 _AROUND = {"s": 1.45, "D": 1.45}
-"""How much larger a square is than a circle inside it, and a diamond than a square, with a gap between."""
+"""How many times as large a square is as a circle inside it, and a diamond as a square, with a gap between
+them.
+"""
 
 
 @in_style
 def draw(roofline: Roofline, options: PlotOptions, model: str = "") -> Drawn:
-    """A site is one input-weight pairing: the same work in every arithmetic, so roofs can be compared."""
+    """Draws rates in sites. A site is one pair of input and weight, which is the same work in every
+    arithmetic, so roofs of several arithmetics can be compared.
+    """
     figure = new_figure(options, 3.0 if options.width == "single" else 3.6)
     axes = figure.subplots()
     points = roofline.points
@@ -56,13 +60,14 @@ def draw(roofline: Roofline, options: PlotOptions, model: str = "") -> Drawn:
         si_axis(axes.yaxis)
         axes.set_xlabel("operational intensity (sites/byte)")
         axes.set_ylabel("predicted rate (sites/s)")
-        # The legend takes its room before marks are compared by their places.
+        # The legend is laid out before the positions of marks are compared.
         names = _names(roofline)
         for i, name in enumerate(names):
             own = [p for p in points if p.arithmetic == name]
             axes.plot([], [], **_mark(i), label=f"{name} ({len(own)} layers)")
         figure.legend(loc="outside upper left", ncols=2 if options.width == "single" else 4)
-        # The caption takes its room too. It begins with both notes; at the end those that are not true go.
+        # The caption is laid out as well, with both notes at first. Notes that turn out not to apply are
+        # removed at the end.
         named, joined = f"named: {_NAMED} of the {_NAMED} slowest layers", "a larger mark: several layers"
         caption(figure, options, model, title, *remarks, named, joined)
         groups = {name: _joined(axes, [p for p in points if p.arithmetic == name]) for name in names}
@@ -112,7 +117,7 @@ def _names(roofline: Roofline) -> list[str]:
 
 
 def _mark(i: int) -> dict[str, Any]:
-    """Hollow, so that a mark of another arithmetic at the same place is seen through it."""
+    """Draws a hollow mark, so that a mark of another arithmetic at the same place can be seen through it."""
     return {
         "linestyle": "none",
         "marker": MARKERS[i % len(MARKERS)],
@@ -153,7 +158,7 @@ def _draw_roofs(axes: Axes, roofline: Roofline) -> None:
 
 
 def _joined(axes: Axes, points: Sequence[RooflinePoint]) -> list[list[RooflinePoint]]:
-    """Layers in groups whose marks do not cover each other, each with its heaviest layer first."""
+    """Groups of layers whose marks would cover each other. Each group has its heaviest layer first."""
     groups = [[p] for p in sorted(points, key=lambda p: (p.sites_per_byte, p.sites_per_s, p.path))]
     while len(groups) > 1:
         places = positions(axes, [_place(group) for group in groups])
@@ -174,7 +179,7 @@ def _joined(axes: Axes, points: Sequence[RooflinePoint]) -> list[list[RooflinePo
 
 
 def _around_others(axes: Axes, arithmetics: Sequence[list[list[RooflinePoint]]]) -> list[list[float]]:
-    """The sizes of marks: one at the place of an earlier arithmetic's mark is drawn around that one."""
+    """The sizes of marks: a mark at the place of an earlier arithmetic's mark is drawn around that mark."""
     drawn: list[tuple[tuple[float, float], float]] = []
     sizes: list[list[float]] = []
     for i, groups in enumerate(arithmetics):
@@ -203,7 +208,7 @@ def _seconds(point: RooflinePoint) -> float:
 
 
 def _along_memory(roofline: Roofline) -> list[tuple[float, float]]:
-    """Points of the memory's line, which no name should cross."""
+    """Points of the line of the memory bandwidth, which no name should cross."""
     low = min(p.sites_per_byte for p in roofline.points) / 2
     high = max(roofline.peaks_sites_per_s.values(), default=0.0) / roofline.bandwidth_bytes_per_s
     steps = [low * max(high / low, 1.0) ** (i / 20) for i in range(21)]
@@ -213,7 +218,9 @@ def _along_memory(roofline: Roofline) -> list[tuple[float, float]]:
 def _name_heaviest(
     axes: Axes, groups: dict[str, list[list[RooflinePoint]]], lines: Sequence[tuple[float, float]]
 ) -> tuple[int, int]:
-    """Names the slowest layers of the first arithmetic. (How many there are to name, how many had room.)"""
+    """Names the slowest layers of the first arithmetic. Returns (how many were to be named, how many
+    fitted).
+    """
     first = next(iter(groups.values()), [])
     heavy = sorted((p for group in first for p in group), key=_seconds, reverse=True)[:_NAMED]
     labels, layers = [], {}

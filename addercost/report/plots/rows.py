@@ -1,4 +1,4 @@
-"""Which rows of a large model a figure shows: modules summed until they fit, else the largest ones."""
+"""Chooses the rows of a large model for a figure: sums of modules that fit, else the largest rows."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _TOO_FEW = 4
 def fitting_rows(
     profile: Profile, limit: int, weight: Callable[[ProfileRow], float]
 ) -> tuple[list[ProfileRow], str]:
-    """At most `limit` rows in the order they run, and a remark on what was summed or left out.
+    """(at most `limit` rows in the order in which they run, a remark on what was summed or left out).
 
-    Rows without weight are left out.
+    Rows whose weight is 0 are left out.
 
-    The finest module level with at most `limit` rows is taken. Where that has less than a quarter of `limit`
-    rows, the next finer level is taken instead, by its largest rows and one row for the rest; and where the
-    rest would weigh more than half of all, by sums of neighbouring rows.
+    The finest module level with at most `limit` rows is taken. If that has less than a quarter of `limit`
+    rows, the next finer level is taken: its largest rows, and one row for the rest. If that rest would weigh
+    more than half of the total, neighbouring rows are summed instead.
     """
     rows = layer_rows(profile)
     deepest = max((row.path.count(".") + 1 for row in rows), default=1)

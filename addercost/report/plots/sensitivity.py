@@ -1,4 +1,6 @@
-"""Tornado chart: how far each latency, moved over its range, moves the ratio; with the break-even line."""
+"""Tornado chart: how far the ratio changes when each latency is moved over its range, with a line at
+break-even.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from addercost.text import printable, shortened
 
 @in_style
 def draw(data: Sensitivity, options: PlotOptions, model: str = "") -> Drawn:
-    """Bars extend from the ratio at the table's own figures. At the line at 1 both sides take the same."""
+    """Draws a bar for each latency. Bars extend from the ratio at the table's own figures. At the line at 1
+    both sides take equally long.
+    """
     swings = sorted(data.swings, key=lambda s: -abs(s.ratio_at_high - s.ratio_at_low))
     moving = [s for s in swings if s.ratio_at_high != s.ratio_at_low]
     shown = moving[: options.top]

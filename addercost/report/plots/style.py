@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMN_INCHES = {"single": 3.5, "double": 7.2, "page": 9.6}
-"""89 mm and 183 mm, the columns of most journals; and an HTML page, at letters as large as its own."""
+"""Widths of figures: 89 mm and 183 mm, the widths in most journals, and the width of an HTML page at which
+letters are as large as the page's.
+"""
 
 _STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
@@ -74,9 +76,9 @@ class FigureFormat(StrEnum):
 class PlotOptions:
     """How a figure is drawn.
 
-    width: a key of COLUMN_INCHES. top: bars or rows at most; a remark says what was left out or summed.
-    share: fractions in place of absolute values. basis: what sizes the boxes of an icicle, as cycles@NAME or
-    operations. caption: whether a caption stands below the figure.
+    width: a key of COLUMN_INCHES. top: the most bars or rows; a remark says what was left out or summed.
+    share: fractions in place of absolute values. basis: the quantity that sizes the boxes of an icicle, such
+    as cycles@NAME or operations. caption: whether there is a caption below the figure.
     """
 
     width: str = "double"
@@ -92,9 +94,10 @@ class PlotOptions:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A figure and the numbers it shows.
+    """A figure and the numbers that it shows.
 
-    bar: the column of `table` that a terminal draws as bars. alt: one sentence for who cannot see the figure.
+    bar: the column of `table` that a terminal draws as bars. alt: one sentence for readers who cannot see the
+    figure.
     """
 
     figure: Figure
@@ -105,11 +108,13 @@ class Drawn:
 
 @contextmanager
 def look() -> Iterator[None]:
-    """Figures made and saved inside have the project's look, whatever the user's matplotlibrc says."""
+    """Figures that are made and saved inside the block have the project's look, whatever the user's
+    matplotlibrc says.
+    """
     import matplotlib
 
     with matplotlib.rc_context(), warnings.catch_warnings():
-        # The font draws boxes for scripts that it lacks; the table beside the figure has the names in full.
+        # The font draws boxes for scripts that it lacks. The table beside the figure has the full names.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(cast("Any", _STYLE))
@@ -117,14 +122,14 @@ def look() -> Iterator[None]:
 
 
 def new_figure(options: PlotOptions, height_inches: float) -> Figure:
-    """An empty figure of the asked width, laid out so that nothing overlaps or is cut."""
+    """An empty figure of the chosen width, with a layout in which nothing overlaps or is cut."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(options.inches, height_inches), layout="constrained")
 
 
 def figure_bytes(drawn: Drawn, output: FigureFormat) -> bytes:
-    """The figure as a file in which nothing changes from run to run. A PNG has a white background."""
+    """The bytes of the figure's file, equal for equal input. A PNG has a white background."""
     import matplotlib
 
     buffer = io.BytesIO()
@@ -153,7 +158,9 @@ def number_axis(axis: Any) -> None:
 
 
 def _plain_axis(axis: Any, write: Callable[[float], str]) -> None:
-    """Ticks by `write`; on a short logarithmic axis minor ticks too, which matplotlib writes in TeX."""
+    """Writes ticks by `write`. A short logarithmic axis gets labels at minor ticks as well, for which
+    matplotlib would use TeX.
+    """
     from matplotlib.ticker import FuncFormatter, LogFormatter
 
     class MinorTicks(LogFormatter):
@@ -172,13 +179,15 @@ def percent_axis(axis: Any) -> None:
 
 
 def nothing_to_show(axes: Axes, text: str) -> None:
-    """Writes into the middle of an empty plot why it is empty."""
+    """Writes the reason into the middle of an empty plot."""
     axes.set_axis_off()
     axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
 
 
 def caption(figure: Figure, options: PlotOptions, *parts: str) -> None:
-    """Writes below the figure what it shows and how that was counted, unless a page says so itself."""
+    """Writes a caption: what the figure shows and how that was counted. A page has that text itself, and gets
+    none.
+    """
     text = "; ".join(printable(part) for part in parts if part)
     if options.caption and text:
         figure.supxlabel(textwrap.fill(text, round(options.inches * 19)), fontsize=6.5)

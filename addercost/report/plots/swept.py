@@ -1,4 +1,6 @@
-"""Architectures of a sweep: one metric against another, with the front, or the best ones by a metric."""
+"""Architectures of a sweep: one metric against another with the Pareto front, or the best ones by a
+metric.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MOST_VECTORS = 3_000
-"""Of more points a picture is drawn, so that the file stays small."""
+"""The most points that are drawn as vectors. More are drawn as a picture, so that the file stays small."""
 _LOG_FROM = 30
 _MOST_NAMED = 12
 _MOST_ROWS = 60
@@ -36,7 +38,7 @@ _MOST_ROWS = 60
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """Architectures of one arithmetic. x, y: their metrics, an entry each."""
+    """The architectures of one arithmetic. x, y: two metrics of each architecture."""
 
     arithmetic: str
     names: tuple[str, ...]
@@ -48,10 +50,10 @@ class Swept:
 def draw_points(
     swept: Sequence[Swept], x: Column, y: Column, options: PlotOptions, source: str, front: bool
 ) -> Drawn:
-    """A mark an architecture, a colour an arithmetic.
+    """Draws a mark for each architecture and a colour for each arithmetic.
 
-    front: draws the line of those that no other beats, small `x` and large `y` being better, and names them.
-    source: what the caption says of the sweep.
+    front: also draws the line of the architectures that no other beats, where small `x` and large `y` are
+    better, and names them. source: the caption's text about the sweep.
     """
     figure = new_figure(options, 3.0 if options.width == "single" else 3.8)
     axes = figure.subplots()
@@ -82,7 +84,7 @@ def draw_points(
             axes.step([p[1] for p in best], [p[2] for p in best], where="post", color=INK, linewidth=0.7)
             axes.margins(0.08)
         figure.legend(loc="outside upper left", ncols=1 if options.width == "single" else 3)
-        # The names are placed in the room that the longest caption leaves.
+        # Names are placed in the space that the longest caption leaves.
         caption(
             figure,
             options,
@@ -92,7 +94,7 @@ def draw_points(
         if best:
             step = -(-len(best) // _MOST_NAMED)
             chosen = [(shortened(printable(name), 24), px, py) for name, px, py in best[::step]]
-            # A name covers no point and no part of the line.
+            # Names must cover no point and no part of the line.
             marks = [p for own in swept for p in zip(own.x, own.y, strict=True)][:_MOST_VECTORS]
             line = along_steps(axes, [(px, py) for _, px, py in best])
             without = place_labels(axes, chosen, [*marks, *line])
@@ -114,7 +116,7 @@ def draw_points(
 
 @in_style
 def draw_best(table: Table, metric: Column, options: PlotOptions) -> Drawn:
-    """A line an architecture from the best down, in the order of the table."""
+    """Draws a line for each architecture, the best first, in the order of the table."""
     rows = table.rows[: min(options.top, _MOST_ROWS)]
     figure = new_figure(options, 0.9 + 0.15 * max(len(rows), 4))
     axes = figure.subplots()
@@ -146,7 +148,7 @@ def draw_best(table: Table, metric: Column, options: PlotOptions) -> Drawn:
 
 
 def _front(swept: Sequence[Swept]) -> list[tuple[str, float, float]]:
-    """Of all arithmetics, by rising x: each has a larger y than every one before it."""
+    """The front of all arithmetics by rising x: each point has a larger y than every point before it."""
     points = sorted(p for own in swept for p in zip(own.names, own.x, own.y, strict=True))
     return pareto_front(points, lambda p: (p[1], p[2]))
 

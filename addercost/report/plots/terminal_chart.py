@@ -13,7 +13,7 @@ _BAR_WIDTH = 24
 
 
 def with_bars(drawn: Drawn) -> Table:
-    """The table behind the figure with one more column: a bar as long as the value in column `drawn.bar`."""
+    """The figure's table with an additional column: a bar whose length is the value in column `drawn.bar`."""
     table = drawn.table
     values = [row.get(drawn.bar) for row in table.rows]
     largest = max((v for v in values if isinstance(v, int | float)), default=0)

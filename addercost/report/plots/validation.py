@@ -1,4 +1,6 @@
-"""Predicted against measured seconds of networks, one panel a predictor: on the diagonal they agree."""
+"""Predicted against measured seconds of networks, with a panel for each predictor. On the diagonal they
+agree.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +26,16 @@ from addercost.results.validation import Validation, ValidationRow
 BAND = 0.10
 _COLUMNS = 3
 _MOST_SHAPES = 300
-"""More points than this become a picture inside the figure, which is a tenth of the size."""
+"""The most points that are drawn as vectors. More become a picture inside the figure, which has a tenth of
+the size.
+"""
 
 
 @in_style
 def draw(validation: Validation, options: PlotOptions) -> Drawn:
-    """Predictions are multiplied by the median of measured / predicted, which a panel's title states. The
-    band is ± 10 %; colour and marker are the kind of network."""
+    """Draws predictions multiplied by the median of measured / predicted, which the panel's title states. The
+    band is ± 10 %. Colour and marker stand for the kind of network.
+    """
     panels = _panels(validation.rows)
     across = 1 if options.width == "single" else min(_COLUMNS, max(len(panels), 1))
     down = max(math.ceil(len(panels) / across), 1)

@@ -1,1 +1,1 @@
-"""One file a table: from data to columns, rows, a title and notes."""
+"""One file for each table: from data to columns, rows, a title and notes."""

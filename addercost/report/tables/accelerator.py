@@ -1,4 +1,6 @@
-"""Accelerators: their columns in a comparison, their section of a report, and where the energy goes."""
+"""Accelerators in tables: columns of a comparison, a section of a report, and notes on the parts of the
+energy.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ def accelerator_columns(name: str) -> list[Column]:
 
 
 def accelerator_cells(cost: AcceleratorCost, first: AcceleratorCost) -> dict[str, Any]:
-    """The values of those columns. Ratios are `first`'s by the row's."""
+    """The values of those columns. A ratio is the figure of `first` / the row's."""
     return {f"{key}@{cost.hardware}": value for key, value in _figures(cost, first).items()}
 
 
@@ -44,7 +46,9 @@ def _figures(cost: AcceleratorCost, first: AcceleratorCost) -> dict[str, Any]:
 
 
 def accelerator_notes(labelled: Sequence[tuple[str, AcceleratorCost]]) -> Iterator[str]:
-    """Where the energy of each row goes, and what estimates lack and assume, once for each accelerator."""
+    """Notes, once for each accelerator: the parts of each row's energy, and what estimates lack and
+    assume.
+    """
     for label, cost in labelled:
         yield f"{label} on {cost.hardware} ({cost.rows} × {cost.columns}): {_where_it_goes(cost)}"
     if labelled:

@@ -1,4 +1,6 @@
-"""Tables of trained accuracies: ours on digits, the order of the paper tested, published ones beside ours."""
+"""Tables of accuracies: our networks on digits, tests of the order that the paper claims, and published
+accuracies beside ours.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ LEGEND = (
 
 
 def results_table(results: Accuracies) -> Table:
-    """Mean, spread and standard error of each method."""
+    """A row for each method: mean, spread and standard error."""
     rows = [_row(found) for method in METHODS if (found := results.of(method)) is not None]
     return Table(
         columns=(
@@ -60,7 +62,9 @@ def _row(found: MethodResult) -> dict[str, Any]:
 
 
 def order_table(results: Accuracies) -> Table:
-    """Each claim of the paper's order, the paired difference, and whether it holds."""
+    """A row for each claim of the paper's order: the paired difference, and whether the claim is
+    confirmed.
+    """
     rows = [
         {
             "claim": checked.claim,
@@ -112,7 +116,9 @@ def tuning_table(results: Accuracies) -> Table:
 
 
 def reproduced_table(results: Accuracies, own: Sequence[TrainingRun] = ()) -> Table:
-    """Every accuracy that the paper prints, with ours where there is one. own: runs of the user's."""
+    """A row for every accuracy that the paper prints, with ours where there is one. own: training runs of the
+    user.
+    """
     rows = [_ablation_row(results, method, printed) for method, printed in PUBLISHED_ABLATION.items()]
     for method in ("cnn-norms", "bnn"):
         if (found := results.of(method)) is not None:

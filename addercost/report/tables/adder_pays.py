@@ -1,4 +1,4 @@
-"""The table of `reports/adder-pays`: where the adder pays, by which rule and how much."""
+"""The table of `reports/adder-pays`: where adder layers are cheaper, by which rule, and by how much."""
 
 from __future__ import annotations
 

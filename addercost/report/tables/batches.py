@@ -1,4 +1,4 @@
-"""Tables of the same rows at several batch sizes as one: a column each for operations, costs and memory."""
+"""Joins the tables of several batch sizes: each size has columns for operations, costs and memory."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from addercost.arithmetic import OpClass
 from addercost.report.table import Column, Kind, Table
 
 _SHARED = ("path", "type", "model", "arithmetic", "parameters")
-"""Columns that do not depend on the batch, and by whose texts the rows are matched."""
+"""Columns that do not depend on the batch. Rows of several batch sizes are matched by their texts."""
 
 _LEFT_OUT = frozenset(("output_shape", "output_shapes", "nodes", "calls", "share", "bar", *OpClass))
-"""Operations of all classes are one column; the others show nothing that a batch changes but by its size."""
+"""Columns that are left out. Operations of all classes become one column, and the other columns only grow in
+proportion to the batch.
+"""
 
 
 def batches_table(
@@ -24,9 +26,10 @@ def batches_table(
     rows_are: str = "layers",
     of_the_first: Sequence[str] = (),
 ) -> Table:
-    """`tables` by batch size. how: a sentence on how the traces were made. sort: a column, largest first.
-    top: so many rows, the rest summed into one. rows_are: what that one calls them. of_the_first: columns
-    that are shown of the first batch size alone. Raises ArgumentError for an unknown column.
+    """The joined table of `tables`, which are given by batch size. how: a sentence on how the traces were
+    made. sort: a column, the largest first. top: the number of rows, with the others summed into one row.
+    rows_are: the word for rows in that row. of_the_first: columns that are shown for the first batch size
+    only. Raises ArgumentError for an unknown column.
     """
     first = next(iter(tables.values()))
     shared = tuple(column for column in first.columns if column.name in (*_SHARED, *of_the_first))
@@ -54,7 +57,7 @@ def _columns(tables: Mapping[int, Table]) -> Iterator[Column]:
 
 
 def _rows(tables: Mapping[int, Table], shared: Sequence[Column]) -> list[dict[str, Any]]:
-    """One for each row of any table: a model may run other modules at another batch size."""
+    """One row for each row of any table, since a model may run other modules at another batch size."""
     found: dict[Any, dict[int, Mapping[str, Any]]] = {}
     for size, table in tables.items():
         for row in table.rows:
@@ -85,8 +88,8 @@ def _rest(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], rows_are
 
 
 def _notes(tables: Mapping[int, Table]) -> Iterator[str]:
-    """What all of them say once, then what each says alone."""
-    # The column of shares is left out, and so is the remark on what they are of.
+    """First the notes that all tables have, then the other notes of each table."""
+    # The column of shares is left out, and so is the note about it.
     notes = {
         size: [note.partition("; share of ")[0] for note in table.notes] for size, table in tables.items()
     }

@@ -9,11 +9,11 @@ from addercost.report.table import Column, Kind, Table
 from addercost.results.intervals import RatioOutcome
 
 _LISTED = 6
-"""How many of the rows that are not compared are named; the others are counted."""
+"""How many of the rows that cannot be compared are named; the others are counted."""
 
 
 def bench_diff_table(diff: BenchDiff) -> Table:
-    """One row for each row that both benchmarks have; changes are after / before."""
+    """A row for each row that both benchmarks have. A change is the time after / the time before."""
     columns = [
         Column("path", "layer", Kind.PATH),
         Column("arithmetic", "as"),

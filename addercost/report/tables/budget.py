@@ -1,4 +1,4 @@
-"""What a profile spends of its budgets, as a table."""
+"""The budgets of a profile and how much of each is used, as a table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from addercost.results.profile import Profile
 
 
 def budget_table(profile: Profile, spendings: Sequence[Spending]) -> Table:
-    """One row a budget with its outcome, and the layers that spend most of it."""
+    """A row for each budget with its outcome, and the layers that use most of it."""
     return Table(
         columns=(
             Column("quantity", "budget"),

@@ -1,4 +1,6 @@
-"""Networks side by side: `addercost compare` has a row for each, a report a column for each arithmetic."""
+"""Compares networks: `addercost compare` has a row for each, and a report has a column for each
+arithmetic.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ from addercost.units import prefixed_unit
 
 
 def comparison_table(compared: Comparison) -> Table:
-    """A row for each model and arithmetic. Ratios are the first arithmetic's cost by the row's."""
+    """A row for each model and arithmetic. A ratio is the first arithmetic's cost / the row's."""
     first = compared.profiles[0]
     columns = [
         Column("model", "model"),
@@ -83,7 +85,7 @@ def _ratio_note(compared: Comparison, base: str) -> Iterator[str]:
 
 
 def _remarks(compared: Comparison) -> Iterator[str]:
-    """The figures that estimates lack and what they assume, once for each processor."""
+    """Notes, once for each processor: the figures that estimates lack, and what they assume."""
     costs = [cost for profile in compared.profiles for cost in profile.estimates]
     for hardware in dict.fromkeys(cost.hardware for cost in costs):
         own = [cost for cost in costs if cost.hardware == hardware]
@@ -119,15 +121,16 @@ def _row(compared: Comparison, profile: Profile) -> dict[str, Any]:
 
 
 def _change(counts: ModelCounts) -> str:
-    """The arithmetic or the changes by which a row differs from the model as it was traced."""
+    """How a row differs from the traced model: the arithmetic, or the changes."""
     changes = (*counts.what_if, *((counts.arithmetic.value,) if counts.arithmetic else ()))
     return "+".join(changes) or "as it is"
 
 
 def side_by_side_table(subject: Subject) -> Table:
-    """Rows are quantities, columns are arithmetics; ratios are the first column by the others.
+    """A row for each quantity and a column for each arithmetic. A ratio is the first column's figure / the
+    other's.
 
-    `estimate_ratio` says what the ratio of two lower bounds is.
+    `estimate_ratio` documents the ratio of two lower bounds.
     """
     names = [network_name(profile) for profile in subject.profiles]
     first = names[0]
@@ -160,14 +163,14 @@ def _cycles(subject: Subject, names: Sequence[str]) -> Iterator[dict[str, Any]]:
     for e in subject.estimates:
         groups.setdefault(f"{e.hardware}, {e.model}", {})[e.arithmetic] = e
     for title, group in groups.items():
-        # In a sum of millions, fractions of a cycle are rounding errors; in a small one they are exact.
+        # In a sum of millions, fractions of a cycle are rounding errors. In a small sum they are exact.
         values = {name: (round(e.cycles) if e.cycles > 1e4 else e.cycles, e) for name, e in group.items()}
         yield {"quantity": f"{title} (estimate)", "unit": "cycles", **_compared(values, names)}
         seconds = {name: e.seconds for name, e in group.items() if e.seconds}
         if seconds:
             factor, unit = prefixed_unit(next(iter(seconds.values())), "s")
             times = {name: (value / factor, group[name]) for name, value in seconds.items()}
-            # The ratios are those of the cycles above.
+            # The ratios are given for the cycles above.
             compared = {name: value for name, value in _compared(times, names).items() if name in names}
             yield {"quantity": f"{title}, time (estimate)", "unit": unit, **compared}
             for end, word in enumerate(("from", "to")):

@@ -1,4 +1,4 @@
-"""The designs of accelerators that no other beats in time and energy, or all of a space."""
+"""Designs of accelerators as a table: the Pareto front of time and energy, or all designs of a space."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from addercost.report.table import Column, Kind, Table
 
 
 def designs_table(name: str, designs: Designs, shown: Sequence[int], on_front: bool) -> Table:
-    """shown: positions of designs. on_front: whether they are the Pareto front."""
+    """A row for each design at the positions `shown`. on_front: whether these are the Pareto front."""
     what = "that no other of their element and format beats" if on_front else "of the space"
     return Table(
         columns=(

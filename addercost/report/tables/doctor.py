@@ -1,4 +1,4 @@
-"""What `addercost doctor` found, as a table."""
+"""The findings of `addercost doctor` as a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from addercost.report.table import Column, Table
 
 
 class DoctorRow(Protocol):
-    """What the table shows of one thing that was examined: its state, what was found, how to mend it."""
+    """The fields of a finding that the table shows: its state, what was found, and how to mend it."""
 
     @property
     def part(self) -> str: ...
@@ -24,7 +24,7 @@ class DoctorRow(Protocol):
 
 
 def doctor_table(findings: Sequence[DoctorRow]) -> Table:
-    """One row for each thing that was examined."""
+    """A row for each finding."""
     columns = (
         Column("part", "part"),
         Column("thing", "what"),

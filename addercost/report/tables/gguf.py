@@ -1,4 +1,6 @@
-"""What a GGUF file holds: a row for each type of tensor, and the settings of its architecture."""
+"""The content of a GGUF file: a row for each type of tensor, and notes with the settings of its
+architecture.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +15,13 @@ _SHOWN = (
     "attention.head_count_kv", "attention.key_length", "attention.sliding_window", "expert_count",
     "expert_used_count", "vocab_size",
 )  # fmt: skip
-"""Settings of an architecture that decide what its forward computes."""
+"""Settings of an architecture on which the operations of its forward depend."""
 
 
 def gguf_table(header: GgufHeader, name: str) -> Table:
-    """Tensors, parameters, bytes and bits a parameter by type, the type with most bytes first."""
+    """A row for each type: tensors, parameters, bytes, and bits of a parameter. The type with most bytes
+    comes first.
+    """
     rows: dict[str, dict[str, Any]] = {}
     for tensor in header.tensors:
         row = rows.setdefault(tensor.type, {"type": tensor.type, "tensors": 0, "parameters": 0, "bytes": 0})

@@ -57,7 +57,7 @@ def _list_row(file: HardwareFile, hardware: Hardware) -> dict[str, Any]:
 
 
 def device_table(files: Sequence[tuple[HardwareFile, Device]]) -> Table:
-    """One row for each device: its cores, clock, bandwidths, memories, and what of it is unconfirmed."""
+    """A row for each device: its cores, clock, bandwidths, memories, and which of these are unconfirmed."""
     columns = (
         Column("name", "name"),
         Column("class", "class", optional=True),

@@ -10,7 +10,7 @@ from addercost.hardware.schema.device import DEVICE_FIGURES
 
 
 def figure_rows(hardware: Hardware) -> Iterator[Mapping[str, Any]]:
-    """One row a figure, with its unit, quality and source."""
+    """A row for each figure, with its unit, quality and source."""
     if isinstance(hardware, Cpu):
         for row in hardware.instructions:
             yield {

@@ -1,4 +1,4 @@
-"""What a language model costs, phase by phase and processor by processor."""
+"""The costs of a language model, by phase and processor."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from addercost.units import si
 def language_model_table(report: LanguageModelReport, no_processor_chosen: bool = False) -> Table:
     """A row for each phase, batch and processor, and one for each whole text.
 
-    no_processor_chosen: where there are no times, the title says how to choose a processor.
+    no_processor_chosen: whether the title says how to choose a processor, where there are no times.
     """
     energies = dict.fromkeys(item.hardware for phase in report.phases for item in phase.energies)
     columns = [
@@ -53,7 +53,7 @@ def language_model_table(report: LanguageModelReport, no_processor_chosen: bool 
 
 
 def _operation_kinds(report: LanguageModelReport) -> list[tuple[str, str]]:
-    """Each class of operations that occurs with its number format, the most frequent first."""
+    """Each class of operations with its number format, the most frequent first."""
     found: Counter[tuple[str, str]] = Counter()
     for phase in report.phases:
         for number_format, by_class in phase.operations.items():
@@ -66,7 +66,7 @@ def _operation_column(op_class: str, number_format: str) -> str:
 
 
 def _title(report: LanguageModelReport, no_processor_chosen: bool) -> str:
-    """The answer: what a token costs on the first processor."""
+    """The title, which has the answer: the cost of a token on the first processor."""
     what = f"{report.model}: {si(report.parameters)} parameters, {si(report.weight_bytes, 'B')} of weights"
     decode = next((phase for phase in report.phases if phase.phase == "decode" and phase.costs), None)
     if decode is None:
@@ -121,7 +121,7 @@ def _cost_cells(phase: PhaseReport, cost: PhaseCost) -> dict[str, Any]:
 
 
 def _rate(tokens: int, seconds: float, complete: bool) -> float | None:
-    """An upper bound where the seconds are a lower one."""
+    """Tokens a second, as text: an upper bound where the seconds are a lower bound."""
     if not seconds:
         return None
     return tokens / seconds if complete else AtMost(tokens / seconds)
@@ -143,7 +143,9 @@ _FORWARDS = {"prefill": "a prompt", "decode": "a token"}
 
 
 def _lower_bounds(report: LanguageModelReport) -> Iterator[str]:
-    """A line for each missing figure, with the operations of both forwards at the first batch size."""
+    """A line for each missing figure, with the number of its operations in both phases at the first batch
+    size.
+    """
     first = report.phases[0].batch if report.phases else 1
     several = any(phase.batch != first for phase in report.phases)
     found: dict[str, dict[str, str]] = {}

@@ -1,4 +1,6 @@
-"""The layer table of a profile: a column a class that occurs; rows summed by module, sorted and cut."""
+"""The layer table of a profile: a column for each class of operations that occurs. Rows can be summed by
+module, sorted and cut.
+"""
 
 from __future__ import annotations
 
@@ -34,11 +36,11 @@ def layer_table(
     top: int | None = None,
     rows_are: str = "layers",
 ) -> Table:
-    """One row a layer, and the sum of all below them.
+    """A row for each layer, and a last row with their sum.
 
     depth: layers below this many path components are summed into their ancestor. sort: a column, largest
-    first. top: so many rows, the rest summed into one. rows_are: what that one calls them. Raises
-    ArgumentError for an unknown column.
+    first. top: the number of rows, with the others summed into one row. rows_are: the word for rows in that
+    row. Raises ArgumentError for an unknown column.
     """
     rows = folded(layer_rows(profile), depth)
     total = ProfileRow.merged(rows, "total")
@@ -63,7 +65,7 @@ def layer_table(
 
 
 def _cells(row: ProfileRow, basis: str | None, whole: float) -> dict[str, Any]:
-    """Values by column name. The root module's path is empty and shown as (model)."""
+    """The values of a row by column name. The root module's path is empty and is shown as (model)."""
     return {
         "path": row.path or "(model)",
         "type": row.type,
@@ -87,14 +89,18 @@ def _cells(row: ProfileRow, basis: str | None, whole: float) -> dict[str, Any]:
 
 
 def written_shapes(shapes: Sequence[tuple[int, ...]]) -> str | None:
-    """Shapes of the outputs of several calls in order, equal neighbours once: "1x6x28x28, 1x84 (3 times)"."""
+    """The output shapes of several calls in order. Equal neighbours are written once: "1x6x28x28, 1x84 (3
+    times)".
+    """
     runs = [(shape, len(list(group))) for shape, group in groupby(shapes)]
     texts = ["x".join(map(str, shape)) + (f" ({n} times)" if n > 1 else "") for shape, n in runs]
     return ", ".join(texts) or None
 
 
 def _whole_seconds(profile: Profile) -> dict[str, float]:
-    """The network's own interval, which is narrower than the sum of those of its layers."""
+    """The network's seconds with its own interval, which is narrower than the sum of its layers'
+    intervals.
+    """
     return {
         f"{end}@{name}": value
         for name, cost in labelled_costs(profile).items()
@@ -104,7 +110,9 @@ def _whole_seconds(profile: Profile) -> dict[str, float]:
 
 
 def _describe_cost(cost: ModelCost) -> str:
-    """One line about an estimate: the model, the processor, the sum, what limits it and what is missing."""
+    """One line about an estimate: the cost model, the processor, the total, the main limit, and what is
+    missing.
+    """
     at_least = "" if cost.complete else "at least "
     text = f"{cost.hardware}, {cost.model} model (estimate): {at_least}{cost.cycles:,.0f} cycles"
     if cost.seconds is not None:
@@ -128,7 +136,7 @@ def _describe_energy(energy: ModelEnergy) -> str:
 
 
 def memory_lines(memory: ModelMemory) -> Iterator[str]:
-    """What a run needs of memory, and where it needs most."""
+    """Lines on the memory that a run needs, and on the layer where it needs most."""
     yield (
         f"memory: {si(memory.weight_bytes, 'B', 4)} of weights and buffers; at most "
         f"{si(memory.peak_bytes, 'B', 4)} in use with inputs and activations, in "
@@ -144,7 +152,7 @@ def memory_lines(memory: ModelMemory) -> Iterator[str]:
 
 
 def main_bound(cost: ModelCost) -> str:
-    """The limit that sets most of the cycles."""
+    """The name of the limit that sets the largest part of the cycles."""
     cycles: dict[str, float] = {}
     for layer in cost.layers:
         cycles[layer.bound] = cycles.get(layer.bound, 0) + layer.cycles
@@ -165,7 +173,7 @@ _ENDS = ("seconds", "low_s", "high_s")
 
 
 def class_columns(*totals: OpCounts) -> list[Column]:
-    """A column for multiplications, for additions, and for every other class that occurs."""
+    """Columns for multiplications, for additions, and for every other class of operations that occurs."""
     always = (OpClass.MUL, OpClass.ADD)
     occurring = {op_class for counts in totals for op_class, _, _ in counts}
     return [

@@ -1,4 +1,4 @@
-"""Layers for a reader: name, share and cost first, columns that are zero throughout left out."""
+"""The layer table for readers: name, share and cost come first, and columns with only zeros are left out."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from addercost.report.tables.layers import layer_table
 from addercost.results.profile import Profile
 
 GLANCE = 30
-"""Rows that a reader takes in at a glance: of more, modules are summed at first."""
+"""The most rows that a reader can survey. If there are more, modules are summed at first."""
 
 
 def layers_cost_first(profile: Profile, most: int, folds: bool = False) -> Table:
-    """`layer_table` with seconds beside cycles, in the order that a reader asks for.
+    """`layer_table` with seconds beside cycles, and with its columns in the order for readers.
 
-    most: rows; of more layers the largest stay, and the others in one row. folds: modules are summed first.
+    most: the most rows. If there are more layers, the largest keep their rows, and the others become one row.
+    folds: whether modules are summed first.
     """
     costs = labelled_costs(profile)
     depth = block_depths(profile, most)[1] if folds else None
@@ -31,7 +32,9 @@ def layers_cost_first(profile: Profile, most: int, folds: bool = False) -> Table
 
 
 def block_depths(profile: Profile, most: int = GLANCE) -> tuple[tuple[int, ...], int | None]:
-    """The depths to which modules can be summed, and the finest with at most `most` rows; None if all fit."""
+    """(the depths to which modules can be summed, the finest depth with at most `most` rows or None if all
+    layers fit).
+    """
     paths = [layer.path.split(".") for layer in profile.counts.layers]
     depths = tuple(range(1, max(map(len, paths), default=1)))
     if len(paths) <= most:
@@ -41,7 +44,7 @@ def block_depths(profile: Profile, most: int = GLANCE) -> tuple[tuple[int, ...],
 
 
 def _with_seconds(table: Table, profile: Profile) -> Table:
-    """A column of seconds for every estimate that has a clock and gives no interval of its own."""
+    """The table with a column of seconds for every estimate that has a clock and no interval."""
     rates = {
         name: rate
         for name, cost in labelled_costs(profile).items()
@@ -63,7 +66,7 @@ def _with_seconds(table: Table, profile: Profile) -> Table:
 
 
 def _place(column: Column) -> int:
-    """Columns of equal place keep their order."""
+    """The position of a column. Columns with equal positions keep their order."""
     first = (
         "path",
         "share",

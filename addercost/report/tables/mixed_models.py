@@ -1,4 +1,4 @@
-"""The sentence that stands wherever estimates by different cost models are shown together."""
+"""The sentence that is printed wherever estimates by different cost models are shown together."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ def mixed_models_of(profile: Profile) -> Iterator[str]:
 
 
 def mixed_models(costs: Iterable[tuple[str, str]], accelerators: Iterable[str] = ()) -> Iterator[str]:
-    """Nothing where one cost model made them all. costs: (cost model, hardware) of each estimate."""
+    """The sentence, or nothing where one cost model made all estimates. costs: (cost model, hardware) of each
+    estimate.
+    """
     named: dict[str, dict[str, None]] = {}
-    # A mapper's second opinion says in its name whose it is.
+    # An estimate by another mapper has the mapper in its name.
     arrays = ((f"its {ARRAY}", name) for name in accelerators if " by " not in name)
     for model, hardware in (*costs, *arrays):
         named.setdefault(model, {})[hardware] = None

@@ -18,7 +18,9 @@ from addercost.report.table import Column, Kind, Table
 
 
 def counts_table(trace_zoo: TraceZoo) -> Table:
-    """Every network of the paper's tables: #Mul printed, #Mul computed by the closest rule, and a verdict."""
+    """A row for every network of the paper's tables: #Mul as printed, #Mul computed by the closest rule, and
+    a verdict.
+    """
     rows = [
         {
             "network": found.published.network,

@@ -1,4 +1,6 @@
-"""What `addercost profile` prints: the answer in a sentence, the costliest blocks with bars, brief notes."""
+"""The output of `addercost profile`: the answer in a sentence, the costliest blocks with bars, and brief
+notes.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,10 @@ _EIGHTHS = "▏▎▍▌▋▊▉"
 
 @dataclass(frozen=True, slots=True)
 class ProfileView:
-    """What of a profile is shown. all_layers: every layer in its order, else the costliest blocks of a large
-    network. depth, sort, top: those of `layer_table`, which show layers too. explained: notes in full.
-    on_command_line: sentences may name options. no_processor_chosen: the user named none, not even `none`.
+    """Which parts of a profile are shown. all_layers: every layer in its order; else a large network shows
+    its costliest blocks. depth, sort, top: as for `layer_table`; any of them shows layers as well. explained:
+    full notes. on_command_line: sentences may name options. no_processor_chosen: the user named no processor,
+    not even `none`.
     """
 
     all_layers: bool = False
@@ -56,8 +59,8 @@ def profile_table(
     others: Sequence[OtherArithmetic] = (),
     caveats: Mapping[str, Sequence[str]] | None = None,
 ) -> Table:
-    """The table with its answer. others: the same network in other arithmetics. caveats: doubts about tables,
-    by their names. Raises ArgumentError for an unknown column.
+    """The table with its answer. others: profiles of the same network in other arithmetics. caveats: doubts
+    about hardware tables, by the tables' names. Raises ArgumentError for an unknown column.
     """
     depth = usual_depth(profile)
     as_blocks = depth is not None and not view.is_chosen
@@ -81,13 +84,13 @@ def profile_table(
 
 
 def more_to_see(view: ProfileView, as_blocks: bool) -> Iterator[str]:
-    """The options that show what the table leaves out."""
+    """A sentence with the options that show what the table leaves out."""
     if view.on_command_line and not view.explained:
         yield f"{'--all lists every layer; ' if as_blocks else ''}--explain writes the notes out"
 
 
 def usual_depth(profile: Profile) -> int | None:
-    """The depth that layers are summed to unless another is asked for; None for every layer by itself."""
+    """The depth to which layers are summed where the user names none; None shows every layer."""
     rows = layer_rows(profile)
     return block_depth(rows, basis_of(profile)) if len(rows) > GLANCE else None
 
@@ -98,7 +101,7 @@ def _explained(table: Table, caveats: Mapping[str, Sequence[str]]) -> Iterator[s
 
 
 def _is_rest(row: Mapping[str, Any]) -> bool:
-    """Whether the row sums the layers or blocks that have no row of their own."""
+    """Whether this is the row that sums the layers or blocks without own rows."""
     return not row["type"] and row["output_shape"] is None
 
 
@@ -106,7 +109,9 @@ _LAST = ("calls", "output_shape", "parameters", "type")
 
 
 def _columns(profile: Profile, table: Table) -> Iterator[Column]:
-    """The share and its bar come first, then times. What a narrow terminal leaves out comes last."""
+    """The columns: the share with its bar first, then times. Those that a narrow terminal leaves out come
+    last.
+    """
     known = {column.name: column for column in table.columns if column.name not in ("output_shapes", "nodes")}
     yield from (known.pop("path"), known.pop("share"), Column("bar", "", optional=True))
     timed = {label: cost for label, cost in labelled_costs(profile).items() if cost.seconds is not None}
@@ -118,7 +123,7 @@ def _columns(profile: Profile, table: Table) -> Iterator[Column]:
         yield cycles.pop()
     last = [known.pop(name) for name in _LAST if name in known]
     rare = [known.pop(name) for name in tuple(known) if known[name].optional or known[name].secondary]
-    # With several estimates there is no room for operations everywhere.
+    # With several estimates, a narrow terminal has no room for operations.
     crowded = len(profile.estimates) + len(profile.accelerators) > 1
     yield from (replace(c, optional=crowded and c.name in (OpClass.MUL, OpClass.ADD)) for c in known.values())
     yield from (replace(column, optional=True, secondary=False) for column in last)
@@ -138,6 +143,6 @@ def _cells(profile: Profile, row: Mapping[str, Any], largest: float) -> dict[str
 
 
 def bar(share: float) -> str:
-    """A share of 1 takes the whole width; eighths of a character are drawn."""
+    """The bar of a share, drawn in eighths of a character. A share of 1 takes the whole width."""
     whole, eighths = divmod(round(share * _BAR * 8), 8)
     return "█" * whole + (_EIGHTHS[eighths - 1] if eighths else "")

@@ -1,4 +1,4 @@
-"""A profile in one sentence: what the network costs, what of it costs most, and how arithmetics compare."""
+"""A profile in one sentence: what the network costs, which block costs most, and how arithmetics compare."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def answer(
     others: Sequence[OtherArithmetic] = (),
     no_processor_chosen: bool = False,
 ) -> str:
-    """blocks: the rows among which the costliest is found. others: the same network in other arithmetics.
-    no_processor_chosen: the sentence says how to choose one.
+    """The sentence. blocks: the rows among which the costliest is found. others: profiles of the same network
+    in other arithmetics. no_processor_chosen: whether the sentence says how to choose a processor.
     """
     places = [*_places(profile)]
     model = profile.counts.model
@@ -58,7 +58,7 @@ def answer(
 
 
 def batches_answer(profiles: Mapping[int, Profile]) -> str:
-    """The same network at several batch sizes: what it takes at each."""
+    """A sentence on what the network takes at each of several batch sizes."""
     first = next(iter(profiles.values()))
     if not next(_places(first), None):
         return ""
@@ -67,7 +67,7 @@ def batches_answer(profiles: Mapping[int, Profile]) -> str:
 
 
 def _costliest(profile: Profile, blocks: Sequence[ProfileRow], of: str) -> Iterator[str]:
-    """The block that takes most; how many others take as much."""
+    """(the block that takes most, how many other blocks take as much)."""
     basis = basis_of(profile)
     weights = [weight_of(block, basis) for block in blocks]
     whole, most = sum(weights), max(weights, default=0.0)
@@ -85,7 +85,7 @@ def _costliest(profile: Profile, blocks: Sequence[ProfileRow], of: str) -> Itera
 
 
 def _places(profile: Profile) -> Iterator[str]:
-    """What it takes on each processor and accelerator."""
+    """The clauses on what the network takes on each processor and accelerator."""
     uncounted = not profile.counts.complete
     for cost in profile.costs:
         bound = "at least " if uncounted or not cost.complete else ""

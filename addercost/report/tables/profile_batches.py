@@ -1,4 +1,6 @@
-"""What `addercost profile --batch 1,8` prints: the costliest blocks with bars, and times at every size."""
+"""The output of `addercost profile --batch 1,8`: the costliest blocks with bars, and times at every batch
+size.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from addercost.results.profile import Profile
 
 _LEADING = ("share", "bar")
 _SIDE_BY_SIDE = 3
-"""So many sizes of one processor stand side by side in 80 columns, whatever its name."""
+"""How many batch sizes of one processor fit side by side into 80 columns, whatever the processor's name."""
 
 
 def profile_batches_table(
@@ -22,8 +24,8 @@ def profile_batches_table(
     view: ProfileView,
     caveats: Mapping[str, Sequence[str]] | None = None,
 ) -> Table:
-    """profiles: by batch size; the share, its bar and the order of blocks are those of the first. how: a
-    sentence on how the traces were made. caveats: those of `profile_table`.
+    """The table. profiles: by batch size. The first one decides the shares, bars and the order of blocks.
+    how: a sentence on how the traces were made. caveats: as for `profile_table`.
     """
     first = next(iter(profiles.values()))
     depth = view.depth if view.is_chosen else usual_depth(first)
@@ -42,7 +44,9 @@ def profile_batches_table(
 
 
 def _columns(merged: Table, several: bool, sizes: int) -> Iterator[Column]:
-    """The share leads, then times. Where these may need several parts, the rest is left out first."""
+    """The columns: the share first, then times. Where the times may need several parts, other columns are
+    left out first.
+    """
     known = {column.name: column for column in merged.columns}
     times = [name for name in known if name.startswith("seconds@")]
     in_parts = bool(times) and (several or sizes > _SIDE_BY_SIDE)

@@ -1,4 +1,4 @@
-"""What two profiles differ in, as two tables: the totals with their ratios, and the layers that differ."""
+"""The differences of two profiles as two tables: the totals with their ratios, and the layers that differ."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _total_rows(diff: ProfileDiff) -> Iterator[dict[str, Any]]:
             "quantity": f"estimated cycles on {b_cost.hardware}, {b_cost.model}",
             "before": bounded(a_cost.cycles, a_cost.complete),
             "after": bounded(b_cost.cycles, b_cost.complete),
-            # The difference of two lower bounds is the true one only where both leave out the same.
+            # The difference of two lower bounds is exact only where both leave out the same.
             "comparable": a_cost.missing == b_cost.missing,
         }
     by_table = {item.hardware: item for item in diff.before.energies}
@@ -135,7 +135,7 @@ def _layers(diff: ProfileDiff) -> Table:
 
 
 def _what(change: LayerChange) -> str:
-    """The type and output shape; before → after where they changed."""
+    """The type and output shape of a layer, as before → after where they changed."""
     one, two = change.before, change.after
     texts = []
     for row in (one, two):
@@ -150,7 +150,7 @@ def _count(row: ProfileRow | None, op_class: OpClass) -> int:
 
 
 def _of(row: ProfileRow | None, what: Literal["cycles", "joules"], name: str) -> float:
-    """What one estimate says of a layer; 0 of one that there is not."""
+    """The cycles of a layer in one estimate; 0 where the profile has no such layer."""
     if row is None:
         return 0
     return (row.cycles if what == "cycles" else row.joules)[name]

@@ -1,4 +1,6 @@
-"""The notes below a profile, a line each, what matters first. `layer_table` has them in full."""
+"""The brief notes below a profile, one line each, the most important first. `layer_table` has the full
+notes.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from addercost.units import si
 
 
 def inputs_text(profile: Profile) -> str:
-    """What was counted: the inputs, the convention, the changes, and the size of the network."""
+    """A line on what was counted: the inputs, the convention, the changes, and the size of the network."""
     counts = profile.counts
     inputs = ", ".join("x".join(map(str, spec.shape)) or "scalar" for spec in counts.inputs)
     changes = (*counts.what_if, *((counts.arithmetic.value,) if counts.arithmetic else ()))
@@ -31,7 +33,7 @@ def inputs_text(profile: Profile) -> str:
 
 
 def brief_notes(profile: Profile, caveats: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """caveats: doubts about tables, by their names."""
+    """The notes. caveats: doubts about hardware tables, by the tables' names."""
     counts = profile.counts
     if counts.uncounted:
         listed = ", ".join(f"{item.op} ({item.calls} calls)" for item in counts.uncounted)
@@ -80,7 +82,7 @@ def caveat_lines(caveats: Mapping[str, Sequence[str]]) -> Iterator[str]:
 
 
 def _assumptions(profile: Profile) -> Iterator[str]:
-    """Each once, with the tables that it is of where not all assume it."""
+    """Each assumption once, with the names of its tables where not all estimates make it."""
     tables: dict[str, list[str]] = {}
     for estimate in profile.estimates:
         for text in estimate.assumptions:

@@ -1,4 +1,6 @@
-"""Processors by what another arithmetic gains: the table of `addercost rank`, and that of a report."""
+"""Processors sorted by the advantage of another arithmetic: the table of `addercost rank`, and that of a
+report.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from addercost.report.table import Column, Kind, Table
 from addercost.results.report import Subject
 
 _EQUAL = 0.005
-"""Ratios are printed with three decimals; one so near to 1 is no advantage by such estimates."""
+"""A ratio that is nearer to 1 than this counts as equal. Ratios are printed with three decimals."""
 
 
 def rank_table(
@@ -21,11 +23,11 @@ def rank_table(
     caveats: Mapping[str, str],
     top: int | None = None,
 ) -> Table:
-    """What `addercost rank` prints: one row for each processor and cost model.
+    """The table of `addercost rank`: a row for each processor and cost model.
 
     Above a ratio of 1 the alternative takes fewer cycles.
 
-    caveats: doubts about a processor's table, by processor. top: only so many rows of each cost model.
+    caveats: doubts about a processor's table, by processor. top: the most rows of each cost model.
     """
     answer = _answer(rows, alternatives[0]) if rows and alternatives else ""
     if top is not None:
@@ -59,14 +61,14 @@ def rank_table(
     if unknown:
         have = "1 row has" if unknown == 1 else f"{unknown} rows have"
         notes.append(f"{have} empty cells: the processor's table lacks a figure they need")
-    # The column seldom fits a terminal, and a rank by a doubtful figure must not stand without its caveat.
+    # The column seldom fits a terminal, and a rank by a doubtful figure must not be shown without its caveat.
     doubtful = dict.fromkeys(row.hardware for row in rows if caveats.get(row.hardware))
     notes += [f"{hardware}: {caveats[hardware]}" for hardware in doubtful]
     return Table(columns, found, title=title, notes=tuple(notes), answer=answer)
 
 
 def _answer(rows: Sequence[RankRow], alternative: str) -> str:
-    """On how many processors the alternative takes fewer cycles, by each cost model."""
+    """The answer: on how many processors the alternative takes fewer cycles, by each cost model."""
     found = []
     for model in dict.fromkeys(row.model for row in rows):
         ratios = [row.advantage(alternative) for row in rows if row.model == model]
@@ -78,7 +80,7 @@ def _answer(rows: Sequence[RankRow], alternative: str) -> str:
 
 
 def advantage_table(subject: Subject) -> Table:
-    """What a report shows: one row for each processor and arithmetic, with a ratio under each cost model.
+    """The table of a report: a row for each processor and arithmetic, with a ratio under each cost model.
 
     Rows are in the order of the first model's ratio, the largest first.
     """

@@ -1,4 +1,6 @@
-"""What other tools report for a model, and where each differs from the MAC sites."""
+"""The numbers that other tools report for a model, and the causes of their differences from the number of
+sites.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from addercost.report.table import Column, Kind, Table
 
 
 def reconcile_table(model: str, counts: Sequence[ToolCount], published: float | None = None) -> Table:
-    """One row a tool. published: torchvision's own figure in G multiply-adds, where the model has one."""
+    """A row for each tool. published: torchvision's own figure in G multiply-adds, where the model has
+    one.
+    """
     rows = [
         {
             "tool": one.tool,
@@ -55,7 +59,7 @@ def reconcile_table(model: str, counts: Sequence[ToolCount], published: float | 
 
 
 def _causes(one: ToolCount) -> str:
-    """Each cause of a difference with its amount, the largest first, or why there is no number."""
+    """Each cause of a difference with its amount, the largest first; or the reason why there is no number."""
     if one.reported is None:
         return f"not modelled: {one.unknown}"
     ordered = sorted(one.differences.items(), key=lambda item: -abs(item[1]))

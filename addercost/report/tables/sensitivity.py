@@ -1,4 +1,4 @@
-"""How each latency moves a ratio of cycles: the table of `addercost sensitivity`, and that of a report."""
+"""How each latency changes a ratio of cycles: the table of `addercost sensitivity`, and that of a report."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from addercost.results.report import Sensitivity
 def sensitivity_table(
     model: str, target: Target, found: RatioSensitivity, names: tuple[str, str], spread: float, draws: int
 ) -> Table:
-    """What `addercost sensitivity` prints: one row a latency; the draws and the break-even in the notes.
+    """The table of `addercost sensitivity`: a row for each latency. The notes have the random draws and the
+    break-even.
 
-    names: of the two networks. spread, draws: those that `found` was made with.
+    names: the names of the two networks. spread, draws: the arguments with which `found` was made.
     """
     notes = [f"a figure without a range of its own moves by ±{100 * spread:g} %, an assumption"]
     if found.ratio is None or found.drawn is None:
@@ -55,7 +56,7 @@ def sensitivity_table(
 
 
 def report_sensitivity_table(data: Sensitivity) -> Table:
-    """What a report shows: the range of each latency and the ratios at its ends, the widest swing first."""
+    """The table of a report: the range of each latency and the ratios at its ends, the widest swing first."""
     notes = []
     if data.ratio_low is not None and data.ratio_high is not None:
         notes.append(

@@ -10,7 +10,7 @@ from addercost.results.intervals import MARGIN
 from addercost.results.measurements import FailedRow, MeasuredRow, Measurements
 
 _NAMED = 4
-"""A note names at most so many rows; of more it gives the number."""
+"""The most rows that a note names. If there are more, it gives their number."""
 
 
 def timing_notes(measurements: Measurements) -> Iterator[str]:
@@ -57,7 +57,9 @@ def timing_notes(measurements: Measurements) -> Iterator[str]:
 
 
 def _not_timed(measurements: Measurements) -> Iterator[str]:
-    """A line for each row where few share a reason, else one for the reason. The table has all names."""
+    """The rows that were not timed. If few share a reason, there is a line for each; else one line for the
+    reason, and the table has the names.
+    """
     by_reason: dict[str, list[str]] = {}
     for row in measurements.failed:
         by_reason.setdefault(row.reason, []).append(row_name(row))

@@ -1,4 +1,6 @@
-"""Timings as tables: `addercost bench` lists every row and the sums over layers, a report every median."""
+"""Timings as tables: `addercost bench` lists every row and the sums over layers, and a report lists every
+median.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,13 @@ from addercost.units import si
 
 _GIGA = 1e9
 WORTH_SAYING = 1.05
-"""A line of progress has the machine's factor from here on; the tables have every one."""
+"""The least factor of the machine that a line of progress mentions. The tables have every factor."""
 
 
 def bench_table(measurements: Measurements) -> Table:
-    """What `addercost bench` prints: one row a timing.
+    """The table of `addercost bench`: a row for each timing.
 
-    Ratios are of a row's time to that of its reference, which was sampled in turn with it.
+    A ratio is the row's time / the time of its reference, which was sampled in turn with it.
     """
     models = _cost_models(measurements)
     columns = [
@@ -109,7 +111,7 @@ def _cost_models(measurements: Measurements) -> list[tuple[str, str]]:
 
 
 def _predicted_cells(row: MeasuredRow) -> dict[str, Any]:
-    """Every prediction in seconds, and its ratio to the measured median."""
+    """The cells of every prediction: its seconds, and its ratio to the measured median."""
     cells = {}
     for p in row.predicted:
         cells[f"{p.model}@{p.hardware}"] = p.seconds
@@ -130,7 +132,9 @@ def _failed_cells(row: FailedRow) -> dict[str, Any]:
 
 
 def sum_table(measurements: Measurements) -> Table | None:
-    """The sums that leave no layer out, and their ratios to the first; None where the model has one layer."""
+    """The sums over all layers, and their ratios to the first sum. Contenders that lack a layer have no sum.
+    None where the model has one layer.
+    """
     times = {row.case: row.times for row in measurements.rows if row.case}
     times |= {row.case: row.times for row in measurements.failed if row.case}
     sums = [item for item in layer_sums(measurements) if item.complete]
@@ -160,7 +164,7 @@ def sum_table(measurements: Measurements) -> Table | None:
 
 
 def device_text(measurements: Measurements) -> str:
-    """What was timed on: `AMD EPYC, 1 thread`."""
+    """The device of the timings: `AMD EPYC, 1 thread`."""
     environment = measurements.environment
     device = environment.get("cuda") or environment.get("cpu", "an unnamed machine")
     threads = environment.get("threads")
@@ -174,7 +178,7 @@ def _title(measurements: Measurements) -> str:
 
 
 def measured_table(measurements: Measurements) -> Table:
-    """What a report shows: one row a timing, with its interval, and each prediction in its own column."""
+    """The table of a report: a row for each timing with its interval, and a column for each prediction."""
     models = _cost_models(measurements)
     columns = [
         Column("path", "layer", Kind.PATH),

@@ -1,4 +1,4 @@
-"""The scores of a validation as a table: one row for each predictor, and how it was scaled."""
+"""The scores of a validation as a table: a row for each predictor and each way in which it was scaled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from addercost.report.table import Column, Kind, Table
 from addercost.results.validation import NETWORKS, Score, Validation
 
 _LISTED = 8
-"""So many skipped networks are named; the others are counted."""
+"""How many skipped networks are named; the others are counted."""
 
 
 def validation_table(validation: Validation) -> Table:
@@ -48,7 +48,7 @@ def _title(validation: Validation) -> str:
 
 
 def scaled_in_words(score: Score) -> str:
-    """What set the factor that predictions were multiplied by."""
+    """Words for how the factor was found by which predictions were multiplied."""
     return {"": "nothing", HALF: "half of them", FIT: "three numbers"}.get(score.scaled_by, score.scaled_by)
 
 
@@ -110,7 +110,7 @@ def _notes(validation: Validation) -> Iterator[str]:
 
 
 def networks_table(validation: Validation) -> Table:
-    """The rows: what was measured beside what was predicted."""
+    """A table of the rows: the measured time beside the predictions."""
     models = dict.fromkeys(p.model for row in validation.rows for p in row.predicted)
     rows = [
         {

@@ -1,4 +1,4 @@
-"""The verdict on one model as a table, and below it the sentences that follow from each row."""
+"""The verdict on one model as a table, with sentences below it that follow from each row."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from addercost.report.tables.verdict_sentences import OTHERS, sentence
 from addercost.results.intervals import MARGIN
 
 _LITTLE_FRACTION = 0.1
-"""A row that ran at a smaller share of its arithmetic's limit spent most of its time elsewhere."""
+"""A row that ran at a smaller share of its arithmetic's limit spent most of its time on other things."""
 
 
 def verdict_table(verdict: NetworkVerdict) -> Table:
-    """Ratios by contest, and below them the sentence that follows from each."""
+    """The table: ratios by contest, and in the notes a sentence on each contest."""
     first = verdict.rows[0]
     columns = [Column("network", "convolutions\nagainst")]
     by_kernels = next((row.calibrated for row in verdict.rows if row.calibrated is not None), None)
@@ -33,7 +33,7 @@ def verdict_table(verdict: NetworkVerdict) -> Table:
     ]
     if not any(row.measured is not None for row in verdict.rows):
         measured = []
-    # Where there is a prediction by kernels, it and the measurement lead.
+    # Where there is a prediction by kernels, it comes first with the measurement.
     columns += measured if by_kernels is not None else []
     columns += [
         Column("paper", f"predicted:\nlatency sum,\n{first.paper.hardware}", Kind.RATIO),
@@ -43,7 +43,7 @@ def verdict_table(verdict: NetworkVerdict) -> Table:
             Column("predicted", f"predicted:\n{first.here.model},\n{first.here.hardware}", Kind.RATIO)
         )
     columns += [] if by_kernels is not None else measured
-    # Optional, since the sentences in the notes have these ratios too.
+    # Optional, since the sentences in the notes have these ratios as well.
     columns += [
         Column(f"energy@{energy.hardware}", f"energy,\n{energy.hardware}", Kind.RATIO, optional=True)
         for energy in first.energies
@@ -85,7 +85,7 @@ def _papers_rule(hardware: str) -> str:
 
 
 def _little_arithmetic(rows: tuple[VerdictRow, ...]) -> Iterator[str]:
-    """A remark on contests whose timing says little of the arithmetic."""
+    """A remark on contests whose timing depends little on the arithmetic."""
     names = [
         row.contest.name
         for row in rows

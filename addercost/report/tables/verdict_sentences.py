@@ -1,4 +1,4 @@
-"""A contest in one sentence: who wins, by how much, and limited by what."""
+"""A contest in one sentence: which side wins, by how much, and what limits it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from addercost.results.intervals import verdict as judged
 from addercost.results.network_ratio import NetworkRatio
 
 OTHERS = {"adder": "additions", "xnor": "binary layers", "shift": "shifts"}
-"""The name of the side that is not the convolutions, by its arithmetic."""
+"""The words for the side without convolutions, by its arithmetic."""
 
 
 def sentence(row: VerdictRow, device: str) -> str:
-    """The sentence on one row. device: what was timed on."""
+    """The sentence on one row. device: the device of the timings, in words."""
     parts = [*_calibrated_words(row), _measured_words(row, device), *_agreement(row)]
     here = row.here
     if here is not None and here.ratio is not None:
@@ -38,7 +38,7 @@ def sentence(row: VerdictRow, device: str) -> str:
 
 
 def _calibrated_words(row: VerdictRow) -> Iterator[str]:
-    """What kernels that were timed here predict."""
+    """The clause on the prediction from kernels that were timed here."""
     found = row.calibrated
     if found is None:
         return
@@ -55,7 +55,9 @@ def _calibrated_words(row: VerdictRow) -> Iterator[str]:
 
 
 def _agreement(row: VerdictRow) -> Iterator[str]:
-    """Whether that and the measurement lie within each other's intervals, and else which side is off."""
+    """Words on whether this prediction and the measurement are within each other's intervals, or else which
+    side differs.
+    """
     found, measured = row.calibrated, row.measured
     if found is None or measured is None or found.interval is None or found.seconds is None:
         return
@@ -76,14 +78,18 @@ def _agreement(row: VerdictRow) -> Iterator[str]:
 
 
 def same_winner(predicted: float | None, measured: NetworkRatio) -> bool | None:
-    """Whether both name the same side; None where the prediction is a tie or the measurement cannot tell."""
+    """Whether prediction and measurement have the same winner; None where the prediction is a tie or the
+    measurement cannot tell.
+    """
     if predicted is None or _ties(predicted) or measured.verdict is RatioOutcome.CANNOT_TELL:
         return None
     return (predicted > 1) == (measured.ratio > 1)
 
 
 def _gap_words(gap: PredictionGap) -> str:
-    """Whether prediction and measurement agree, how far either side is from its prediction, and why."""
+    """Words on whether prediction and measurement agree, how far each side is from its prediction, and
+    why.
+    """
     heads = {True: "the same winner", False: "THE PREDICTED WINNER LOSES", None: "no clear winner in both"}
     sides = ", ".join(f"{side.name} take {side.times:.2f}× what is predicted" for side in _sides(gap))
     return f"{heads[gap.same_winner]}: {sides} ({gap.to_blame.name}: {gap.to_blame.reason})"
@@ -134,7 +140,9 @@ def _energy_words(row: VerdictRow, ratio: float) -> str:
 
 
 def _ties(ratio: float) -> bool:
-    """Whether a predicted ratio is a tie. It has no interval, so both ends of one are the ratio itself."""
+    """Whether a predicted ratio is a tie. The prediction has no interval, so the ratio is used for both
+    ends.
+    """
     return judged((ratio, ratio)) is RatioOutcome.CANNOT_TELL
 
 
