@@ -52,7 +52,7 @@ class SeedRun:
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """A setting that was tried, on training images that were set aside for this."""
+    """The result of a tried setting, on training images that were set aside for tuning."""
 
     method: str
     increase: float
@@ -61,7 +61,7 @@ class Tuned:
 
 @dataclass(frozen=True, slots=True)
 class Accuracies:
-    """Everything trained on one data set. settings: what all runs share."""
+    """All runs on one data set. settings: the settings that all runs share."""
 
     dataset: str
     labels: str
@@ -78,7 +78,7 @@ class Accuracies:
                 raise DataError(f"unknown method {run.method!r}")
 
     def of(self, method: str) -> MethodResult | None:
-        """The runs of a method; None where it has none."""
+        """The runs of a method; None where there are none."""
         runs = sorted((run for run in self.runs if run.method == method), key=lambda run: run.seed)
         return MethodResult(method, self.labels, tuple(runs)) if runs else None
 
@@ -107,13 +107,15 @@ class MethodResult:
 
     @property
     def by_image(self) -> tuple[float, ...]:
-        """In percent, of how many seeds each test image is classified right."""
+        """For each test image, the percentage of seeds whose network classifies it correctly."""
         hits = [_hits(run.predicted, self.labels) for run in self.runs]
         return tuple(100 * statistics.fmean(column) for column in zip(*hits, strict=True))
 
     @property
     def standard_error(self) -> float:
-        """The standard error of the mean over other test images, from the spread over these."""
+        """The standard error of the mean accuracy for other test images, computed from the spread over these
+        images.
+        """
         return standard_error(self.by_image)
 
 
@@ -121,8 +123,9 @@ class MethodResult:
 class Difference:
     """first - second, in points of accuracy, on the same test images.
 
-    image_error: standard error of the difference from other test images, paired by image. seed_p: the chance
-    of means at least so far apart if the runs were dealt to the two methods at random, by an exact test.
+    image_error: the standard error of the difference for other test images, with images paired. seed_p: the
+    p-value of an exact permutation test over seeds: the probability of means at least so far apart if runs
+    were assigned to the two methods at random.
     """
 
     first: str
@@ -133,7 +136,9 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """ "above" or "below" where neither other test images nor other seeds explain the difference."""
+        """ "above" or "below" if neither the choice of test images nor that of seeds explains the
+        difference.
+        """
         if abs(self.points) <= 2 * self.image_error or self.seed_p > SIGNIFICANT:
             return "cannot tell"
         return "above" if self.points > 0 else "below"
@@ -155,7 +160,8 @@ def paired(first: MethodResult, second: MethodResult) -> Difference:
 
 
 def permutation_p(first: Sequence[float], second: Sequence[float]) -> float:
-    """Of all ways to deal the values to groups of these sizes, the share with means at least so far apart.
+    """The p-value: among all ways to divide the values into groups of these sizes, the share with means at
+    least so far apart.
 
     The test is exact and assumes no distribution: accuracies over seeds are not Gaussian, since some runs
     fail.
@@ -177,7 +183,7 @@ def standard_error(values: Sequence[float]) -> float:
 
 
 def accuracies_from_data(data: Any, source: str) -> Accuracies:
-    """Reads the document above. Raises DataError."""
+    """Reads the document above from plain data. Raises DataError."""
     return read_as(Accuracies, checked_fields(data, SCHEMA, source), source)
 
 

@@ -1,4 +1,6 @@
-"""What the documents that addercost writes and reads back share: a versioned schema, a title, a reader."""
+"""The common parts of documents that addercost writes and reads back: a versioned schema, a title, a
+reader.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Document(Generic[T]):
-    """One kind of document. read: the `kind` from plain data, and the document's name for messages."""
+    """A kind of document. read: makes a `kind` from plain data; its second argument is the document's name
+    for messages.
+    """
 
     schema: str
     title: str
@@ -35,7 +39,7 @@ def checked_fields(data: Any, schema: str, source: str) -> dict[str, Any]:
 
 
 def is_other_version(found: object, schema: str) -> bool:
-    """Whether a schema is that of another version of the same kind of document."""
+    """Whether a schema belongs to another version of the same kind of document."""
     return isinstance(found, str) and found.rpartition("/")[0] == schema.rpartition("/")[0]
 
 
@@ -48,7 +52,7 @@ def other_version(source: str, found: object, schema: str) -> DataError:
 
 @contextmanager
 def advising(hint: str) -> Iterator[None]:
-    """Gives the errors about a damaged document that come without one this hint."""
+    """Adds this hint to errors about a damaged document that have none."""
     try:
         yield
     except DataError as error:

@@ -1,14 +1,16 @@
-"""What two environments of measurements differ in, as far as it makes their timings incomparable."""
+"""Compares the environments of two measurements for differences that make their timings incomparable."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 MAY_DIFFER = ("date", "addercost", "commit", "kernels")
-"""The lines with the time and the version of addercost; all others describe the environment."""
+"""The lines with the time and the version of addercost. All other lines describe the environment."""
 
 VERSION = ("addercost", "kernels")
-"""Those of them that decide what was timed: rows of two versions of our kernels are not of one run."""
+"""The lines among these that decide what was timed: rows of two versions of our kernels do not belong to one
+run.
+"""
 
 
 def differences(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:

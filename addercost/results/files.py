@@ -1,4 +1,4 @@
-"""Files of results: written whole or not at all, and over an existing file only on request.
+"""Writes files of results: completely or not at all, and over an existing file only on request.
 
 Only regular files are written. A symbolic link is followed: the file that it names is replaced, and the link
 stays.
@@ -16,7 +16,7 @@ from addercost.errors import OutputError
 
 
 def check_target(path: Path, force: bool) -> None:
-    """Raises OutputError if `path` cannot be written, before any work is done for it."""
+    """Raises OutputError if `path` cannot be written. It is called before any work is done."""
     mode = _mode(path)
     if mode is not None:
         if stat.S_ISDIR(mode):
@@ -36,17 +36,18 @@ def check_target(path: Path, force: bool) -> None:
 
 
 def write_file(path: Path, content: str | bytes, force: bool = False) -> None:
-    """Writes under a temporary name beside `path` and renames: a reader sees all of it or nothing.
+    """Writes a file under a temporary name beside `path` and renames it, so that a reader sees all of it or
+    nothing.
 
     A replaced file's permissions are kept; a new file's follow the umask. Raises OutputError, with nothing
-    left behind, when it exists, is no regular file, or the disk is full or read-only.
+    left behind, where the file exists (unless `force`), is no regular file, or the disk is full or read-only.
     """
     from addercost.supervision import note
 
     check_target(path, force)
     data = content.encode("utf-8") if isinstance(content, str) else content
     target = _written(path)
-    # Known before it exists, so that a signal at any moment finds it.
+    # Noted before the file exists, so that it is removed after a signal at any moment.
     temporary = target.with_name(f".{target.name[:40]}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
     note("temporary", temporary.absolute())
     try:
@@ -66,12 +67,14 @@ def write_file(path: Path, content: str | bytes, force: bool = False) -> None:
 
 
 def _written(path: Path) -> Path:
-    """The file that is replaced: what a symbolic link names, else `path`."""
+    """The file that is replaced: the target of a symbolic link, else `path`."""
     return path.resolve() if path.is_symlink() else path
 
 
 def _mode(path: Path) -> int | None:
-    """Kind and permissions of the file, links followed; None where there is none. Raises OutputError."""
+    """The mode (kind and permissions) of the file that `path` names, with links followed; None where there is
+    no file. Raises OutputError.
+    """
     try:
         return path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -88,7 +91,7 @@ def _special_kind(mode: int) -> str:
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder that can be written to. Raises OutputError."""
+    """Makes a folder. Raises OutputError where it cannot be made or written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

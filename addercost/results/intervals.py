@@ -1,10 +1,10 @@
-"""Medians with intervals, and ratios of interleaved sides: what timings show, and when they show nothing.
+"""Medians with intervals, ratios of interleaved timings, and the rule when timings show a difference.
 
-Timings are not independent: a busy spell or a slow clock lasts longer than one sample. The intervals are
-those of order statistics, which assume no distribution, widened by the long-run variance of the signs about
-the median. Sources: Conover, Practical Nonparametric Statistics, 3.2 (ranks); Sen, Ann. Math. Statist. 39
-(1968) (the median of dependent data depends on the covariances of these signs); Newey and West, Econometrica
-55 (1987) (their weighted sum).
+Timings are not independent: a disturbance or a slow clock lasts longer than one sample. The intervals are
+those of order statistics, which assume no distribution. They are widened by the long-run variance of the
+signs about the median. Sources: Conover, Practical Nonparametric Statistics, 3.2 (ranks); Sen, Ann. Math.
+Statist. 39 (1968) (the median of dependent data depends on the covariances of these signs); Newey and West,
+Econometrica 55 (1987) (their weighted sum).
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 FEWEST = 6
-"""With fewer samples not even their whole range covers the median 95 times in 100."""
+"""The fewest samples for an interval. With fewer, not even their whole range covers the median in 95 of 100
+cases.
+"""
 
 MARGIN = 0.01
 """Ratios closer to 1 than this are not called different: the addresses of code and data alone change a timing
@@ -24,7 +26,7 @@ ASPLOS 2009."""
 
 
 class RatioOutcome(StrEnum):
-    """What the interval of a ratio of times shows."""
+    """The conclusion from the interval of a ratio of times."""
 
     FASTER = "faster"
     SLOWER = "slower"
@@ -34,7 +36,7 @@ class RatioOutcome(StrEnum):
 def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """The 95 % interval of the median, or None with fewer than `FEWEST` values. values: in order of time.
 
-    It is too narrow where a disturbance lasts for a large part of the run, which no single run can show.
+    It is too narrow where a disturbance lasts for a large part of the run. A single run cannot show that.
     """
     n = len(values)
     if n < FEWEST:
@@ -68,11 +70,11 @@ def dependence(values: Sequence[float]) -> float:
 
 
 def block_log_ratios(own: Sequence[float], other: Sequence[float]) -> list[float]:
-    """log(own / other) of each block A B B A; a side enters with the shorter of its two samples.
+    """log(own / other) of each block A B B A. The shorter of a side's two samples is used.
 
     Noise only lengthens a run, so the shorter sample is nearer to the undisturbed time (Chen and Revels,
-    Robust benchmarking in noisy environments, 2016); both sides have two chances in the same milliseconds.
-    Raises ValueError where the sides do not pair up.
+    Robust benchmarking in noisy environments, 2016). Both sides have two chances within the same
+    milliseconds. Raises ValueError where the two sides have different or odd numbers of samples.
     """
     if len(own) != len(other) or len(own) % 2:
         raise ValueError(f"{len(own)} and {len(other)} samples are no blocks of A B B A")
@@ -82,7 +84,9 @@ def block_log_ratios(own: Sequence[float], other: Sequence[float]) -> list[float
 def interleaved_ratio(
     own: Sequence[float], other: Sequence[float]
 ) -> tuple[float, tuple[float, float] | None]:
-    """How many times as long `own` takes as `other`: the median over the blocks, and its 95 % interval."""
+    """(how many times as long `own` takes as `other`, the 95 % interval of that), by the median over the
+    blocks.
+    """
     ratios = block_log_ratios(own, other)
     interval = median_interval(ratios)
     middle = math.exp(statistics.median(ratios))
@@ -90,7 +94,9 @@ def interleaved_ratio(
 
 
 def verdict(interval: tuple[float, float] | None, margin: float = MARGIN) -> RatioOutcome:
-    """Slower or faster only where the whole interval of the ratio is beyond 1 by more than the margin."""
+    """The outcome: slower or faster only where the whole interval of the ratio differs from 1 by more than
+    the margin.
+    """
     if interval is not None and interval[0] > 1 + margin:
         return RatioOutcome.SLOWER
     if interval is not None and interval[1] < 1 / (1 + margin):
@@ -99,5 +105,5 @@ def verdict(interval: tuple[float, float] | None, margin: float = MARGIN) -> Rat
 
 
 def half_width(interval: tuple[float, float] | None, middle: float) -> float:
-    """Half of an interval relative to its middle value; infinite where there is none."""
+    """Half the width of an interval, relative to its middle; infinite where there is no interval."""
     return math.inf if interval is None else (interval[1] - interval[0]) / (2 * middle)

@@ -1,6 +1,7 @@
-"""JSON lines that are on the disk one by one: a kill at any moment loses the line in flight and no other.
+"""JSON lines that are synced to disk one by one, so that a kill at any moment loses only the line being
+written.
 
-A journal has the name of the result that it is for with `.journal` after it.
+A journal's name is the result's name with `.journal` appended.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ def append_line(path: Path, record: Mapping[str, Any]) -> None:
 
 
 def whole_lines(data: bytes) -> Iterator[tuple[int, bytes, int]]:
-    """(number, line, offset after it) of the whole lines; a crash cuts the last one off, or leaves zeros."""
+    """(number, line, offset of its end) of each complete line. A crash can cut the last line off, or leave
+    zeros.
+    """
     start, number = 0, 1
     while (stop := data.find(b"\n", start)) >= 0:
         line = data[start:stop]

@@ -1,4 +1,4 @@
-"""What a language model costs: reading a prompt, writing a token, writing a text; its JSON document.
+"""The costs of a language model (reading a prompt, writing a token, writing a text), and their JSON document.
 
 {"schema": "addercost/language-model/1", "model": "llama", "parameters": 6738415616,
  "weight_bytes": 13476831232, "prompt": 512, "context": 1024, "new": 128,
@@ -29,9 +29,10 @@ SCHEMA = "addercost/language-model/1"
 
 @dataclass(frozen=True, slots=True)
 class PhaseCost:
-    """Predicted seconds of one forward. bound: what sets the largest part of them, and bound_share that part.
+    """Predicted seconds of one forward. bound: the limit that sets the largest part of them. bound_share:
+    that part of the seconds, 0 to 1.
 
-    complete: False where figures are missing, so that the time is a lower bound; missing says which.
+    complete: False where figures are missing, which makes the time a lower bound. missing: those figures.
     """
 
     hardware: Text
@@ -57,10 +58,11 @@ class PhaseEnergy:
 class PhaseReport:
     """One forward over a batch of texts.
 
-    tokens: of each text, that this forward reads. context: those before them, whose cache it reads.
-    operations: how many by number format and class. moved_bytes: what its operators read and write.
-    cache_bytes: what the model keeps of all texts after it. activation_bytes: the most that its intermediate
-    results take at once, without the cache, in the formats of the model's own code.
+    tokens: how many tokens of each text this forward reads. context: how many tokens came before; their cache
+    is read. operations: numbers of operations by number format and class. moved_bytes: the bytes that its
+    operators read and write. cache_bytes: the size of the cache for all texts after it. activation_bytes: the
+    most bytes that its intermediate results take at once, without the cache, in the formats of the model's
+    own code.
     """
 
     phase: Literal["prefill", "decode"]
@@ -82,7 +84,7 @@ class PhaseReport:
 
     @property
     def intensity(self) -> float | None:
-        """Operations a byte moved."""
+        """Operations for each byte moved."""
         return self.operation_count / self.moved_bytes if self.moved_bytes else None
 
     @property
@@ -92,7 +94,9 @@ class PhaseReport:
 
 @dataclass(frozen=True, slots=True)
 class TextCost:
-    """Predicted seconds of a whole text: the prompt, then `LanguageModelReport.new` tokens one by one."""
+    """Predicted seconds of a whole text: of the prompt, then of `LanguageModelReport.new` tokens one by
+    one.
+    """
 
     batch: Size
     hardware: Text
@@ -114,9 +118,9 @@ class TokenTime:
 
 @dataclass(frozen=True, slots=True)
 class LanguageModelReport:
-    """weight_bytes: of all parameters in the format they are stored in. prompt, context, new: tokens of each
-    text. source: tokens that an encoder reads, None for a model without one. token_times: at further
-    contexts, for a figure.
+    """The report. weight_bytes: of all parameters in their stored format. prompt, context, new: numbers of
+    tokens of each text. source: how many tokens an encoder reads, None for a model without one. token_times:
+    times at further contexts, for a figure.
     """
 
     model: Text

@@ -1,6 +1,7 @@
-"""Timings as plain data: what `bench` makes, and what `report` and `plot` need of any benchmark.
+"""Timings as plain data, and their JSON document. `bench` makes them; `report` and `plot` read them, also
+from other benchmarks.
 
-The document, all times in seconds; fields of a row after `samples_s` may be left out:
+The document has all times in seconds. Fields of a row after `samples_s` may be left out:
 
     {"schema": "addercost/measurements/1", "model": "lenet5_bn",
      "environment": {"cpu": "…", "threads": "1"},
@@ -8,8 +9,8 @@ The document, all times in seconds; fields of a row after `samples_s` may be lef
                "samples_s": [1.2e-5, …],
                "predicted": [{"hardware": "…", "model": "throughput", "seconds": 9e-6}]}]}
 
-Samples are kept raw, in order of time; medians, intervals and ratios are derived. A row with a sample that is
-no positive number is left out and listed.
+Samples are kept raw, in order of time. Medians, intervals and ratios are computed from them. A row with a
+sample that is not a positive number is left out and listed.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ NO_ESTIMATES = "no estimates beside the timings"
 
 @dataclass(frozen=True, slots=True)
 class PredictedTime:
-    """What a cost model estimates for the same work, kept apart from the samples. low_s, high_s: the ends
-    within which the model expects nine of ten such times, where it says so.
+    """The estimate of a cost model for the same work, separate from the samples. low_s, high_s: the model
+    expects nine of ten such times between these; None where it gives no interval.
     """
 
     hardware: str
@@ -48,7 +49,7 @@ class PredictedTime:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredKernel:
-    """One kernel of a device inside a row's call."""
+    """A kernel that the row's call runs on the device."""
 
     name: str
     seconds: NotNegative
@@ -57,15 +58,15 @@ class MeasuredKernel:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredRow:
-    """Timings of one layer, or of the whole model where `path` is empty. samples_s: seconds a run.
+    """Timings of one layer, or of the whole model where `path` is empty. samples_s: seconds of a run.
 
-    paths: every layer of this shape; positions: where they stand among the timed layers of the model.
-    case: the shape, as `bench --conv` takes it. cache: "warm" or "cold". sites: input-weight pairings.
-    bytes_moved: each operand once. limit: the arithmetic's limit, limit_sites_per_s its rate beside the row.
-    reference: what ran interleaved with it, A B B A; reference_samples_s stand as samples_s do.
-    converged: whether the intervals came within the precision asked for. includes: what a run consists of.
-    speed_factor: how many times as long a fixed reference beside the samples took as at the machine's best
-    known speed.
+    paths: every layer of this shape. positions: their positions among the timed layers of the model. case:
+    the shape in the form of `bench --conv`. cache: "warm" or "cold". sites: the number of pairs of input and
+    weight. bytes_moved: each operand once. limit: the name of the arithmetic's limit. limit_sites_per_s: the
+    rate of that limit, measured beside the row. reference: the implementation that was timed in turn with it,
+    A B B A; reference_samples_s are in the same order as samples_s. converged: whether the intervals reached
+    the chosen precision. includes: the steps of a run, in words. speed_factor: how many times as long a fixed
+    piece of work beside the samples took as at the machine's best known speed.
     """
 
     path: str
@@ -121,7 +122,9 @@ class MeasuredRow:
 
     @property
     def ratio(self) -> tuple[float, tuple[float, float] | None] | None:
-        """How many times as long as the reference a run takes, with the 95 % interval; None without one."""
+        """How many times as long a run takes as the reference, with the 95 % interval; None without a
+        reference.
+        """
         if not self.reference_samples_s:
             return None
         return interleaved_ratio(self.samples_s, self.reference_samples_s)
@@ -132,20 +135,20 @@ class MeasuredRow:
 
     @property
     def share_of_limit(self) -> float | None:
-        """The rate over that of the bare arithmetic, measured beside it."""
+        """The row's rate / the rate of the bare inner loop, which was measured beside it."""
         if not self.sites or not self.limit_sites_per_s:
             return None
         return self.sites / self.median_s / self.limit_sites_per_s
 
     @property
     def intensity(self) -> float | None:
-        """Operations a byte, two a site."""
+        """Operations for each byte. A site counts as two operations."""
         return 2 * self.sites / self.bytes_moved if self.bytes_moved else None
 
 
 @dataclass(frozen=True, slots=True)
 class FailedRow:
-    """One layer that could not be timed, and why."""
+    """A layer that could not be timed, with the reason."""
 
     path: str
     arithmetic: str
@@ -170,9 +173,9 @@ class FailedRow:
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """Timings made in one environment. left_out: rows that could not be used, with the reason.
+    """Timings made in one environment. left_out: rows that could not be used, with the reasons.
 
-    settings: what the run was asked for. limits: rates of the device measured in the same run, "memory" in
+    settings: the settings of the run. limits: rates of the device, measured in the same run; "memory" is in
     bytes a second.
     """
 
@@ -189,7 +192,7 @@ class Measurements:
 def measurements_from_data(data: Any, source: str = "measurements", where: str = "") -> Measurements:
     """Reads the document above. Raises DataError naming `source` and the field.
 
-    where: the path of the measurements in the document that has them in it, for messages.
+    where: the path of the measurements inside the document `source`, for messages.
     """
     fields = checked_fields(data, SCHEMA, f"{source}, {where}" if where else source)
     read = read_as(Measurements, fields, source, where)
@@ -209,7 +212,7 @@ DOCUMENT = Document(SCHEMA, "measurements", Measurements, measurements_from_data
 
 
 def _unusable(row: MeasuredRow) -> str:
-    """Why a row cannot be shown; "" where it can."""
+    """The reason why a row cannot be shown; "" where it can."""
     for samples in (row.samples_s, row.reference_samples_s):
         bad = sum(not (math.isfinite(sample) and sample > 0) for sample in samples)
         if bad:
@@ -228,7 +231,7 @@ def measurements_to_data(measurements: Measurements) -> dict[str, Any]:
 
 
 def measurements_to_json(measurements: Measurements) -> str:
-    """The document, one row a line so that files diff well."""
+    """The document as text, with one row on each line, so that files can be compared line by line."""
     data = measurements_to_data(measurements)
     rows = ",\n".join(f"  {json.dumps(row, allow_nan=False)}" for row in data.pop("rows"))
     text = f'{json.dumps(data, indent=1, allow_nan=False)[:-2]},\n "rows": [\n{rows}\n ]\n}}\n'

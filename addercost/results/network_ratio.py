@@ -1,4 +1,6 @@
-"""From measured timings of layers to a ratio of two networks, with its interval. No estimate enters."""
+"""The ratio of two networks' times, with its interval, from measured timings of their layers. No estimate is
+used.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,10 @@ FEWEST_BLOCKS = 3
 class NetworkRatio:
     """How many times as long the reference's layers take as one implementation's, summed over a network.
 
-    Above 1 the implementation is faster. low, high: the 95 % interval. own, reference: the two that were run.
-    left_out: layers that could not be timed on one of the sides. unconverged: layers whose own intervals were
-    wider than asked for. share_of_limit: the rate over that of the bare arithmetic, measured in the same run.
-    own_s, reference_s: what all layers take together on either side.
+    Above 1 the implementation is faster. low, high: the 95 % interval. own, reference: the names of the two
+    sides. left_out: layers that could not be timed on one of the sides. unconverged: layers whose own
+    intervals were wider than the chosen precision. share_of_limit: the rate / that of the bare inner loop,
+    measured in the same run. own_s, reference_s: the seconds of all layers together, on each side.
     """
 
     ratio: float
@@ -40,7 +42,7 @@ class NetworkRatio:
 
     @property
     def verdict(self) -> RatioOutcome:
-        """Whether it is faster or slower than the reference, by the rule of every comparison."""
+        """Whether the implementation is faster or slower than the reference, by `intervals.verdict`."""
         return verdict((1 / self.high, 1 / self.low))
 
 
@@ -51,11 +53,12 @@ def network_ratio(
     dtype: str,
     keep_first_last: bool = False,
 ) -> NetworkRatio | None:
-    """The ratio over all layers that were timed in turn with their reference; None where there are none.
+    """The ratio over all layers that were timed in turn with their reference; None where there are no such
+    layers.
 
-    A layer counts as often as its shape occurs. keep_first_last: the first and the last layer count with
-    their reference's time on both sides. The interval is a moving-block bootstrap over the A B B A blocks of
-    each layer, which keeps a spell of noise together. Source: Künsch,
+    A layer counts as often as its shape occurs. keep_first_last: both sides use the reference's time for the
+    first and the last layer. The interval comes from a moving-block bootstrap over the A B B A blocks of each
+    layer, which draws consecutive blocks together because noise lasts for several of them. Source: Künsch,
     Annals of Statistics 17 (1989).
     """
     import numpy as np
@@ -101,7 +104,7 @@ def network_ratio(
 
 
 def _share_of_limit(rows: Sequence[MeasuredRow]) -> float | None:
-    """The least time that all rows could take, as a share of the time that they took."""
+    """The least time that all rows could take by their limits / the time that they took."""
     if not all(row.sites and row.limit_sites_per_s for row in rows):
         return None
     least = sum(row.times * row.sites / (row.limit_sites_per_s or 1) for row in rows)
@@ -109,7 +112,9 @@ def _share_of_limit(rows: Sequence[MeasuredRow]) -> float | None:
 
 
 def _draws(row: MeasuredRow, random: np.random.Generator) -> tuple[Any, Any]:
-    """[1 + DRAWS] medians of the row's and its reference's blocks: as measured, then drawn again."""
+    """([1 + DRAWS] medians of the row's blocks, the same of its reference's): first as measured, then of each
+    bootstrap draw.
+    """
     import numpy as np
 
     blocks = np.array([_by_block(row.samples_s), _by_block(row.reference_samples_s)])

@@ -1,4 +1,6 @@
-"""One call at a time works in a folder or on a document: the system frees the lock when its holder ends."""
+"""Lets one process at a time work in a folder or on a document, by locks that the system frees when the
+process ends.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +17,20 @@ from addercost.errors import OutputError
 from addercost.results.files import make_folder
 
 _WAIT_S, _POLL_S = 2.0, 0.05
-"""So long a process that was killed may still have its locks."""
+"""How long, and how often, to try for a lock: a killed process may still have its locks for a while."""
 
 _TEMPORARY = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")
-"""The names that `results.files.write_file` writes under."""
+"""The temporary names that `results.files.write_file` uses."""
 
 _held: set[int] = set()
 
 
 @contextmanager
 def own_folder(folder: Path) -> Iterator[None]:
-    """Makes the folder and keeps other calls out of it; removes what a killed call left half written in it.
+    """Makes the folder and keeps other processes out of it inside the block. Removes half-written files of a
+    killed process.
 
-    A folder that was made here and is empty at the end is removed. Raises OutputError where another call
+    A folder that was made here and is empty at the end is removed. Raises OutputError where another process
     works in it, or it cannot be made.
     """
     made = [each for each in (folder, *folder.parents) if not os.path.lexists(each)]
@@ -46,9 +49,10 @@ def own_folder(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def own_file(path: Path) -> Iterator[None]:
-    """Keeps other calls from the file, which is made where it does not exist, and removed if it stays empty.
+    """Keeps other processes from the file inside the block. A missing file is made, and removed if it stays
+    empty.
 
-    Raises OutputError where another call works on it, or it cannot be made.
+    Raises OutputError where another process works on it, or it cannot be made.
     """
     made = not os.path.lexists(path)
     with _locked(path, os.O_RDWR | os.O_CREAT):
@@ -99,7 +103,9 @@ def _taken(path: Path) -> OutputError:
 
 
 def _is_there(path: Path, descriptor: int) -> bool:
-    """Whether the path still names what was opened: its holder may have removed it at its end."""
+    """Whether the path still names the opened file. The process that had the lock may have removed it when it
+    ended.
+    """
     try:
         return os.path.samestat(os.stat(path), os.fstat(descriptor))  # noqa: PTH116
     except OSError:
@@ -107,7 +113,7 @@ def _is_there(path: Path, descriptor: int) -> bool:
 
 
 def _release_in_child() -> None:
-    """A forked child would keep the lock for longer than its holder lives."""
+    """Releases the lock in a forked child, which would otherwise keep it after its parent has ended."""
     for descriptor in _held:
         os.close(descriptor)
     _held.clear()

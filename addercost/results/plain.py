@@ -10,12 +10,14 @@ _OMITTED = "omitted where empty"
 
 
 def omitted_where_empty() -> Any:
-    """A field that is an empty tuple in most documents, and then is not written."""
+    """A field whose default is an empty tuple and that is left out of the document while it is empty."""
     return dataclasses.field(default=(), metadata={_OMITTED: True})
 
 
 def to_plain(value: Any) -> Any:
-    """Dataclasses as dicts, tuples as lists; the rest as it is. `addercost.reading.read_as` reads it back."""
+    """The plain data of a value: dataclasses become dicts, tuples become lists, and anything else is
+    unchanged. `addercost.reading.read_as` reads it back.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             f.name: to_plain(item)

@@ -1,7 +1,7 @@
-"""A profile: what the layers of a model count and are estimated to cost; its JSON document, both ways.
+"""A profile: counts and estimated costs of a model's layers. Writes and reads its JSON document.
 
-Reading what was written gives an equal profile. The classes with an underscore are the document: its fields
-in their order.
+Reading a written document gives an equal profile. The classes with an underscore describe the document: its
+fields in their order.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ SCHEMA = "addercost/profile/1"
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Counts and estimates of the same layers in order: a cost per processor and model, energies. memory:
-    None where changes give the network other tensors, and where the way of tracing does not see it.
+    """Counts and estimates of the same layers in order, with a cost for each processor and cost model, and
+    energies. memory: None where a what-if changes the network's tensors, and where the tracer does not record
+    memory.
     """
 
     counts: ModelCounts
@@ -55,9 +56,10 @@ class Profile:
 
 
 def profile_from_data(data: Any, source: str = "profile", where: str = "") -> Profile:
-    """Reads what `Profile.to_dict` made. Raises DataError naming `source` for anything else.
+    """Reads plain data that `Profile.to_dict` made. Raises DataError, which names `source`, for anything
+    else.
 
-    where: the path of the profile in the document that has it in it, for messages.
+    where: the path of the profile inside the document `source`, for messages.
     """
     fields = checked_fields(data, SCHEMA, f"{source}, {where}" if where else source)
     with advising("make it again with `addercost profile … --format json`"):
@@ -289,7 +291,7 @@ def _written_missing(missing: Sequence[MissingFigure]) -> tuple[_Missing, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """Where the profile that is being read stands, for messages."""
+    """The document and the path of the profile that is being read, for messages."""
 
     source: str
     where: str
@@ -413,7 +415,7 @@ def _read_energy(read: _Energy) -> ModelEnergy:
 
 
 FORM = _Profile
-"""The fields of the document: what its JSON Schema is made from."""
+"""The class whose fields are those of the document. The JSON Schema is made from it."""
 
 
 def _read_missing(missing: Sequence[_Missing], hardware: str) -> tuple[MissingFigure, ...]:

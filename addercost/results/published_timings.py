@@ -1,4 +1,4 @@
-"""Published timings of models, read from a CSV file: which model, at which batch and size, took how long."""
+"""Reads published timings of models from a CSV file: the model, batch, image size and time."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from addercost.errors import ArgumentError, DataError, unknown_name
 from addercost.input_files import read_text
 
 UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
-"""Seconds of one unit, of columns that hold the time of a batch."""
+"""The units of columns with the time of a batch, in seconds."""
 
 RATE = "samples/s"
-"""The unit of columns that hold how many samples pass in a second."""
+"""The unit of columns with the number of samples a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimingColumns:
-    """The names of the columns that have a network's name, time, batch and size. batch, size: "" where the
-    file has none.
+    """The names of the columns with a network's name, time, batch and size. batch, size: "" where the file
+    has no such column.
 
-    size: pixels along a square image. where: values that other columns must have; other rows are left out.
+    size: pixels along a side of the square image. where: values that other columns must have. Rows with other
+    values are left out.
     """
 
     time: str
@@ -42,7 +43,7 @@ class TimingColumns:
 
 @dataclass(frozen=True, slots=True)
 class PublishedTiming:
-    """seconds: of one forward of the whole batch. size: None where the model's own is meant."""
+    """A published timing. seconds: of one forward of the whole batch. size: None for the model's own size."""
 
     model: str
     seconds: float
@@ -60,10 +61,10 @@ class PublishedTiming:
 
 
 def read_timings(path: Path, columns: TimingColumns) -> tuple[PublishedTiming, ...]:
-    """The rows in the order of the file.
+    """The timings in the order of the file.
 
-    Raises ArgumentError for a column that the file does not have, DataError for a file that cannot be read or
-    a cell that is no number above 0.
+    Raises ArgumentError for a column that the file does not have. Raises DataError for a file that cannot be
+    read, or a cell that is not a number above 0.
     """
     reader = csv.DictReader(io.StringIO(read_text(path)))
     try:

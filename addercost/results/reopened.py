@@ -1,4 +1,4 @@
-"""The profile in a saved file: in a profile, or in a report as JSON or as the page."""
+"""Reads the profile in a saved file: a profile, or a report as JSON or HTML page."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def reopen_profile(
     cost_models: tuple[str, ...] = (),
     hardware_path: Path | None = None,
 ) -> Profile:
-    """The profile in `spec`; of a report the first, or the one counted as `arithmetic`.
+    """The profile in the file `spec`. From a report it is the first, or the one counted as `arithmetic`.
 
-    convention: what it must be counted by, if given. cpus: processors to estimate on instead of its own.
-    cost_models: for each of them, by default the best that it has figures for. hardware_path: a folder of
-    further tables.
-    Raises ArgumentError where the file was counted otherwise, DataError where it is damaged or has none.
+    convention: the convention that it must have been counted by, if given. cpus: processors to estimate on
+    instead of its own. cost_models: for each of these processors; by default the best that it has figures
+    for. hardware_path: a folder of further tables. Raises ArgumentError where the file was counted by another
+    convention or arithmetic. Raises DataError where it is damaged or has no profile.
     """
     saved = read_saved(Path(spec))
     if isinstance(saved, Report) and len(saved.subjects) > 1:

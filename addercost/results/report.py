@@ -1,4 +1,4 @@
-"""The content of a report, independent of how it is shown; written as JSON and read back from it.
+"""The content of a report, independent of its format. Writes and reads it as JSON.
 
 The document:
 
@@ -6,7 +6,7 @@ The document:
      "subjects": [{"spec", "profiles": [a profile document each], "estimates", "energies", "rooflines", …}],
      "measurements": [a measurements document each]}
 
-Estimates are in subjects, timings in measurements: no field can have either.
+Estimates are in subjects and timings in measurements. No field can have both.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ SCHEMA = "addercost/report/1"
 class Estimated:
     """The estimated cycles of the whole model as one arithmetic; a lower bound where not `complete`.
 
-    charged: the share of the operations for which the table has a figure. same_gaps: the others are in layers
-    that the first network has as well, so that both estimates lack the same cycles. gap_cycles: the known
-    cycles of those layers; 0 where that is not known. interval_s: where the cost model expects nine of ten
-    such networks, if it says so.
+    charged: the share of the operations for which the table has a figure. same_gaps: whether all other
+    operations are in layers that the first network has as well, so that both estimates lack the same cycles.
+    gap_cycles: the known cycles of those layers; 0 where they are not known. interval_s: the seconds between
+    which the cost model expects nine of ten such networks; None where it gives no interval.
     """
 
     arithmetic: str
@@ -57,7 +57,7 @@ class Estimated:
 class EnergyEstimated:
     """The estimated energy of the whole model: its arithmetic, and the traffic to `memories`, if any.
 
-    charged: as above.
+    charged: the share of the operations for which the table has a figure.
     """
 
     arithmetic: str
@@ -77,7 +77,7 @@ class EnergyEstimated:
 
 
 LEAST_CHARGED = 0.9
-"""An estimate that charges less of the operations than this is a lower bound too weak to be shown."""
+"""An estimate that charges a smaller share of the operations is too weak a lower bound to be shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class HardwareNote:
 
 @dataclass(frozen=True, slots=True)
 class RooflinePoint:
-    """One layer: input-weight sites per byte moved, and the estimated sites per second."""
+    """The point of one layer: its sites for each byte moved, and the estimated sites a second."""
 
     path: str
     arithmetic: str
@@ -104,7 +104,8 @@ class RooflinePoint:
 
 @dataclass(frozen=True, slots=True)
 class Roofline:
-    """One core of one processor. peaks_sites_per_s: the most that the inner loop of each arithmetic reaches.
+    """The roofline of one core of a processor. peaks_sites_per_s: the highest rate of each arithmetic's inner
+    loop.
 
     left_out: how many layers have no point, because they have fewer sites than those shown.
     """
@@ -119,7 +120,9 @@ class Roofline:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """One processor under one cost model. ratio: estimated cycles as MAC over those as `arithmetic`."""
+    """A processor under one cost model. ratio: the network's estimated cycles as MAC / those as
+    `arithmetic`.
+    """
 
     hardware: str
     model: str
@@ -130,9 +133,11 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """Swings around `ratio`, largest first. break_even: the mul/add cost ratio where both sides are equal.
+    """Swings around `ratio`, the largest first. break_even: the ratio of the costs of a multiplication and an
+    addition at which both sides are equal.
 
-    ratio_low, ratio_high: the range of 95 % of the ratios when all figures are drawn at random at once.
+    ratio_low, ratio_high: 95 % of the ratios are between these, when all latencies are drawn at random
+    together.
     """
 
     hardware: str
@@ -148,7 +153,7 @@ class Sensitivity:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One model: the profile asked for first, then the same trace counted as other arithmetics."""
+    """A model: the requested profile, then profiles of the same trace in other arithmetics."""
 
     spec: str
     profiles: tuple[Profile, ...]
@@ -181,7 +186,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything on one page. versions: of the packages that made it, by name."""
+    """The whole content of a report. versions: the versions of the packages that made it, by name."""
 
     title: str
     subjects: tuple[Subject, ...]
@@ -213,7 +218,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class _SubjectParts:
-    """A subject without its profiles, which have a document of their own."""
+    """The fields of a subject without its profiles, which have their own document."""
 
     spec: str
     hardware: tuple[HardwareNote, ...] = ()
@@ -226,7 +231,7 @@ class _SubjectParts:
 
 @dataclass(frozen=True, slots=True)
 class _ReportParts:
-    """A report whose subjects and measurements have not been looked at."""
+    """A report whose subjects and measurements are not read yet."""
 
     subjects: tuple[Mapping[str, Any], ...]
     title: str = ""
@@ -235,7 +240,7 @@ class _ReportParts:
 
 
 def report_from_data(data: Any, source: str = "report") -> Report:
-    """Reads what `Report.to_dict` made. Raises DataError naming `source` and what is wrong."""
+    """Reads plain data that `Report.to_dict` made. Raises DataError, which names `source` and the fault."""
     parts = read_as(_ReportParts, checked_fields(data, SCHEMA, source), source)
     return Report(
         title=parts.title,
@@ -265,7 +270,9 @@ def _subject(data: Mapping[str, Any], source: str, where: str) -> Subject:
 
 
 def arithmetic_of(profile: Profile) -> Arithmetic | None:
-    """The arithmetic of the profile's layers: the one put in, or the one all share, or None if mixed."""
+    """The arithmetic of the profile's layers: the one that replaced theirs, or the one that all have, or None
+    if they differ.
+    """
     if profile.counts.arithmetic is not None:
         return profile.counts.arithmetic
     found = {layer.arithmetic for layer in profile.counts.layers if layer.mac_sites and layer.arithmetic}
@@ -273,11 +280,13 @@ def arithmetic_of(profile: Profile) -> Arithmetic | None:
 
 
 FORM = _ReportParts
-"""The fields of the document: what its JSON Schema is made from."""
+"""The class whose fields are those of the document. The JSON Schema is made from it."""
 
 
 def network_name(profile: Profile) -> str:
-    """The profile's network in headings: CNN, MAC, adder, binary, shift, or the changes made to it."""
+    """The name of the profile's network in headings: CNN, MAC, adder, binary, shift, or the changes made to
+    it.
+    """
     if profile.counts.what_if:
         return " + ".join(profile.counts.what_if)
     arithmetic = arithmetic_of(profile)

@@ -44,12 +44,14 @@ def is_saved(name: str) -> bool:
 
 
 def title_of(saved: Saved) -> str:
-    """What messages call it: "a profile"."""
+    """The words for a document in messages: "a profile"."""
     return next(document.title for document in DOCUMENTS if isinstance(saved, document.kind))
 
 
 def read_saved(path: Path) -> Saved:
-    """Raises DataError where the file is missing, damaged, or none of ours."""
+    """The document in a file. Raises DataError where the file is missing, damaged, or not written by
+    addercost.
+    """
     if path.is_dir():
         path /= RECORD
     text, source = read_text(path), str(path)
@@ -64,7 +66,7 @@ def read_saved(path: Path) -> Saved:
 
 
 def saved_from_text(text: str, source: str) -> Saved:
-    """The same from the text of a JSON document."""
+    """The document in the text of a JSON file. Raises as `read_saved`."""
     data = json_data(text, source)
     schema = data.get("schema") if isinstance(data, dict) else None
     for document in DOCUMENTS:

@@ -1,8 +1,8 @@
-"""stdout belongs to the result: nothing that a model prints gets into it.
+"""Keeps stdout for results: nothing that a model prints gets into it.
 
-`redirect_stdout` redirects Python's own prints alone. A subprocess, a library in C and a thread that goes on
+`redirect_stdout` redirects only Python's own prints. Subprocesses, libraries in C, and threads that continue
 after the model was traced write to file descriptor 1. The command line therefore calls `claim_stdout` before
-it runs code of a user's: from then on descriptor 1 is stderr, and results go to a copy of what it was.
+it runs a user's code. From then on descriptor 1 is stderr, and results go to a copy of the original.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _result: TextIO | None = None
 
 
 def allow_claim() -> None:
-    """From now on `claim_stdout` works. Called where this process is the command line's own."""
+    """Enables `claim_stdout`. It is called only where the process belongs to the command line."""
     global _claimable
     _claimable = True
 
 
 def claim_stdout() -> None:
-    """Keeps stdout for results alone, to the end of the process. Without effect inside another program."""
+    """Keeps stdout for results until the process ends. It has no effect inside another program."""
     global _result, _claimable
     stream = sys.__stdout__
     if not _claimable or stream is None or sys.stdout is not stream:
@@ -36,7 +36,7 @@ def claim_stdout() -> None:
     try:
         kept = os.dup(1)
     except OSError:
-        return  # it is closed: writing a result will say so
+        return  # stdout is closed: writing a result will report that
     stream.flush()
     _result = os.fdopen(kept, "w", encoding=stream.encoding, errors=stream.errors, newline="")
     try:
@@ -46,7 +46,7 @@ def claim_stdout() -> None:
 
 
 def is_terminal() -> bool:
-    """Whether results go to a terminal."""
+    """Whether the stdout of results is a terminal."""
     stream = _stream()
     return stream is not None and not stream.closed and stream.isatty()
 
@@ -64,9 +64,9 @@ def terminal_columns() -> int:
 
 
 def write_stdout(text: str) -> None:
-    """Prints `text`; characters that stdout's encoding lacks are replaced by near ones.
+    """Prints `text`. Characters that stdout's encoding lacks are replaced by similar ones.
 
-    Raises OutputError when stdout is full or closed; a reader that has gone away is no error.
+    Raises OutputError when stdout is full or closed. A reader that has closed its end of a pipe is no error.
     """
     stream = _stream()
     if stream is None:
@@ -88,8 +88,9 @@ def _stream() -> TextIO | None:
 
 
 def _abandon(stream: TextIO) -> None:
-    """Points the stream at /dev/null. Else Python would write to it once more at its end, fail, and exit with
-    a code of its own."""
+    """Points the stream at /dev/null. Otherwise Python would write to it again when it ends, fail, and exit
+    with another code.
+    """
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
@@ -98,7 +99,9 @@ _NEAR = str.maketrans(
     dict(zip("×→–—−─█·", ("x", "->", "-", "-", "-", "-", "#", "*"), strict=True))
     | {"≥": ">=", "≤": "<=", "±": "+-"}
 )
-"""What is written where the encoding lacks a character and Unicode names no parts of it (`²` is a `2`)."""
+"""Replacements for characters that the encoding lacks and that Unicode does not decompose (as it does `²` to
+`2`).
+"""
 
 
 def _encodable(text: str, encoding: str | None) -> str:

@@ -1,4 +1,4 @@
-"""The axes of a sweep, and the key that its shards have in common."""
+"""The axes of a sweep, and the key that all of its shards share."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ from addercost.version import __version__
 SCHEMA = "addercost/sweep/1"
 _CHUNK, _CHUNKS = 500, 30
 _LARGEST_BATCH = 1 << 40
-"""Beyond it no tensor of a network has fewer elements than torch can address."""
+"""The largest batch. With a larger one, every tensor has more elements than torch can address."""
 
 
 @dataclass(frozen=True, slots=True)
 class SweepSettings:
-    """The axes of a sweep. Every combination is one row an architecture; an empty axis of hardware is null.
+    """The axes of a sweep. Each architecture has a row for every combination. The columns of an empty axis of
+    hardware are null.
 
-    cost_model: "" for the best that all of `cpus` have figures for. memories: levels that every energy table
-    is charged for, per byte. what_if: changes of every architecture, in order. chunk: architectures in one
-    task and one shard, 0 to choose by the size of the space. It is part of the result's layout; the number of
-    workers is not.
+    cost_model: "" for the best that all of `cpus` have figures for. memories: levels of memory that are
+    charged for each byte, by every energy table. what_if: changes of every architecture, in order. chunk: the
+    number of architectures in a task and its shard, 0 to choose it by the size of the space. The chunk
+    decides the layout of the result; the number of workers does not.
     """
 
     cpus: tuple[str, ...] = ()
@@ -49,7 +50,7 @@ class SweepSettings:
 
     @property
     def combinations(self) -> tuple[tuple[int, str, str], ...]:
-        """(batch, convention, arithmetic), in the order of rows."""
+        """(batch, convention, arithmetic) of every combination, in the order of rows."""
         return tuple(itertools.product(self.batches, self.conventions, self.arithmetics))
 
     @property
@@ -59,17 +60,21 @@ class SweepSettings:
 
     @property
     def predicts_kernels(self) -> bool:
-        """Whether layers are predicted by kernels that were timed, which no default of a sweep does."""
+        """Whether layers are predicted by timed kernels. No default of a sweep does so."""
         return bool(self.cost_model) and cost_model_named(self.cost_model).predict is not None
 
     @property
     def parts(self) -> Parts:
-        """What costing needs of layers beside their counts: a GPU cuts their products into tiles."""
+        """Which optional data of layers costing needs: for example matrix products for a GPU, which cuts them
+        into tiles.
+        """
         on_a_gpu = any(load_target(name).multiprocessors is not None for name in self.cpus)
         return Parts(products=on_a_gpu, kernels=self.predicts_kernels)
 
     def checked(self) -> SweepSettings:
-        """With its cost model. Raises ArgumentError for a name or number that is unknown or does not fit."""
+        """The settings with the cost model filled in. Raises ArgumentError for an unknown name or a number
+        out of range.
+        """
         targets = [load_target(cpu) for cpu in self.cpus]
         cost_model = cost_model_named(self.cost_model or common_model(targets)).name
         for target in targets:
@@ -101,15 +106,18 @@ class SweepSettings:
         return replace(self, cost_model=cost_model)
 
     def with_chunk_for(self, architectures: int) -> SweepSettings:
-        """Itself with a chunk size: large enough to cost little, small enough that every worker gets some."""
+        """The settings with a chunk size: large enough for little overhead, and small enough that every
+        worker gets chunks.
+        """
         return replace(self, chunk=self.chunk or max(1, min(_CHUNK, -(-architectures // _CHUNKS))))
 
 
 def sweep_key(settings: SweepSettings, space_digest: str, architectures: int) -> str:
-    """A digest of everything that decides the rows: the hardware tables' bytes, torch's version, and the
-    times of kernels where these are predicted by them.
+    """A digest of everything that decides the rows: the bytes of hardware tables, torch's version, and the
+    times of kernels where these predict.
 
-    Every shard of a sweep has it in its footer, so that a shard of another sweep is never taken for its own.
+    Every shard has it in its footer, so that a shard of another sweep is never mistaken for one of this
+    sweep.
     """
     from importlib.metadata import version
 
@@ -132,5 +140,7 @@ def sweep_key(settings: SweepSettings, space_digest: str, architectures: int) ->
 
 
 def _content(target: Target) -> bytes:
-    """Everything that decides what a target's estimates are: its table, or its figures where it has none."""
+    """Everything that decides a target's estimates: the bytes of its table, or its figures where it has no
+    table.
+    """
     return Path(target.file).read_bytes() if target.file else repr(target).encode()

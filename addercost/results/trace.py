@@ -1,4 +1,4 @@
-"""A trace as a JSON document, written and read. Reading what was written gives an equal trace."""
+"""Writes and reads a trace as a JSON document. Reading a written document gives an equal trace."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ class _Trace:
 
 
 def trace_to_json(trace: Trace) -> str:
-    """The trace as a JSON document, one call a line so that files diff well."""
+    """The trace as a JSON document, with one call on each line, so that files can be compared line by
+    line.
+    """
     head = {
         "schema": SCHEMA,
         "model": trace.model,
@@ -86,7 +88,9 @@ def trace_to_json(trace: Trace) -> str:
 
 
 def trace_from_json(text: str, source: str = "trace") -> Trace:
-    """Reads what `trace_to_json` wrote. Raises DataError naming `source` for anything else."""
+    """Reads the text that `trace_to_json` wrote. Raises DataError, which names `source`, for anything
+    else.
+    """
     return trace_from_data(json_data(text, source), source)
 
 
@@ -116,7 +120,9 @@ DOCUMENT = Document(SCHEMA, "a trace", Trace, trace_from_data)
 
 
 def _storages(read: _Trace, source: str) -> tuple[Storage, ...] | None:
-    """Raises DataError for one that is freed before it is made, or at no call of the trace."""
+    """The storages of the document. Raises DataError for one that is freed before it is allocated, or at a
+    call that the trace does not have.
+    """
     if read.storages is None:
         return None
     last = len(read.calls) - 1
@@ -133,7 +139,9 @@ def _storages(read: _Trace, source: str) -> tuple[Storage, ...] | None:
 
 
 def _repeats(read: _Trace, source: str) -> Mapping[str, tuple[int, ...]] | None:
-    """Raises DataError where the calls of a module do not begin one after the other."""
+    """The repeats of the document. Raises DataError where the calls of a module are not in the order in which
+    they begin.
+    """
     for path, starts in (read.repeats or {}).items():
         if list(starts) != sorted(starts) or len(starts) < 2 or starts[-1] > len(read.calls):
             expected = "the indices of two calls or more, in order"
@@ -187,7 +195,9 @@ def _decode_call(read: _Call, index: int, source: str) -> OpCall:
 
 
 def _require_countable(call: OpCall, source: str, where: str) -> None:
-    """Raises DataError where the arguments are not those of the operator, so that its rule fails."""
+    """Raises DataError where a call's arguments are not those of its operator, so that its counting rule
+    would fail.
+    """
     try:
         work_of(call)
         traffic(call)
@@ -207,11 +217,11 @@ def _spec(read: _Tensor, source: str, where: str) -> TensorSpec:
 
 
 FORM = _Trace
-"""The fields of the document: what its JSON Schema is made from."""
+"""The class whose fields are those of the document. The JSON Schema is made from it."""
 
 
 def _decode(value: Any, source: str, where: str) -> ArgValue:
-    """One argument of a call. Raises DataError for what `_encode` does not make."""
+    """One argument of a call. Raises DataError for data that `_encode` does not make."""
     if isinstance(value, list):
         return tuple([_decode(item, source, f"{where}[{i}]") for i, item in enumerate(value)])
     if isinstance(value, dict):

@@ -8,9 +8,9 @@ The document; every field but the first four may be left out:
      "filters": {"conv1": [[[…], …], …]}, "weights": {"conv1": [0.1, …]},
      "gradient_norms": {"conv1": [0.2, …]}, "features": {"x": […], "y": […], "label": […]}}
 
-curves: one value an epoch, the name with its unit. gradient_norms: of each layer's weights, likewise.
-filters: [K][R][S], one input channel. features: the two activations before the classifier, and the class,
-of each sample.
+curves: one value for each epoch; a curve's name includes the unit. gradient_norms: for each layer, one norm
+of its weights' gradient for each epoch. filters: [K][R][S] of one input channel. features: for each sample,
+the two activations before the classifier, and its class.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RECORD = "training.json"
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Two activations and the class of each sample; three lists of one length."""
+    """The two activations and the class of each sample, as three lists of equal length."""
 
     x: tuple[float, ...] = ()
     y: tuple[float, ...] = ()
@@ -42,7 +42,7 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRun:
-    """One trained network. NaN in a curve is a gap; in other fields it is refused."""
+    """A trained network. NaN in a curve is a gap; in other fields it is refused."""
 
     name: str
     model: str
@@ -70,7 +70,7 @@ class TrainingRun:
 
 
 def with_distinct_names(runs: Sequence[TrainingRun]) -> list[TrainingRun]:
-    """The runs, numbered where several have one name, so that each has its own in a figure."""
+    """The runs with distinct names for figures: runs with equal names are numbered."""
     seen: dict[str, int] = {}
     made = []
     for run in runs:
@@ -85,7 +85,9 @@ def training_from_data(data: Any, source: str = "training record") -> TrainingRu
 
 
 def training_to_json(run: TrainingRun) -> str:
-    """The document above on one line. A gap in a curve is written as NaN, which Python's JSON takes."""
+    """The document above on one line. A gap in a curve is written as NaN, which Python's JSON reader
+    accepts.
+    """
     return json.dumps({"schema": SCHEMA, **to_plain(run)}, separators=(",", ":")) + "\n"
 
 

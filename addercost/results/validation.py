@@ -1,4 +1,4 @@
-"""How predictions compare with measured times: the rows, and the scores that follow from them.
+"""A validation, which compares predictions with measured times: its rows, and the scores computed from them.
 
     {"schema": "addercost/validation/1", "source": "timings.csv, column ms", "hardware": "amd-zen4",
      "conditions": {"dtype": "fp32"},
@@ -7,7 +7,7 @@
                "predicted": [{"model": "roofline", "seconds": 0.02}]}],
      "skipped": [{"name": "…", "reason": "…"}], "scores": […], "notes": […]}
 
-Timings of others whose terms forbid a copy leave `rows` empty: scores alone are kept.
+`rows` is empty for published timings whose terms forbid copies; only scores are kept then.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from addercost.results.plain import to_plain
 SCHEMA = "addercost/validation/1"
 
 NETWORKS = "networks"
-"""The group of rows that are whole networks; rows of layers have one group a number format."""
+"""The group of rows that are whole networks. Rows of layers have a group for each number format."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowPrediction:
-    """What one predictor says of a row.
+    """The prediction of one predictor for a row.
 
     model: a cost model, or a baseline such as `MACs`, whose number has no unit. low_s, high_s: its 90 %
-    interval, for models that have one. complete: False where a table lacked figures, so that it is a lower
-    bound. parts: seconds whose sum, each times a number of the machine, is the prediction, for models that
-    can be fitted.
+    interval, for models that have one. complete: False where a table lacked figures, which makes the
+    prediction a lower bound. parts: for models that can be fitted, the terms in seconds; the prediction is a
+    sum of the terms, each multiplied by a fitted number.
     """
 
     model: Text
@@ -48,10 +48,10 @@ class RowPrediction:
 
 @dataclass(frozen=True, slots=True)
 class ValidationRow:
-    """One measured network or layer, and what was predicted for it.
+    """A measured network or layer with its predictions.
 
-    family: networks that share a design, such as `resnet`. kind: what its sites are in, one of
-    `analysis.network_kind.KINDS`. bytes_moved: what its operators read and write.
+    family: the name of networks that share a design, such as `resnet`. kind: the kind of layer that has most
+    of its sites, one of `analysis.network_kind.KINDS`. bytes_moved: bytes that its operators read and write.
     """
 
     name: Text
@@ -66,7 +66,7 @@ class ValidationRow:
 
 @dataclass(frozen=True, slots=True)
 class SkippedRow:
-    """A measured row without a prediction, and why."""
+    """A measured row without a prediction, with the reason."""
 
     name: str
     reason: str
@@ -83,17 +83,16 @@ class FamilyError:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How far one predictor is from the measured times of one group of rows.
+    """The errors of one predictor against the measured times of one group of rows.
 
-    An error is |predicted / measured - 1|. scaled_by: what set the factor that predictions were multiplied
-    by: "" for none, the network that it makes exact, "half" for the median ratio of one half of the networks,
-    "fit" where the model's own numbers are those nearest to that half. rows: those that the score is of; rows
-    that set a factor or a number are not among them.
-    median_error, p90_error; bias: the median of predicted / measured - 1; spread: exp of the standard
-    deviation of log(predicted / measured). within_10, within_25: the share of rows whose error is at most 10
-    and 25 %. These are None for a predictor without a unit that nothing scaled.
-    spearman, kendall: rank correlations of predicted with measured times. coverage: the share of rows inside
-    their 90 % intervals.
+    An error is |predicted / measured - 1|. scaled_by: how predictions were scaled: "" for not at all, the
+    name of a network for the factor that makes it exact, "half" for the median ratio of one half of the
+    networks, "fit" where the model's own numbers were fitted to that half. rows: the number of scored rows.
+    Rows that set a factor or were fitted are not scored. median_error, p90_error; bias: the median of
+    predicted / measured - 1; spread: exp of the standard deviation of log(predicted / measured). within_10,
+    within_25: the share of rows whose error is at most 10 and 25 %. These are None for a predictor without a
+    unit that nothing scaled. spearman, kendall: rank correlations of predicted with measured times. coverage:
+    the share of rows inside their 90 % intervals.
     """
 
     group: str
@@ -115,8 +114,10 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """source: where the times are from. hardware: the table that predicted. conditions: how it was measured
-    and predicted. skipped: what was measured and has no row."""
+    """A validation. source: the source of the times. hardware: the table that the predictions came from.
+    conditions: the conditions of the measurement and the prediction. skipped: measured networks without a
+    row.
+    """
 
     source: Text
     hardware: str
@@ -128,14 +129,16 @@ class Validation:
 
 
 def read_validation(path: Path) -> Validation:
-    """Raises DataError for a file that is missing, damaged, or something else."""
+    """The validation in a file. Raises DataError for a file that is missing, damaged, or another kind of
+    document.
+    """
     source = str(path)
     fields = checked_fields(json_data(read_text(path), source), SCHEMA, source)
     return read_as(Validation, fields, source)
 
 
 def validation_to_json(validation: Validation) -> str:
-    """The document, one row a line so that files diff well."""
+    """The document as text, with one row on each line, so that files can be compared line by line."""
     data = {"schema": SCHEMA, **to_plain(validation)}
     listed = {
         name: ",\n".join(f"  {json.dumps(item, allow_nan=False)}" for item in data.pop(name))

@@ -1,4 +1,4 @@
-"""Rows of a validation on the disk as they are made, so that a killed run goes on where it was."""
+"""Writes the rows of a validation to disk as they are made, so that a killed run can continue."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Entry: TypeAlias = "ValidationRow | SkippedRow"
 
 
 class ValidationJournal:
-    """Rows by name, those of the killed run included. Made by `open_journal`."""
+    """An open journal. It has the rows by name, also those of the killed run. Made by `open_journal`."""
 
     def __init__(self, path: Path | None, entries: dict[str, Entry]) -> None:
         self.path, self.entries = path, entries
@@ -47,9 +47,9 @@ class _Line:
 
 
 def open_journal(output: Path | None, settings: Mapping[str, str]) -> ValidationJournal:
-    """A new journal for `output`, or the one that a killed run with the same settings left.
+    """A new journal for `output`, or the journal of a killed run with the same settings.
 
-    Raises DataError where what is there is damaged or belongs to a run with other settings.
+    Raises DataError where the journal is damaged or belongs to a run with other settings.
     """
     if output is None:
         return ValidationJournal(None, {})
@@ -64,7 +64,7 @@ def open_journal(output: Path | None, settings: Mapping[str, str]) -> Validation
 
 
 def _read(path: Path, settings: Mapping[str, str]) -> ValidationJournal | None:
-    """The rows of a journal whose last line may be cut off; None where not even the first line is whole."""
+    """The rows of a journal, whose last line may be cut off; None where even the first line is incomplete."""
     heading: _Heading | None = None
     entries: dict[str, Entry] = {}
     end = 0

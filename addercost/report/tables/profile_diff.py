@@ -150,7 +150,7 @@ def _count(row: ProfileRow | None, op_class: OpClass) -> int:
 
 
 def _of(row: ProfileRow | None, what: Literal["cycles", "joules"], name: str) -> float:
-    """The cycles of a layer in one estimate; 0 where the profile has no such layer."""
+    """The cycles or joules of a layer in one estimate; 0 where the profile has no such layer."""
     if row is None:
         return 0
     return (row.cycles if what == "cycles" else row.joules)[name]
