@@ -1,4 +1,4 @@
-"""Runs the user's code that makes a model, its weights without memory."""
+"""Runs the user's code that makes a model, so that its weights take no memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 _PACKAGE = Path(__file__).parent.parent
 
 _OWN_FAULT = (SyntaxError, ImportError, NameError, AddercostError)
-"""Errors that occur with real weights, too."""
+"""Errors that would occur with real weights as well."""
 
 
 def build(
@@ -30,9 +30,9 @@ def build(
     data_free: DataFree | None = None,
     advice: str = "it must load without arguments",
 ) -> T:
-    """`make()` with data-free weights; where that raises, once more with real ones, for constructors that
-    need values. what: the model, for errors. data_free: the mode to make it under. advice: for errors that
-    do not say what to do.
+    """The result of `make()` with weights that have no data. Where that raises, `make` is called again with
+    real weights, for constructors that need values. what: the model's name in errors. data_free: the mode
+    under which the model is made. advice: the hint for errors without one.
 
     Raises ModelError for anything that the user's code raises, SystemExit included.
     """
@@ -63,14 +63,14 @@ def build(
 
 
 def build_real(make: Callable[[], T]) -> T:
-    """`make()` with real weights, its prints on stderr."""
+    """The result of `make()` with real weights. Its prints go to stderr."""
     with user_output("load"):
         return make()
 
 
 def user_output(doing: str = "run") -> AbstractContextManager[object]:
-    """While active, prints of the user's code go to stderr: stdout is for our result. doing: `load` or `run`,
-    which decides the exit code if that code ends the process.
+    """Inside the block, prints of the user's code go to stderr, since stdout is for our result. doing: `load`
+    or `run`; it decides the exit code if that code ends the process.
     """
     claim_stdout()
     note(doing)
@@ -79,7 +79,7 @@ def user_output(doing: str = "run") -> AbstractContextManager[object]:
 
 @contextmanager
 def import_path(folder: Path | str) -> Iterator[None]:
-    """While active, the folder is first on the import path, as Python does for a script."""
+    """Inside the block, the folder is first on the import path, where Python puts a script's folder."""
     entry = str(folder)
     sys.path.insert(0, entry)
     try:

@@ -1,4 +1,4 @@
-"""Which object of a Python module is the model, and which are its inputs."""
+"""Finds the model and its inputs among the objects of a Python module."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def model_and_inputs(module: ModuleType, name: str, where: str) -> tuple[nn.Modu
 
 
 def pick(module: ModuleType, name: str, where: str) -> nn.Module:
-    """The model called `name`; without a name `model`, else the only model, else the only class or factory.
+    """The object called `name`. Without a name: `model`, else the only model, else the only class or factory.
 
     A class or factory is called without arguments. Raises ModelError listing the candidates.
     """
@@ -90,7 +90,7 @@ def _makes_models(value: Any, module: ModuleType) -> bool:
 
 
 def _required(maker: Callable[..., Any]) -> list[str]:
-    """Names of the arguments that have no default."""
+    """The names of the arguments without defaults."""
     try:
         signature = inspect.signature(maker)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Makes a model whose weights have no data, and their values later, if they are needed."""
+"""Makes a model whose weights have no data, and computes their values later if they are needed."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _INITIALISATIONS = frozenset(
 
 
 class _Call(NamedTuple):
-    """A call that made or changed data-free tensors. written: the storages of its outputs, and of the tensor
-    that it writes. read: those of its arguments.
+    """A call that made or changed tensors without data. written: the storages of its outputs, and of the
+    tensor that it writes to. read: the storages of its arguments.
     """
 
     func: Any
@@ -33,14 +33,14 @@ class _Call(NamedTuple):
 
 
 class DataFree(TorchFunctionMode):
-    """While active, weights are made on the meta device; indices, ranges and literals have their values.
+    """Inside the block, weights are made on the meta device, and indices, ranges and literals have values.
 
-    A constructor may read an `arange` or a `linspace` (drop rates, position tables); only tensors whose size
-    grows with the weights are without data. Their initialisation is skipped: it would take time and change
-    nothing.
+    A constructor may read an `arange` or a `linspace` (drop rates, position tables). So only tensors whose
+    size grows with the weights are without data. Their initialisation is skipped, since it would take time
+    and change nothing.
 
-    keeps_calls: keeps every call that makes or changes a data-free tensor. Where the model's code reads a
-    value, and where `with_values` asks for one, the calls that it depends on are made again, with data. The
+    keeps_calls: records every call that makes or changes a tensor without data. Where the model's code reads
+    a value, or `with_values` needs one, the calls on which it depends are repeated with data. The model's
     code itself runs once.
     """
 
@@ -49,9 +49,11 @@ class DataFree(TorchFunctionMode):
         self._keeps_calls = keeps_calls
         self._calls: list[_Call] = []
         self._repeated: set[int] = set()
-        """Positions of the calls that were made with data."""
+        """Positions of the calls that were repeated with data."""
         self._storages: dict[int, Any] = {}
-        """Storages with data, by the address of the data-free one; None where it was not needed yet."""
+        """For each storage without data, by its address: the storage with data, None while it is not
+        needed.
+        """
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -77,7 +79,7 @@ class DataFree(TorchFunctionMode):
         except Exception:
             if not all(_address(tensor) in self._storages for tensor in given if tensor.is_meta):
                 raise
-            # It reads a value.
+            # The model's code reads a value.
             return func(*self.with_values(args), **self.with_values(kwargs))
         name = getattr(func, "__name__", "")
         writes = (name.endswith("_") and not name.startswith("__")) or name in ("__setitem__", "__set__")
@@ -95,7 +97,7 @@ class DataFree(TorchFunctionMode):
         return out
 
     def with_values(self, value: Any) -> Any:
-        """The same with data in the tensors that were made here; others, and all else, as they are."""
+        """The same structure with data in the tensors that were made here. Everything else is unchanged."""
         with torch._C.DisableTorchFunction(), torch.no_grad():
             wanted = {_address(t) for t in _tensors(value) if t.is_meta and _address(t) in self._storages}
             if not wanted:
@@ -104,7 +106,7 @@ class DataFree(TorchFunctionMode):
             return tree_map(self._valued, value)
 
     def copied_with_values(self, model: nn.Module) -> nn.Module:
-        """A copy of a model that was made here, with data."""
+        """A copy, with data, of a model that was made here."""
         found: dict[int, Any] = {}
         for module in model.modules():
             for holder in (module._parameters, module._buffers, module.__dict__):
@@ -117,7 +119,7 @@ class DataFree(TorchFunctionMode):
         return copy.deepcopy(model, found)
 
     def _repeat(self, wanted: set[int]) -> None:
-        """Makes the calls again on which these storages depend, in their order."""
+        """Repeats the calls on which these storages depend, in their original order."""
         chosen: list[int] = []
         changed: set[int] = set()
         for position in reversed(range(len(self._calls))):

@@ -40,7 +40,9 @@ def _load(spec: str) -> LoadedModel:
 
 @contextmanager
 def _reading(file: Path) -> Iterator[None]:
-    """Makes one error of what torch and zipfile raise for a damaged file, which is of any class."""
+    """Turns the errors that torch and zipfile raise for a damaged file, which are of many classes, into
+    one.
+    """
     try:
         with warnings.catch_warnings(), _no_log("torch.export"):
             warnings.simplefilter("ignore")
@@ -73,7 +75,7 @@ def _modules(program: torch.export.ExportedProgram) -> nn.Module:
 
 
 def _inputs(program: torch.export.ExportedProgram) -> ModelInputs:
-    """The arguments that the graph takes: tensors without data, with the sizes of the export."""
+    """The arguments of the graph: tensors without data, with the sizes that they had in the export."""
     import torch
     from torch.export.graph_signature import ConstantArgument, InputKind
     from torch.utils._pytree import tree_unflatten
@@ -95,7 +97,7 @@ def _inputs(program: torch.export.ExportedProgram) -> ModelInputs:
 
 @contextmanager
 def _no_log(name: str) -> Iterator[None]:
-    """torch logs the traceback of an error that it raises as well."""
+    """Turns off torch's log inside the block. torch logs the traceback of errors that it raises."""
     logger = logging.getLogger(name)
     before, logger.disabled = logger.disabled, True
     try:
@@ -105,7 +107,9 @@ def _no_log(name: str) -> Iterator[None]:
 
 
 def _restore_types(model: nn.Module, program: torch.export.ExportedProgram) -> None:
-    """Gives each module the class name it was exported from: unflattening makes all of one class."""
+    """Gives each module the name of the class that it was exported from. torch's unflattening gives all
+    modules one class.
+    """
     types: dict[str, str] = {}
     for node in program.graph.nodes:
         for path, kind in (node.meta.get("nn_module_stack") or {}).values():

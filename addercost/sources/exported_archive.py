@@ -1,9 +1,10 @@
-"""Reads `program.pt2` by its parts: the graph, and of each tensor the header alone.
+"""Reads the parts of `program.pt2`: the graph, and the header of each tensor without its data.
 
-torch's own reader calls what a pickle among the parts names, and loads compiled libraries. It never sees the
-file: torch gets a graph that `exported_graph.py` has checked, and tensors without data. Sample inputs, which
-are a pickle, are not read either: the graph says what the inputs are. A program that needs more (weights or
-constants that are pickles, objects, compiled code) is refused with the reason."""
+torch's own reader would call functions that pickles among the parts name, and load compiled libraries. So it
+never gets the file. torch gets a graph that `exported_graph.py` has checked, and tensors without data. Sample
+inputs are a pickle and are not read; the graph describes the inputs. A program that needs more than that
+(weights or constants in pickles, objects, compiled code) is refused with the reason.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +29,8 @@ _MOST_PARTS = 1_000_000
 
 
 def read_program(file: Path, opened: BinaryIO, with_values: bool = False) -> torch.export.ExportedProgram:
-    """The program in the opened file, called `file`; its tensors have no data, or lie on the CPU. Raises
-    DataError where that takes more than reading; other damage raises what torch raises.
+    """The program in the opened file. Its tensors have no data, or are on the CPU. file: the name for errors.
+    Raises DataError where the program needs more than reading. A damaged file raises torch's own errors.
     """
     from torch._export.serde.serialize import SerializedArtifact, deserialize
 
@@ -53,14 +54,16 @@ def refused(file: Path, why: str) -> DataError:
 
 
 class _Parts:
-    """The parts of an archive by their names; all of them are in one folder, which has any name."""
+    """The parts of an archive by their names. All parts are in one folder of the archive, whose name is
+    arbitrary.
+    """
 
     def __init__(self, file: Path, archive: zipfile.ZipFile) -> None:
         self._file, self._archive = file, archive
         parts = archive.infolist()
         archive.fp.seek(0, 2)  # type: ignore[union-attr]
         size = archive.fp.tell()  # type: ignore[union-attr]
-        # torch stores parts as they are, so that together they are no larger than the file.
+        # torch stores parts without compression, so together they are no larger than the file.
         if len(parts) > _MOST_PARTS or sum(part.file_size for part in parts) > size:
             raise DataError(f"{file} is not an exported program: its parts are larger than it")
         self._parts = {part.filename.partition("/")[2]: part for part in parts}
@@ -82,7 +85,9 @@ class _Parts:
             raise DataError(f"{self._file}: its part {name} is no JSON: {error}") from None
 
     def tensors(self, folder: str, configuration: str, with_values: bool) -> dict[str, Tensor]:
-        """The tensors that a configuration names. Those in one part share its memory, as they did."""
+        """The tensors that a configuration names. Tensors in one part share memory, as they did before the
+        export.
+        """
         import torch
 
         entries = self.json(folder + configuration)["config"]

@@ -1,8 +1,9 @@
-"""Checks the graph of an exported program before torch reads it, and leaves out what is not needed.
+"""Checks the graph of an exported program before torch reads it, and removes entries that are not needed.
 
-torch makes Python code of a graph: names of values and layers go into it as they are. It compiles sizes as
-expressions, takes any function below `torch` for an operator, and imports modules that the nesting of
-arguments names."""
+The checks are needed because torch makes Python code from a graph and copies names of values and layers into
+it. It compiles sizes as expressions, accepts any function below `torch` as an operator, and imports modules
+that the nesting of arguments names.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +16,12 @@ from typing import Any
 _LONGEST_EXPRESSION = 20_000
 _LARGEST_POWER, _MOST_POWERS, _LARGEST_NUMBER = 64, 2, 1 << 63
 _TEXTS = frozenset(("as_string", "as_strings", "string_value"))
-"""Arguments that are texts: torch writes them into its code as literals."""
+"""Kinds of arguments that are texts. torch writes them into its code as literals."""
 _NAMES = frozenset((
     "name", "as_name", "forward_arg_names", "tensor_values", "sym_int_values", "sym_float_values",
     "sym_bool_values", "custom_obj_values", "range_constraints",
 ))  # fmt: skip
-"""Entries whose texts, or keys, are names of values in that code."""
+"""Entries whose texts or keys become names of values in that code."""
 _TREES = frozenset(("in_spec", "out_spec"))
 _NAME = re.compile(r"(?!\d)\w*")
 _PLAIN = re.compile(r"[^\"'\\\n\r\0]*")
@@ -38,7 +39,7 @@ _FUNCTIONS = frozenset((
     "StrictGreaterThan", "StrictLessThan", "Symbol", "ToFloat", "True", "TruncToFloat", "TruncToInt",
     "Unequality", "Where", "ceiling", "false", "floor", "oo", "true", "zoo",
 ))  # fmt: skip
-"""What torch writes into the size of a tensor beside symbols such as s0."""
+"""Functions that torch uses in the size of a tensor, besides symbols such as s0."""
 _POWERS = frozenset(("Pow", "FloatPow", "PowByNatural", "LShift"))
 _SYMBOL = re.compile(r"[a-z]{1,8}[0-9]{1,9}")
 _DIGITS = re.compile(r"[-+]?[0-9.]{1,30}(e[-+]?[0-9]{1,3})?")
@@ -49,15 +50,15 @@ _ARITHMETIC = (
 
 
 class UnsafeGraphError(Exception):
-    """The graph could run code, and why."""
+    """The graph could run code. The message says why."""
 
 
 def checked_graph(program: Any) -> Any:
-    """The JSON of an exported program, less what only says where the program came from and what torch would
-    compile from it. Raises UnsafeGraphError.
+    """The JSON of an exported program without two kinds of entries: those on the program's origin, and those
+    that torch would compile. Raises UnsafeGraphError.
     """
     _strip(program)
-    # Without recursion: files of others may be nested deeply.
+    # Without recursion, since hostile files may be nested deeply.
     waiting = [("", program)]
     while waiting:
         key, value = waiting.pop()
@@ -88,7 +89,7 @@ def _strip(program: Any) -> None:
 
 
 def _check_text(key: str, text: str) -> None:
-    """key: the entry that it stands in."""
+    """Raises UnsafeGraphError for a text that is not allowed in this entry. key: the entry's name."""
     if key in _TEXTS:
         return
     if key == "expr_str":
@@ -104,7 +105,7 @@ def _check_text(key: str, text: str) -> None:
 
 
 def _is_operator(target: str) -> bool:
-    """Whether it is an operator that is there, not a function or an object beside them."""
+    """Whether the name is that of an existing operator, and not of a function or another object of torch."""
     if not _OPERATOR.fullmatch(target) or _FILES.fullmatch(target):
         return False
     if not target.startswith("torch.ops."):
@@ -115,12 +116,12 @@ def _is_operator(target: str) -> bool:
     try:
         found = reduce(getattr, target.split(".")[1:], torch)
     except AttributeError:
-        return True  # torch says that it has none of this name
+        return True  # torch has no operator of this name
     return isinstance(found, HigherOrderOperator | OpOverload | OpOverloadPacket)
 
 
 def _check_tree(text: str) -> None:
-    """How arguments are nested: JSON, in which contexts are JSON once more."""
+    """Checks how arguments are nested: the text is JSON, and its contexts are JSON texts themselves."""
     try:
         waiting = [json.loads(text)]
         while waiting:
@@ -170,7 +171,7 @@ def _is_term(node: ast.AST) -> bool:
 
 
 def _nested_powers(node: ast.AST) -> int:
-    """How many powers stand in each other; too many where an exponent is large or no number."""
+    """How deeply powers are nested. A large exponent, or one that is no number, counts as too deep."""
     inside = max((_nested_powers(child) for child in ast.iter_child_nodes(node)), default=0)
     match node:
         case ast.BinOp(op=ast.Pow() | ast.LShift(), right=exponent):
@@ -185,7 +186,7 @@ def _nested_powers(node: ast.AST) -> int:
 
 
 def _literal(node: ast.AST) -> float:
-    """The number that an expression is; infinity for any other expression."""
+    """The number of a literal; infinity for any other expression."""
     match node:
         case ast.Constant(value=int(value) | float(value)):
             return value

@@ -1,4 +1,5 @@
-"""Architectures of GGUF files: which model of transformers each is, and where its metadata and tensors go.
+"""Architectures of GGUF files: the model of transformers for each, and how its metadata and tensors map to
+that model.
 
 Source of the names: llama.cpp, gguf-py, constants.py and tensor_mapping.py.
 """
@@ -63,11 +64,11 @@ _TWO = {"ffn_up": "mlp.c_fc.weight", "ffn_down": "mlp.c_proj.weight"}
 
 @dataclass(frozen=True, slots=True)
 class GgufArchitecture:
-    """A type and a class of transformers. settings, optional: by its names those of the file's metadata; two
-    names are the first less the second. tensors: by the name of a block's tensor the parameter below the
-    block; several may be one. blocks, table, output: the paths of the blocks, and the names of the table of
-    tokens and of the output layer. fixed: settings that the architecture alone decides. pads: whether its
-    table of tokens must have the token that texts are filled up with.
+    """A type and a class of transformers. settings, optional: for each setting of the configuration, its name
+    in the file's metadata; two names mean the first value minus the second. tensors: for each tensor of a
+    block, the parameter inside the block; several tensors may belong to one parameter. blocks, table, output:
+    the path of the blocks, and the names of the embedding table and the output layer. fixed: settings that
+    follow from the architecture alone. pads: whether the embedding table must have the padding token.
     """
 
     model_type: str
@@ -82,7 +83,9 @@ class GgufArchitecture:
     pads: bool = False
 
     def parameter(self, tensor: str) -> str | None:
-        """The name of the parameter that a tensor of a file is, or is a part of; None for a small one."""
+        """The name of the parameter that a tensor of a file belongs to; None for a small tensor such as a
+        bias.
+        """
         if tensor == "output.weight":
             return self.output
         if tensor == "token_embd.weight":
@@ -110,7 +113,7 @@ DEEPSEEK_V2 = GgufArchitecture(
     "DeepseekV2ForCausalLM",
     {
         **_SETTINGS,
-        # Latent keys and values are widened to those of every head.
+        # The latent vector is expanded to the keys and values of every head.
         "num_key_value_heads": "attention.head_count",
         "kv_lora_rank": "attention.kv_lora_rank",
         "qk_rope_head_dim": "rope.dimension_count",
@@ -168,7 +171,7 @@ FALCON_40B = replace(
     optional={"num_kv_heads": "attention.head_count_kv"},
     fixed={"new_decoder_architecture": True},
 )
-"""Its keys and values have several heads."""
+"""Falcon 40B: keys and values have several heads."""
 
 ARCHITECTURES: Mapping[str, GgufArchitecture] = MappingProxyType(
     {
@@ -320,13 +323,13 @@ ARCHITECTURES: Mapping[str, GgufArchitecture] = MappingProxyType(
         ),
     }
 )
-"""By their names in files."""
+"""The architectures by their names in files."""
 
 
 def architecture_of(header: GgufHeader) -> GgufArchitecture | None:
-    """A file of "llama" with experts is a Mixtral, one of "falcon" with several heads of keys has the layers
-    of Falcon 40B, and one of "deepseek2" is DeepSeek-V2 or V3. None for one that is not known here, with
-    experts too.
+    """The architecture of a file. A "llama" with experts is a Mixtral. A "falcon" with several key heads has
+    the layers of Falcon 40B. A "deepseek2" is DeepSeek-V2 or V3. None for an unknown architecture, and for an
+    unknown one with experts.
     """
     found = ARCHITECTURES.get(header.architecture)
     if found is DEEPSEEK_V2:
@@ -339,7 +342,9 @@ def architecture_of(header: GgufHeader) -> GgufArchitecture | None:
 
 
 def _deepseek(header: GgufHeader) -> GgufArchitecture:
-    """Old files have the sizes of a head under the names that later ones use for the latent vector."""
+    """The DeepSeek architecture of a file. Old files use other names: they give the sizes of a head under
+    names that later files use for the latent vector.
+    """
     suffix = "_mla" if header.setting("attention.key_length_mla") is not None else ""
     is_third = header.setting("expert_gating_func") == _SIGMOID
     return replace(

@@ -1,6 +1,7 @@
 """`addercost llm model.gguf`: the model that a GGUF file describes, and the format of each layer's weights.
 
-The forward is that of transformers for the architecture, made from the file's metadata. No weight is read.
+The forward is that of transformers for the architecture, configured by the file's metadata. No weight is
+read.
 """
 
 from __future__ import annotations
@@ -19,20 +20,20 @@ from addercost.sources.hub_config import HubConfig
 
 _FLOATS = ("f32", "f16", "bf16")
 _MOST = 1 << 24
-"""No size of a network is larger."""
+"""The largest size that is accepted; no network has a larger one."""
 
 
 @dataclass(frozen=True, slots=True)
 class GgufDecoder:
-    """formats: of weights, by the name of the parameter; without those in floating point."""
+    """formats: the formats of quantised weights, by the name of the parameter."""
 
     config: HubConfig
     formats: Mapping[str, str]
 
 
 def read_decoder(path: Path) -> GgufDecoder:
-    """Raises DataError for a damaged file or one without a setting, ModelError for an architecture or a type
-    of weights that is not known here.
+    """The decoder of a file. Raises DataError for a file that is damaged or lacks a setting, and ModelError
+    for an unknown architecture or type of weights.
     """
     header = read_gguf(path)
     found = architecture_of(header)
@@ -60,7 +61,7 @@ def _values(header: GgufHeader, found: GgufArchitecture, path: Path) -> dict[str
     values["tie_word_embeddings"] = "output.weight" not in tensors
     values["dtype"] = "float16"
     if found.pads:
-        # Its default is beyond the tables of small models.
+        # The default padding token is beyond the table of small models.
         values["pad_token_id"] = 0
     return values
 
@@ -75,7 +76,7 @@ def _size(header: GgufHeader, key: str | tuple[str, str], path: Path) -> int:
         return whole - part
     value = header.setting(key)
     if isinstance(value, tuple) and len(set(value)) == 1:
-        # A number for each block, all the same.
+        # The file has a number for each block, and all are equal.
         value = value[0]
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= _MOST:
         where = f"{path}: {header.architecture}.{key}"
@@ -95,6 +96,6 @@ def _formats(header: GgufHeader, found: GgufArchitecture, path: Path) -> dict[st
                 f"known: {', '.join(WEIGHT_FORMATS)}",
             )
         before = formats.get(name, tensor.type)
-        # A parameter may be several tensors of the file, joined.
+        # A parameter may consist of several tensors of the file.
         formats[name] = max(before, tensor.type, key=lambda form: WEIGHT_FORMATS[form].bits)
     return formats

@@ -1,8 +1,8 @@
 """The header of a GGUF file: metadata, and the names, types and shapes of its tensors. No weight is read.
 
-The layout is that of `docs/gguf.md` in the ggml repository, the blocks those of `ggml-common.h`. Every count
-and length is checked against the bytes that are left before anything is read by it, so a hostile file ends in
-an error as soon as an honest one would have ended.
+The layout is described in `docs/gguf.md` of the ggml repository, and the blocks in `ggml-common.h`. Every
+count and length is checked against the remaining bytes before it is used. So a hostile file causes an error
+before more is read than the file has.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _TEXT, _ARRAY = 8, 9
 
 @dataclass(frozen=True, slots=True)
 class Omitted:
-    """An array of so many values that is not kept."""
+    """Stands for an array whose values are not kept. length: how many values it has."""
 
     length: int
 
@@ -57,7 +57,9 @@ MetaValue: TypeAlias = "bool | int | float | str | tuple[bool | int | float | st
 
 @dataclass(frozen=True, slots=True)
 class GgufTensor:
-    """type: a name of `BLOCKS`. shape: as in torch, the axis whose elements are neighbours last."""
+    """A tensor of the file. type: a name of `BLOCKS`. shape: in torch's order, with the contiguous axis
+    last.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -71,7 +73,7 @@ class GgufTensor:
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """metadata: by its keys, such as "llama.block_count"."""
+    """The header. metadata: values by key, such as "llama.block_count"."""
 
     version: int
     metadata: Mapping[str, MetaValue]
@@ -79,7 +81,7 @@ class GgufHeader:
 
     @property
     def architecture(self) -> str:
-        """As llama.cpp calls it: "llama"; "" where the file does not say."""
+        """llama.cpp's name of the architecture, such as "llama"; "" where the file has none."""
         value = self.metadata.get("general.architecture", "")
         return value if isinstance(value, str) else ""
 
@@ -88,12 +90,14 @@ class GgufHeader:
         return sum(tensor.numel for tensor in self.tensors)
 
     def setting(self, name: str) -> MetaValue | None:
-        """Of the architecture: `setting("block_count")` is the value of "llama.block_count"."""
+        """A setting of the architecture: `setting("block_count")` is the value of "llama.block_count"."""
         return self.metadata.get(f"{self.architecture}.{name}")
 
 
 def read_gguf(path: Path) -> GgufHeader:
-    """Raises DataError for a file that is no GGUF file, is cut off, or has a type that is not known."""
+    """The header of a file. Raises DataError for a file that is no GGUF file, is cut off, or has an unknown
+    type.
+    """
     try:
         with path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
@@ -113,7 +117,7 @@ class _Reader:
     def header(self) -> GgufHeader:
         version = self._version()
         n_tensors, n_entries = self._number("Q"), self._number("Q")
-        # A tensor takes 24 bytes at least, an entry 13.
+        # A tensor's description takes at least 24 bytes, an entry of the metadata 13.
         if 24 * n_tensors + 13 * n_entries > len(self._data):
             raise self._damaged(f"it says that it has {n_tensors:,} tensors and {n_entries:,} entries")
         metadata: dict[str, MetaValue] = {}
@@ -204,7 +208,7 @@ class _Reader:
         return Omitted(length)
 
     def _text(self, longest: int | None) -> str:
-        """A text in UTF-8. Of one without a limit the beginning is kept."""
+        """A text in UTF-8. Only the beginning is kept of a text without a limit."""
         length = self._number("Q")
         if longest is not None and length > longest:
             raise self._damaged(f"a name is {length:,} bytes long")

@@ -1,4 +1,6 @@
-"""What `hf:` is followed by: a model type of transformers, or the config.json of a checkpoint. No torch."""
+"""Reads what follows `hf:` in a SPEC: a model type of transformers, or the config.json of a checkpoint. It
+needs no torch.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,9 @@ _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_la
 class HubConfig:
     """A configuration before transformers has read it.
 
-    name: of the model in reports. values: what differs from the defaults of the type. class_name: the class
-    of transformers to make, "" for the usual one of the type. architectures: the classes that the file
-    names.
+    name: the model's name in reports. values: the settings that differ from the defaults of the type.
+    class_name: the class of transformers to make, "" for the type's usual class. architectures: the classes
+    that the file names.
     """
 
     name: str
@@ -34,9 +36,10 @@ class HubConfig:
 
 
 def read_config(text: str) -> HubConfig:
-    """`llama`, `folder`, `config.json`, each perhaps with `:CLASS`.
+    """Reads `llama`, `folder` or `config.json`, each optionally followed by `:CLASS`.
 
-    Raises ModelError where there is no such file or it needs code of its own, DataError where it is damaged.
+    Raises ModelError where there is no such file or the model needs its own code, and DataError where the
+    file is damaged.
     """
     class_name = ""
     if not Path(text).exists() and ":" in text:
@@ -69,7 +72,9 @@ def _from_file(path: Path, name: str, class_name: str) -> HubConfig:
 
 
 def _check(path: Path, key: str, value: object) -> None:
-    """Refuses what would run code that is not transformers' own, or never end."""
+    """Raises an error for a configuration that would run code that is not part of transformers, or that would
+    never end.
+    """
     if key == "auto_map" and value:
         raise ModelError(
             f"{path} needs code of its own (auto_map), which is not run",
@@ -82,7 +87,9 @@ def _check(path: Path, key: str, value: object) -> None:
 
 
 def _entries(values: Any) -> Iterator[tuple[str, Any]]:
-    """Every entry of every object inside. json_data has refused what is nested too deeply."""
+    """Every entry of every object inside the data. `json_data` has already refused data that is nested too
+    deeply.
+    """
     if isinstance(values, dict):
         for key, value in values.items():
             yield key, value

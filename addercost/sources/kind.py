@@ -1,4 +1,6 @@
-"""What a kind of SPEC is: a frozen record of how it is recognised, loaded, traced and completed. No torch."""
+"""The type of a kind of SPEC: a frozen record of functions that recognise, load, trace and complete it. It
+needs no torch.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ TRUST = "ADDERCOST_TRUST"
 
 
 class NoSuchModelError(ModelError):
-    """Nothing is under that SPEC. A kind raises it; its caller adds the forms a SPEC can have as the hint."""
+    """There is no model with that SPEC. A kind raises this error, and its caller adds a hint with the
+    possible forms of a SPEC.
+    """
 
 
 def require_file(path: Path, largest: int = sys.maxsize) -> None:
@@ -43,15 +47,14 @@ def require_file(path: Path, largest: int = sys.maxsize) -> None:
 class LoadedModel:
     """A model ready to trace.
 
-    inputs: those it came with, if any. rebuild: makes it again with real weights; None where that is not
-    possible. with_values: the same tensors, in any structure, with the values that the model's code gave
-    them.
-    with_classes: makes it with real weights and so many classes; None where the number is fixed.
-    inputs_for: the inputs of a batch of so many, for a training step or not, where these are more than a
-    larger first dimension. notes: what the trace should say of them. is_part: whether these inputs leave a
-    part of the model unused that its real inputs use, so that counts are lower bounds. around: makes a
-    context to enter while its forward runs.
-    folder: where its code is, from which its forward may import more.
+    inputs: the inputs that came with the model, if any. rebuild: makes the model again with real weights;
+    None where that is not possible. with_values: returns a structure of the model's tensors with the values
+    that the model's code gave them. with_classes: makes the model with real weights and a given number of
+    classes; None where the number is fixed. inputs_for: makes the inputs of a given batch, for a training
+    step or not, where a batch is more than a larger first dimension. notes: notes for the trace on these
+    inputs. is_part: whether a part of the model is unused with these inputs and used with real inputs, which
+    makes counts lower bounds. around: makes a context in which its forward must run. folder: the folder of
+    its code, from which its forward may import more.
     """
 
     name: str
@@ -69,11 +72,11 @@ class LoadedModel:
 
 @dataclass(frozen=True, slots=True)
 class TraceRequest:
-    """How a SPEC is to be traced. inputs: in place of those it comes with, as arguments of a forward or as
-    their shapes. backward: a training step instead of a forward. tracer: one of `sources.tracing.TRACERS`.
-    fuse_attention: attention is one call; else the calls that torch makes of it. memory: record when
-    memory is allocated and freed, where the way of tracing sees it. batch: so many times the inputs: their
-    first dimensions are multiplied by it.
+    """How a SPEC is to be traced. inputs: arguments of a forward or their shapes, which replace the model's
+    own. backward: trace a training step instead of a forward. tracer: one of `sources.tracing.TRACERS`.
+    fuse_attention: record attention as one call, and not as the calls that torch makes of it. memory: record
+    when memory is allocated and freed, if the tracer can. batch: the first dimensions of the inputs are
+    multiplied by it.
     """
 
     inputs: ModelInputs | tuple[InputShape, ...] | None = None
@@ -84,7 +87,7 @@ class TraceRequest:
     batch: int = 1
 
     def model_inputs(self) -> ModelInputs | None:
-        """As arguments of a forward, without data. Imports torch where there are any."""
+        """The inputs as arguments of a forward, without data. Imports torch where there are inputs."""
         if not isinstance(self.inputs, tuple):
             return self.inputs
         from addercost.trace.inputs import without_data
@@ -92,7 +95,7 @@ class TraceRequest:
         return without_data(self.inputs)
 
     def input_shapes(self) -> tuple[InputShape, ...]:
-        """As shapes. Raises ArgumentError for an argument that is no tensor."""
+        """The inputs as shapes. Raises ArgumentError for an argument that is no tensor."""
         if self.inputs is None or isinstance(self.inputs, tuple):
             return self.inputs or ()
         from addercost.trace.inputs import shapes_of
@@ -102,9 +105,9 @@ class TraceRequest:
 
 @dataclass(frozen=True, slots=True)
 class ProfileRequest:
-    """What a saved profile must fit: a convention and an arithmetic it was counted by, if given. cpus: the
-    processors to estimate on instead of its own; cost_models: how, by default as each is estimated best.
-    hardware_path: a folder of further tables.
+    """What a saved profile must be, and how it is costed again. convention, arithmetic: those it must have
+    been counted by, if given. cpus: the processors to estimate on instead of its own. cost_models: by default
+    the best that each processor has figures for. hardware_path: a folder of further tables.
     """
 
     convention: str | None = None
@@ -118,8 +121,8 @@ class ProfileRequest:
 class Catalogue:
     """Models of one kind by name, for kinds that can list them.
 
-    names: all of them. input_shape: what the forward of one takes, batch of one. published_gmacs: the
-    multiply-adds in G that its authors publish for it, None where they publish none.
+    names: the names of all models. input_shape: the shape of a model's input with a batch of one.
+    published_gmacs: the multiply-adds in G that a model's authors publish, None where they publish none.
     """
 
     names: Callable[[], Sequence[str]]
@@ -133,7 +136,7 @@ def _no_completions(incomplete: str) -> Iterable[str]:
 
 @dataclass(frozen=True, slots=True)
 class SpecKind:
-    """One kind of SPEC. Making such a record imports nothing heavy; its functions do so when they are called.
+    """A kind of SPEC. Making such a record imports nothing heavy; its functions import when they are called.
 
     name: unique; "zoo". form: how such a SPEC is written, by example; "zoo:lenet5-bn[:adder]".
     summary: the line that help texts show beside the form.
@@ -145,11 +148,11 @@ class SpecKind:
     load_trace: the trace, where a SPEC names one in place of a model.
     load_profile: the profile, where a SPEC names what is already counted.
 
-    load_weights: what a file of weights without a forward says of itself, for commands that show that.
+    load_weights: describes a file of weights that has no forward, for commands that show the description.
 
-    complete: the SPECs of this kind that begin with a text, for the shell. suffixes: of the files of this
-    kind, which the shell offers too. catalogue: the models of this kind, where they can be listed; with one,
-    `name:PATTERN` is a space of `addercost sweep`.
+    complete: the SPECs of this kind that begin with a text, for the shell's completion. suffixes: the
+    suffixes of this kind's files, which the shell offers as well. catalogue: the models of this kind, where
+    they can be listed. A kind with a catalogue can be swept as `name:PATTERN`.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""SPEC → model, through the kind it is of."""
+"""Loads the model of a SPEC, by the kind of the SPEC."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def load_model(spec: str) -> LoadedModel:
 
 
 def explained(kind: SpecKind, spec: str, load: Callable[[], T]) -> T:
-    """What `load` returns; its errors say what a SPEC can be, or which package's code failed."""
+    """The result of `load`. Hints are added to its errors: the possible forms of a SPEC, or the package whose
+    code failed.
+    """
     try:
         return load()
     except NoSuchModelError as error:

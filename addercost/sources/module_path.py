@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def _recognises(spec: str) -> bool:
-    """Dotted names. Any other kind goes first, since a text such as `zoo:resnet18` could be a module, too."""
+    """Whether a SPEC is a dotted name. All other kinds are asked first, since `zoo:resnet18` could be a
+    module as well.
+    """
     module_name = spec.partition(":")[0]
     is_name = all(part.isidentifier() for part in module_name.split("."))
     return is_name and not ("/" in spec or "\\" in spec or _exists(spec))
@@ -24,7 +26,7 @@ def _recognises(spec: str) -> bool:
 def _exists(name: str) -> bool:
     try:
         return Path(name).exists()
-    except OSError:  # The name is longer than the file system takes.
+    except OSError:  # The name is too long for the file system.
         return False
 
 

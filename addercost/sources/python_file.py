@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 _LARGEST_BYTES = 1 << 26
-"""Of Python source, which is read whole."""
+"""The largest Python file, since files are read whole."""
 
 
 def _split(spec: str) -> tuple[str, str]:
@@ -59,12 +59,12 @@ def _load(spec: str) -> LoadedModel:
 
 
 def _execute(file: Path) -> ModuleType:
-    """Runs the file as a module of its own, not as __main__."""
+    """Runs the file as a module that is not named __main__."""
     module_name = f"_addercost_model_{file.stem}"
     spec = importlib.util.spec_from_file_location(module_name, file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # Dataclasses and pickling look their module up by name.
+    # Dataclasses and pickle look modules up by name.
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)

@@ -1,4 +1,6 @@
-"""Names of the models of torchvision and timm, read from their sources: importing them takes seconds."""
+"""Names of the models of torchvision and timm. They are read from the sources, since importing the packages
+takes seconds.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ _REGISTERED = re.compile(
 
 
 def completions(prefix: str, incomplete: str) -> list[str]:
-    """The prefix, then SPECs of the models of its package: `timm:` and what follows."""
+    """Completions for the shell: the prefix such as `timm:`, then the SPECs of the package's models."""
     if not incomplete.startswith(prefix):
         return [prefix] if prefix.startswith(incomplete) else []
     names = registered_names(prefix.removesuffix(":"))
@@ -25,7 +27,7 @@ def completions(prefix: str, incomplete: str) -> list[str]:
 
 @functools.cache
 def registered_names(package: str) -> tuple[str, ...]:
-    """In alphabetical order; none where the package is not installed."""
+    """The names in alphabetical order; none where the package is not installed."""
     found = importlib.util.find_spec(package)
     if found is None or found.origin is None:
         return ()

@@ -1,4 +1,6 @@
-"""Every kind of SPEC, ours and those of other packages, and which one a SPEC is of. No torch."""
+"""Lists every kind of SPEC, ours and those of other packages, and finds the kind of a SPEC. It needs no
+torch.
+"""
 
 from __future__ import annotations
 
@@ -39,26 +41,27 @@ BUILT_IN = (
     SAVED_PROFILE,
     SAVED_TRACE,
 )
-"""In the order of help texts."""
+"""The built-in kinds, in the order of help texts."""
 
 
 @functools.cache
 def of_other_packages() -> tuple[SpecKind, ...]:
-    # Reading every installed package's entry points takes milliseconds that most SPECs do not need.
+    # Reading the entry points of all installed packages takes milliseconds, which most SPECs do not need.
     from addercost.extensions import extensions
 
     return extensions(GROUP, SpecKind, [kind.name for kind in BUILT_IN])
 
 
 def kinds() -> tuple[SpecKind, ...]:
-    """All of them, in the order of help texts."""
+    """All kinds, in the order of help texts."""
     return BUILT_IN + of_other_packages()
 
 
 def kind_of(spec: str) -> SpecKind:
     """The kind that recognises a SPEC: one of ours, else another package's, else the name of a module.
 
-    Raises ModelError where a file is of no kind, ArgumentError for any other text that is none.
+    Raises ModelError for a file that no kind recognises, and ArgumentError for any other text that is no
+    SPEC.
     """
     for kind in _in_turn():
         if _recognises(kind, spec):
@@ -77,18 +80,20 @@ def catalogued(name: str) -> SpecKind | None:
 
 
 def spec_forms() -> str:
-    """How a model or trace is named: "model.py, …, program.pt2 or trace.json"."""
+    """The forms of a SPEC as a phrase: "model.py, …, program.pt2 or trace.json"."""
     forms = [kind.form for kind in kinds() if kind.load_profile is None]
     return f"{', '.join(forms[:-1])} or {forms[-1]}"
 
 
 def spec_hint() -> str:
-    """What to do about a SPEC that names nothing."""
+    """The hint for a SPEC that names nothing."""
     return f"SPEC is one of {spec_forms()}"
 
 
 def _in_turn() -> Iterator[SpecKind]:
-    """The kinds in the order in which they are asked; those of other packages are looked for when needed."""
+    """The kinds in the order in which they are asked. Kinds of other packages are looked up only if
+    needed.
+    """
     yield from (kind for kind in BUILT_IN if kind is not MODULE_PATH)
     yield from of_other_packages()
     yield MODULE_PATH

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from addercost.results.profile import Profile
 
 _HEAD_CHARACTERS = 400
-"""The schema stands on one of a document's first lines."""
+"""The schema is within the first so many characters of a document."""
 
 
 def _recognises(spec: str) -> bool:
-    """Any page, and a document that says in its first lines that it is a profile or a report."""
+    """Whether a SPEC is an HTML page, or a document whose schema is that of a profile or a report."""
     if spec.endswith(PAGE_SUFFIXES):
         return True
     if not spec.endswith(JSON_SUFFIX):
@@ -48,7 +48,7 @@ def _load(spec: str, request: ProfileRequest) -> Profile:
 
 
 def _refuse(spec: str, request: TraceRequest) -> Trace:
-    """For commands that count anew: a document is refused for its schema, a page as no model."""
+    """Raises the error for commands that need a model and not saved counts."""
     if spec.endswith(JSON_SUFFIX):
         return read_trace(Path(spec))
     raise NoSuchModelError(f"cannot read a model from {spec}")

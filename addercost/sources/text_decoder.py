@@ -1,8 +1,7 @@
-"""A model that writes text, as its two phases: a prompt that is read at once, and one token after others.
+"""The two phases of a model that writes text: reading a prompt at once, and writing one token after others.
 
-Both are traces of the model's own code. The cache of the second is the one that the first returned, so keys
-and values of any kind, windows, latent attention and the states of state-space models are as the model has
-them.
+Both are traces of the model's own code. The second phase uses the cache that the first returned. So keys and
+values of any kind, windows, latent attention and the states of state-space models are those of the model.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from addercost.trace.inputs import ModelInputs
 from addercost.trace.record import TensorSpec, Trace
 
 _CACHES = ("past_key_values", "cache_params", "state")
-"""Names under which models of transformers take and return what they keep of the tokens before."""
+"""The names under which models of transformers take and return their cache of earlier tokens."""
 
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_target_positions", "n_ctx", "max_seq_len")
 
@@ -33,7 +32,7 @@ _POSITIONS = ("max_position_embeddings", "n_positions", "max_target_positions", 
 @dataclass(frozen=True, slots=True)
 class Phase:
     """One forward. cache: the tensors that the model keeps after it, for the whole batch. activation_bytes:
-    the most that its intermediate results take at once, None where nobody asked.
+    the most bytes that its intermediate results take at once, None if not asked for.
     """
 
     trace: Trace
@@ -43,7 +42,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class _Returned:
-    """What a forward left behind for the next one."""
+    """The cache that a forward returned for the next one."""
 
     caches: dict[str, Any]
     encoded: Any
@@ -52,9 +51,9 @@ class _Returned:
 class TextDecoder:
     """Traces the phases of a loaded model.
 
-    source: tokens that an encoder reads; None for a model without one. dtype: torch's name of the number
-    format that floating-point weights are put in, None for the one they come in. Raises ModelError for a
-    model that writes no text, ArgumentError where `source` does not fit it.
+    source: how many tokens an encoder reads; None for a model without one. dtype: torch's name of the format
+    to which floating-point weights are converted, None for no conversion. Raises ModelError for a model that
+    writes no text, ArgumentError where `source` does not fit it.
     """
 
     def __init__(self, loaded: LoadedModel, source: int | None = None, dtype: str | None = None) -> None:
@@ -88,7 +87,7 @@ class TextDecoder:
 
     @property
     def positions(self) -> int | None:
-        """The most tokens that the configuration has positions for, where it says."""
+        """The most tokens for which the configuration has positions, None where it gives no number."""
         config: Any = getattr(self._model, "config", None)
         inner = config.get_text_config(decoder=True) if hasattr(config, "get_text_config") else config
         found = (getattr(inner, name, None) for name in _POSITIONS)
@@ -100,11 +99,13 @@ class TextDecoder:
 
     @property
     def _has_encoder(self) -> bool:
-        # A decoder alone takes an encoder's outputs too, and its own tokens by their usual name.
+        # A decoder without its encoder also takes an encoder's outputs, and its own tokens by their usual
+        # name.
         return {"encoder_outputs", "decoder_input_ids"} <= self._accepted
 
     def prefill(self, batch: int, tokens: int, memory: bool = False) -> Phase:
-        """`tokens` of a text read at once, with an empty cache. memory: with `activation_bytes`.
+        """Traces reading `tokens` tokens of each text at once, with an empty cache. memory: whether to find
+        `activation_bytes`.
 
         Raises ArgumentError beyond the positions.
         """
@@ -113,14 +114,16 @@ class TextDecoder:
         if self._source is not None:
             kwargs["input_ids"] = _tokens(batch, self._source)
         if "logits_to_keep" in self._accepted:
-            # Only what follows the last token is asked for, as transformers' own generate does.
+            # Only the output of the last token is asked for, as in transformers' own generate.
             kwargs["logits_to_keep"] = 1
         phase, returned = self._traced(kwargs, frozenset(), memory)
         self._returned[batch, tokens] = returned
         return phase
 
     def decode(self, batch: int, context: int, memory: bool = False) -> Phase:
-        """One more token of each text after `context` others. memory, and what it raises: as `prefill`."""
+        """Traces writing one more token of each text after `context` others. memory and errors: as for
+        `prefill`.
+        """
         self.check(context + 1)
         if (batch, context) not in self._returned:
             self.prefill(batch, context)
@@ -141,7 +144,7 @@ class TextDecoder:
         return "decoder_input_ids" if self._has_encoder else "input_ids"
 
     def check(self, tokens: int) -> None:
-        """Raises ArgumentError where a text of so many tokens is longer than the positions."""
+        """Raises ArgumentError where a text of so many tokens has more than the model has positions."""
         most = self.positions
         if most is not None and tokens > most:
             raise ArgumentError(
@@ -158,7 +161,7 @@ class TextDecoder:
 
         def keep(module: nn.Module, args: Any, output: Any) -> None:
             caches = {name: value for name in _CACHES if (value := _of(output, name)) is not None}
-            # The forward may change the cache that it was given, which is put back after the trace.
+            # The forward may change the cache that it gets, which is restored after the trace.
             tensors = list(_tensors_in(caches))
             specs = tuple(map(_spec, tensors))
             encoded = _of(output, "encoder_last_hidden_state")
@@ -176,8 +179,9 @@ class TextDecoder:
         return phase, returned
 
     def _rebuilding(self, keep: Callable[[nn.Module, Any, Any], None]) -> Callable[[], nn.Module] | None:
-        """A function that makes the model with its weights, whose forward calls `keep` as that of the model
-        without weights does."""
+        """A function that makes the model with its weights. Its forward calls `keep`, as the forward without
+        weights does.
+        """
         make = self._loaded.rebuild
         if make is None:
             return None
@@ -194,7 +198,7 @@ class TextDecoder:
 
 
 def load_text_decoder(spec: str) -> LoadedModel:
-    """A model by SPEC, and of a type of transformers the class that writes text."""
+    """The decoder of a SPEC. For a type of transformers, the class that writes text is made."""
     from addercost.sources.hub_config import FILE
     from addercost.sources.loading import load_model
     from addercost.sources.transformers import PREFIX, load_class
@@ -217,7 +221,9 @@ def _spec(tensor: Tensor) -> TensorSpec:
 
 
 def _storage_bytes(tensors: Iterable[Tensor]) -> tuple[int, ...]:
-    """Of each storage once: several tensors may share it, and a window is part of a larger one."""
+    """Bytes of the tensors' storages, each counted once. Several tensors may share a storage, and a window is
+    part of a larger one.
+    """
     storages = {storage._cdata: storage.nbytes() for storage in (t.untyped_storage() for t in tensors)}
     return tuple(storages.values())
 
@@ -227,7 +233,7 @@ def _of(output: Any, name: str) -> Any:
 
 
 def _tensors_in(value: Any) -> Iterator[Tensor]:
-    """Every tensor once, in containers and in the attributes of objects."""
+    """Every tensor inside containers and attributes of objects, each once."""
     seen: set[int] = set()
     waiting = [value]
     while waiting:

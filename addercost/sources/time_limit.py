@@ -1,4 +1,4 @@
-"""An end to a model's code that takes too long."""
+"""Ends a model's code that takes too long."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ _of_command_s = 0.0
 
 
 class _TooLong(KeyboardInterrupt):
-    """Raised in a model's code at its limit. Code that catches Exception lets it pass, as it does Ctrl-C."""
+    """Raised in a model's code when its time is over. It is no Exception, so that code which catches
+    Exception does not catch it.
+    """
 
 
 def set_command_limit(seconds: float) -> None:
-    """From now on this is the limit where none is given: the command line's."""
+    """Sets the command line's limit, which applies where no other limit is given."""
     global _of_command_s
     _of_command_s = seconds
 
@@ -34,10 +36,10 @@ def load_limit(what: str) -> Iterator[None]:
 
 @contextmanager
 def forward_limit(what: str, seconds: float | None = None) -> Iterator[None]:
-    """Raises TraceError where the block, a forward, takes longer than so many seconds: 0 is no limit, None
-    that of the command line.
+    """Raises TraceError where the block, a forward, takes longer than the limit in seconds. 0 means no limit,
+    None the limit of the command line.
 
-    Raises ArgumentError outside the main thread, which alone can be interrupted.
+    Raises ArgumentError outside the main thread, since no other thread can be interrupted.
     """
     limit_s = _of_command_s if seconds is None else seconds
     with _limit(limit_s, TraceError(f"the forward of {what} takes longer than {limit_s:g} s", _HINT)):

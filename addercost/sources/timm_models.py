@@ -28,9 +28,10 @@ def architectures() -> tuple[str, ...]:
 
 
 def check_name(name: str) -> None:
-    """name: an architecture (`resnet50`), or one with the tag of its weights (`resnet50.a1_in1k`).
+    """Checks a name: an architecture (`resnet50`), or an architecture with the tag of its weights
+    (`resnet50.a1_in1k`).
 
-    A tag names the configuration that those weights were trained with; it may change the size of the image
+    A tag names the configuration with which those weights were trained. It may change the size of the image
     and the number of classes. Raises ArgumentError for a name that timm does not have.
     """
     architecture, _, tag = name.partition(".")
@@ -48,6 +49,8 @@ def make_model(name: str) -> nn.Module:
 
 
 def image_shape(name: str) -> tuple[int, ...]:
-    """The input of the name's configuration, batch of one; 224² where timm has none for it."""
+    """The shape of the input in the name's configuration, with a batch of one; 224² pixels where timm has no
+    configuration.
+    """
     found = _timm().get_pretrained_cfg(name)
     return (1, *(found.input_size if found is not None else (3, 224, 224)))

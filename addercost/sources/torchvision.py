@@ -44,7 +44,7 @@ def _load(spec: str) -> LoadedModel:
         return make_model(name)
 
     if task == QUANTIZATION:
-        # Quantised weights have values when they are packed.
+        # Quantised weights need values when they are packed.
         return LoadedModel(name, seeded(make), one_image(shape), lambda: seeded(make))
     model = build(make, spec)
     if task not in (DETECTION, OPTICAL_FLOW):

@@ -12,16 +12,17 @@ from addercost.trace.inputs import ModelInputs
 DETECTION, OPTICAL_FLOW = "detection", "optical_flow"
 
 _FRAME = (1, 3, 520, 960)
-"""The frames of torchvision's own example of optical flow."""
+"""The shape of the frames in torchvision's own example of optical flow."""
 
 _BOXES = 8
 """Objects in an image of a training step."""
 
 
 def inputs_of(task: str, shape: tuple[int, ...], batch: int, training: bool, keypoints: int) -> ModelInputs:
-    """The inputs of a batch. shape: of one image, [1, C, H, W]. keypoints: of an object, where it has some.
+    """The inputs of a batch. shape: the shape of one image, [1, C, H, W]. keypoints: how many keypoints an
+    object has, 0 for none.
 
-    A detector chooses boxes by their values, so its images have values, always the same.
+    A detector chooses boxes by values, so its images have values. They are always the same.
     """
     if task == OPTICAL_FLOW:
         frames = [torch.empty((batch, *shape[1:]), device="meta") for _ in range(2)]
@@ -33,7 +34,7 @@ def inputs_of(task: str, shape: tuple[int, ...], batch: int, training: bool, key
 
 
 def shape_of(task: str, name: str) -> tuple[int, ...] | None:
-    """Of one input, where the pretrained configuration does not say it."""
+    """The shape of one input for models whose pretrained configuration does not give it."""
     if task == OPTICAL_FLOW:
         return _FRAME
     if task == DETECTION:

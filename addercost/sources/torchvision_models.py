@@ -1,4 +1,6 @@
-"""torchvision's models by name, also where torch cannot load torchvision's compiled operators."""
+"""torchvision's models by name. They can be made even where torch cannot load torchvision's compiled
+operators.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +35,11 @@ def is_built_for_cuda_only() -> bool:
 
 @functools.cache
 def make_importable() -> None:
-    """Lets a torchvision built for CUDA be imported beside a CPU-only torch, by us or by the user's code.
+    """Makes it possible to import a torchvision built for CUDA beside a CPU-only torch, here and in the
+    user's code.
 
-    torch cannot load its compiled operators there, and its import fails because two of their schemas are
-    missing; then they are defined, and later those that detectors call.
+    torch cannot load torchvision's compiled operators then, and the import fails because two of their schemas
+    are missing. These two are defined here, and later the operators that detectors call.
     """
     if "torchvision" not in sys.modules and is_built_for_cuda_only():
         torchvision_operators.define_before_import()
@@ -81,21 +84,25 @@ def task_of(name: str) -> str:
 
 
 def keypoints_of(model: nn.Module) -> int:
-    """How many a detector finds of each object; 0 for one that finds none."""
+    """How many keypoints of each object a detector finds; 0 for a detector without keypoints."""
     predictor = getattr(getattr(model, "roi_heads", None), "keypoint_predictor", None)
     layer = getattr(predictor, "kps_score_lowres", None)
     return layer.out_channels if isinstance(layer, nn.ConvTranspose2d) else 0
 
 
 def seeded(make: Callable[[], nn.Module]) -> nn.Module:
-    """`make()` with the same random weights each time, for a model whose work depends on their values."""
+    """The result of `make()` with the same random weights each time, for a model whose work depends on their
+    values.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return make()
 
 
 def image_shape(name: str) -> tuple[int, ...]:
-    """The input of the pretrained configuration, batch of one: the crop on which it was evaluated."""
+    """The shape of the pretrained configuration's input, with a batch of one: the crop on which it was
+    evaluated.
+    """
     task = task_of(name)
     own = shape_of(task, name)
     if own is not None:

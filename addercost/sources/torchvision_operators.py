@@ -1,7 +1,8 @@
-"""The operators that torchvision's detectors call, for a torchvision whose compiled ones torch cannot load.
+"""The operators that torchvision's detectors call, for a torchvision whose compiled operators torch cannot
+load.
 
-They compute what torchvision's do, so that a forward that needs values runs. Where torchvision is built for
-the torch that is installed, its own stay in place and nothing here is used.
+They compute the same results as torchvision's, so that a forward that needs values runs. Where torchvision is
+built for the installed torch, its own operators are used and nothing of this file.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _NEEDED = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
-"""torchvision's import fails where these are missing."""
+"""The schemas without which the import of torchvision fails."""
 
 _CALLED = (
     "roi_align(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height, SymInt pooled_width, "
@@ -31,15 +32,15 @@ _CALLED = (
     "int sampling_ratio, bool aligned) -> Tensor",
 )
 _ROWS_AT_ONCE = 512
-"""Boxes that are compared with all others at once."""
+"""How many boxes are compared with all others at a time."""
 
 _KEPT: list[Any] = []
-"""Keeps the library: its definitions go away with the object."""
+"""Keeps the library object, since its definitions disappear with it."""
 
 
 def define_before_import() -> None:
-    """Has the import of torchvision define what it needs. A file without torchvision may define that itself,
-    and so may one that imports it.
+    """Changes the import of torchvision so that it defines the schemas that it needs. They are not defined
+    earlier, because a user's file may define them itself.
     """
     sys.meta_path.insert(0, _BeforeTorchvision())
 
@@ -78,7 +79,9 @@ def _is_defined(name: str) -> bool:
 
 
 def let_torchvision_call_them() -> None:
-    """Makes the imported torchvision call these operators. Else it refuses, since its own were not loaded."""
+    """Makes the imported torchvision call these operators. It would refuse otherwise, since its own were not
+    loaded.
+    """
     if not _KEPT or "torchvision.ops" not in sys.modules:
         return
     for name in ("torchvision.ops.boxes", "torchvision.ops.roi_align"):
@@ -106,8 +109,9 @@ def _yes() -> bool:
 
 
 def _suppressed(dets: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
-    """Indices of the boxes that are kept, the best score first. A box is dropped where a kept box of a better
-    score covers it by more than the threshold."""
+    """Non-maximum suppression: the indices of the kept boxes, the best score first. A box is dropped if its
+    overlap with a kept box of a better score is above the threshold.
+    """
     order = scores.argsort(descending=True, stable=True)
     boxes = dets[order]
     left = torch.ones(len(boxes), dtype=torch.bool)
@@ -120,7 +124,7 @@ def _suppressed(dets: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
 
 
 def _covering(some: Tensor, boxes: Tensor, threshold: float) -> Tensor:
-    """[m, n]: whether the common part of two boxes is more than such a share of both together."""
+    """[m, n]: whether the intersection of two boxes is more than the threshold times their union."""
     corner = torch.maximum(some[:, None, :2], boxes[None, :, :2])
     end = torch.minimum(some[:, None, 2:], boxes[None, :, 2:])
     common = (end - corner).clamp(0).prod(2)
@@ -131,8 +135,8 @@ def _covering(some: Tensor, boxes: Tensor, threshold: float) -> Tensor:
 def _pooled(
     input: Tensor, rois: Tensor, scale: float, height: int, width: int, ratio: int, aligned: bool
 ) -> Tensor:
-    """input: [N, C, H, W], rois: [K, 5], out: [K, C, height, width]. A value between pixels is linear along
-    each side, so the means over a box's samples are a product with one matrix a side.
+    """input: [N, C, H, W], rois: [K, 5], out: [K, C, height, width]. Values between pixels are interpolated
+    linearly along each side. So the means over a box's samples are products with one matrix for each side.
     """
     out = input.new_empty(len(rois), input.shape[1], height, width)
     for roi, pooled in zip(rois, out, strict=True):
@@ -164,7 +168,9 @@ def _pooled_backward(
 
 
 class _Side(NamedTuple):
-    """means: [bins, pixels], what each of the pixels in a slice adds to the mean of each bin."""
+    """One side of a box. means: [bins, pixels], the weight of each pixel of a slice in the mean of each
+    bin.
+    """
 
     pixels: slice
     means: Tensor
@@ -186,7 +192,9 @@ def _sides(
 
 
 def _side(start: float, length: float, bins: int, samples: int, size: int, dtype: torch.dtype) -> _Side:
-    """Of bins of that length along `size` pixels. A sample beyond the image by more than a pixel is 0."""
+    """The side for bins of that length along `size` pixels. A sample that is more than a pixel outside the
+    image is 0.
+    """
     at = start + length * (torch.arange(bins)[:, None] + (torch.arange(samples) + 0.5) / samples)
     inside = (at >= -1) & (at <= size)
     at = at.clamp(0, size - 1)

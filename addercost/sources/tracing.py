@@ -1,4 +1,4 @@
-"""SPEC → trace: through the kind it is of, and by the tracer that was asked for."""
+"""Makes the trace of a SPEC, by the kind of the SPEC and the chosen tracer."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from addercost.trace.inputs import ModelInputs
 
 TRACERS = ("dispatch", "blocks", "fvcore")
-"""How a model is traced: torch's dispatcher on data-free tensors; the same with equal blocks run once, which
-pays for deep stacks; or fvcore's walk over the jit graph.
+"""The tracers. dispatch: torch's dispatcher on tensors without data. blocks: the same, but equal blocks run
+once, which is faster for deep stacks. fvcore: fvcore's walk over the jit graph.
 """
 
 
 def trace_spec(spec: str, request: TraceRequest) -> Trace:
-    """The trace of a SPEC: as its kind has it, else of the model it names.
+    """The trace of a SPEC: the one that its kind loads, else that of the model that it names.
 
     Raises ArgumentError where an input is missing or the request does not fit, ModelError, TraceError, and
     DataError for a damaged file.
@@ -39,7 +39,7 @@ def trace_spec(spec: str, request: TraceRequest) -> Trace:
 
 
 def trace_batches(spec: str, request: TraceRequest, sizes: Sequence[int]) -> BatchTraces:
-    """The traces of a SPEC at several batch sizes, which is loaded once. Raises as `trace_spec` does."""
+    """The traces of a SPEC at several batch sizes. The SPEC is loaded once. Raises as `trace_spec` does."""
     from addercost.trace.batch_sizes import traces_of_batches
 
     if request.tracer not in TRACERS:
@@ -78,8 +78,8 @@ def _tracing_of(spec: str, request: TraceRequest) -> Callable[[int], Trace]:
 
 @contextmanager
 def running(loaded: LoadedModel, what: str) -> Iterator[None]:
-    """While active, a forward of the model runs: it may import more of the user's files, and print, and has
-    the command line's time. what: the model, for errors.
+    """The block in which a forward of the model runs. The forward may import more of the user's files and
+    print. The command line's time limit applies. what: the model's name in errors.
     """
     from addercost.sources.build import import_path, user_output
 
@@ -88,7 +88,9 @@ def running(loaded: LoadedModel, what: str) -> Iterator[None]:
 
 
 def _with_batch(loaded: LoadedModel, inputs: ModelInputs, batch: int) -> tuple[LoadedModel, ModelInputs]:
-    """(a model, inputs) with the first dimension of every input so many times as large, values repeated."""
+    """(a model, inputs), with the first dimension of every input multiplied by the batch and values
+    repeated.
+    """
     from torch.utils._pytree import tree_leaves, tree_map
 
     from addercost.trace.inputs import ModelInputs, batched
@@ -133,8 +135,8 @@ def trace_loaded(loaded: LoadedModel, inputs: ModelInputs, request: TraceRequest
                 0
             ].trace()
         except TraceError:
-            # The model may need values, or be one that only a whole trace shows right, or not run at all:
-            # the whole trace finds out.
+            # The model may need values, may need a trace of all blocks, or may not run at all. A whole trace
+            # shows which.
             return _dispatched(loaded, inputs, request)
     if inputs.kwargs:
         raise ArgumentError("the fvcore tracer takes no inputs by name", "use --tracer dispatch")

@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 PREFIX = "hf:"
 
 _MOST_REAL_PARAMETERS = 250_000_000
-"""A model with more is not made with real weights, should its forward need values: they are 1 GB."""
+"""A model with more parameters is not made with real weights if its forward needs values: so many take 1
+GB.
+"""
 
 
 def _load(spec: str) -> LoadedModel:
-    """A model that reads images gets an image beside its text, if its part for images runs without values."""
+    """Loads a model. A model that reads images gets an image with its text, if its image part runs without
+    values.
+    """
     from addercost.sources.transformers_images import reads_images, with_images, without_images
 
     loaded = load_class(spec, lambda found: found)
@@ -39,14 +43,16 @@ def _load(spec: str) -> LoadedModel:
 
 
 def load_class(spec: str, choose: Callable[[HubConfig], HubConfig]) -> LoadedModel:
-    """The model of a SPEC. choose: names the class to make, where the usual one is not wanted."""
+    """The model of a SPEC. choose: changes the configuration to the class that is wanted, in place of the
+    usual one.
+    """
     from addercost.sources.hub_config import read_config
 
     return load_config(choose(read_config(spec.removeprefix(PREFIX))), spec)
 
 
 def load_config(found: HubConfig, spec: str) -> LoadedModel:
-    """The model of a configuration. spec: what the user named, for errors."""
+    """The model of a configuration. spec: the user's text, for errors."""
     from addercost.sources.build import build
     from addercost.sources.transformers_inputs import usual_inputs
     from addercost.sources.transformers_models import make_model, running
@@ -62,7 +68,7 @@ def load_config(found: HubConfig, spec: str) -> LoadedModel:
 
 
 def _complete(incomplete: str) -> Iterable[str]:
-    """The prefix alone: to list the model types takes seconds, for which no shell should wait."""
+    """Completes only the prefix. Listing the model types would take seconds."""
     return [PREFIX] if PREFIX.startswith(incomplete) else []
 
 

@@ -1,8 +1,8 @@
 """Models of transformers that read an image and a text and write a text.
 
-Their forward puts the image's features in the places of a text's image tokens, which it finds by value. A run
-without data has no values, so here the two parts run one after the other: the image's features, then the
-text with as many tokens more. Putting features in their places computes nothing.
+Their forward replaces the image tokens of a text, which it finds by value, by the image's features. A run
+without data has no values. So the two parts run one after the other here: first the image's features, then
+the text with as many additional tokens. The replacement itself computes nothing.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _SIDE = 224
 
 
 def reads_images(model: PreTrainedModel) -> bool:
-    """Whether the model has a part for images that a text alone does not use."""
+    """Whether the model has an image part, which a text without image does not use."""
     return hasattr(model.config, "vision_config") and hasattr(model, "get_image_features")
 
 
 def without_images(model: PreTrainedModel, reason: str) -> tuple[str, ...]:
-    """The remark on a count in which no image was read, and why none was."""
+    """The note for counts without an image, with the reason."""
     found = (module for name, module in model.named_modules() if "vision" in name.rpartition(".")[2])
     part = next(found, None)
     n = sum(parameter.numel() for parameter in part.parameters()) if part is not None else 0
@@ -45,8 +45,8 @@ def without_images(model: PreTrainedModel, reason: str) -> tuple[str, ...]:
 
 
 def with_images(model: PreTrainedModel) -> ModelInputs | str:
-    """Lets the model's forward take an image and a text as two parts, and returns such inputs, or why its
-    part for images does not run.
+    """Changes the model's forward so that it takes an image and a text as two parts. Returns such inputs, or
+    the reason why its image part does not run.
     """
     features = _features_of(model)
     if isinstance(features, str):
@@ -77,14 +77,16 @@ def with_images(model: PreTrainedModel) -> ModelInputs | str:
 
 
 def _pixels(shape: tuple[int, ...], model: PreTrainedModel) -> Tensor:
-    """An image without data. Some models leave out images that are nothing but zeros: its values are ones."""
+    """An image without data. Where values are needed they are ones, since some models ignore images of
+    zeros.
+    """
     made = torch.empty(shape, dtype=model.dtype, device="meta")
     return give_values(made, torch.ones(1, dtype=model.dtype).expand(shape))
 
 
 def _features_of(model: PreTrainedModel) -> tuple[tuple[int, ...], dict[str, Any]] | str:
-    """(shape of the pixels, further arguments) with which the part for images can be traced, or why the most
-    usual ones do not serve.
+    """(shape of the pixels, further arguments) with which the image part can be traced; or the reason why the
+    most usual arguments fail.
     """
     refused = ""
     compute: Any = model.get_image_features
@@ -93,7 +95,7 @@ def _features_of(model: PreTrainedModel) -> tuple[tuple[int, ...], dict[str, Any
         try:
             trace(_Images(model, further), _pixels(shape, model), name="that part")
         except TraceError as error:
-            # It may want another form of image, or values.
+            # The model may need another form of image, or values.
             refused = refused or f"{'x'.join(map(str, shape))} {error.message}"
             continue
         return shape, further
@@ -101,7 +103,7 @@ def _features_of(model: PreTrainedModel) -> tuple[tuple[int, ...], dict[str, Any
 
 
 class _Images(nn.Module):
-    """The part of a model that computes the features of images, alone."""
+    """A module of only the part of a model that computes the features of images."""
 
     def __init__(self, model: PreTrainedModel, further: dict[str, Any]) -> None:
         super().__init__()
@@ -137,13 +139,14 @@ def _candidates(whole: Any, accepted: Any) -> Iterator[tuple[tuple[int, ...], di
     yield (1, 1, channels, height, width), {}
     joined = getattr(whole, "scale_factor", None)
     if isinstance(joined, int) and joined > 0:
-        # So many patches a side become one token. A smaller image may fit where the configured one does not.
+        # So many patches along a side become one token. A smaller image may fit where the configured one does
+        # not.
         step = getattr(config, "patch_size", 14) * joined
         yield (1, 1, channels, height // step * step, width // step * step), {}
 
 
 def _tokens_of(images: Any) -> int:
-    """How many places in a text the features take."""
+    """How many tokens of a text the features replace."""
     found = getattr(images, "pooler_output", images)
     parts = found if isinstance(found, list | tuple) else (found,)
     return sum(part.numel() // part.shape[-1] for part in parts)

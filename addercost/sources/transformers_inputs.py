@@ -15,16 +15,18 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 TOKENS = 128
-"""Of a text, and of the part of it that a decoder has written; fewer where the model takes no more."""
+"""The number of tokens of a text, and of the text that a decoder has written; fewer where the model takes
+fewer.
+"""
 
 SAMPLES = 16_000
-"""A second of sound as the models of speech hear it."""
+"""The samples in a second of sound, at the rate of speech models."""
 
 
 def usual_inputs(model: PreTrainedModel) -> ModelInputs | None:
-    """Batch of one, without data; None for a model whose main input is of no known kind.
+    """Inputs with a batch of one, without data; None for a model whose main input is of an unknown kind.
 
-    A model that compares pictures or sounds with texts, or reads both, gets both.
+    A model that compares images or sounds with texts, or reads both, gets both.
     """
     make = _MAKERS.get(model.main_input_name)
     if make is None:
@@ -76,7 +78,7 @@ def _mel_image(model: PreTrainedModel) -> Tensor:
 
 
 def _patches(model: PreTrainedModel) -> Tensor:
-    """[1, patches, values]: the row and the column of each patch stand before its pixels."""
+    """[1, patches, values]: the values of a patch are its row, its column and its pixels."""
     patch, channels = _setting(model, "patch_size") or 16, _setting(model, "num_channels") or 3
     number = _setting(model, "seq_len") or 4096
     return torch.empty(1, number, 2 + patch * patch * channels, dtype=model.dtype, device="meta")
@@ -103,7 +105,7 @@ _MAKERS: dict[str, Callable[[PreTrainedModel], Tensor]] = {
 
 
 def _setting(model: PreTrainedModel, *names: str) -> Any:
-    """The first of these settings that the configuration, or one inside it, has."""
+    """The value of the first of these settings that the configuration, or a nested one, has."""
     for config in _configs(model.config):
         for name in names:
             value = getattr(config, name, None)

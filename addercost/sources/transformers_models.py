@@ -34,14 +34,14 @@ _TASKS = (
     "CTC",
     "AUDIO_CLASSIFICATION",
 )
-"""The usual class of a type is that of the first of these tasks that it has a class for, else the model
-without a head. The order is from what only one family of models does to what many can: BERT has a class for
-causal language models too, and Whisper one for classification.
+"""The usual class of a type is its class for the first of these tasks that has one, else the model without a
+head. Tasks of a single family of models come first, and tasks that many models can do come last: BERT has a
+class for causal language models as well, and Whisper one for classification.
 """
 
 _WRITERS = ("SEQ_TO_SEQ_CAUSAL_LM", "CAUSAL_LM", "IMAGE_TEXT_TO_TEXT", "SPEECH_SEQ_2_SEQ")
-"""Tasks whose models write text token by token. BART has a class for its decoder alone too, and so has
-Whisper, whose encoder reads no text.
+"""Tasks whose models write text token by token. BART and Whisper also have classes for the decoder alone;
+Whisper's encoder reads no text.
 """
 
 
@@ -101,7 +101,8 @@ def with_text_decoder(found: HubConfig) -> HubConfig:
     if chosen in _for_task("MODEL_FOR_CAUSAL_LM_MAPPING_NAMES", found.model_type) and hasattr(
         _auto("configuration").CONFIG_MAPPING[found.model_type], "is_decoder"
     ):
-        # BERT and its like read in both directions and keep nothing, unless they are to write.
+        # Models such as BERT read in both directions and keep no cache, unless they are configured as
+        # decoders.
         values = {**values, "is_decoder": True}
     return replace(found, class_name=chosen, values=values)
 
@@ -155,8 +156,8 @@ def _for_task(table: str, model_type: str) -> Sequence[str]:
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """While active, a constructor or forward that asks the hub for a file gets an error. The switch is the
-    hub client's own, which reads the environment only when it is imported.
+    """Inside the block, a constructor or forward that asks the hub for a file gets an error. The switch of
+    the hub's client is set directly, since it reads the environment only when it is imported.
     """
     import huggingface_hub.constants as hub
 
@@ -169,7 +170,7 @@ def offline() -> Iterator[None]:
 
 @contextmanager
 def running(model: PreTrainedModel) -> Iterator[None]:
-    """While active, the model may run: offline, without advice to install kernels, and with each loop over
+    """The block in which the model runs: offline, without advice to install kernels, and with each loop over
     the tokens of a text as one operator.
     """
     from addercost.trace.whole_scans import whole_scans
@@ -180,7 +181,7 @@ def running(model: PreTrainedModel) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """While active, advice about weights that nobody loads is not printed."""
+    """Inside the block, advice about weights that nobody loads is not printed."""
     logging = importlib.import_module("transformers.utils.logging")
     before = logging.get_verbosity()
     logging.set_verbosity_error()

@@ -53,7 +53,7 @@ def _input_shape(name: str) -> tuple[int, ...]:
 
 
 def _complete(incomplete: str) -> Iterable[str]:
-    """The networks; once one is written out, its arithmetics."""
+    """Completes the names of networks, and after a network's full name its arithmetics."""
     if not incomplete.startswith(PREFIX):
         return [PREFIX] if PREFIX.startswith(incomplete) else []
     name, colon, _ = incomplete.removeprefix(PREFIX).partition(":")
