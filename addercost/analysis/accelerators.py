@@ -1,4 +1,4 @@
-"""A network on accelerators: its calls as matrix products, and what these cost there."""
+"""A network on accelerators: its calls as matrix products, and their costs on each."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from addercost.hardware import load_accelerator, load_energy
 
 @dataclass(frozen=True, slots=True)
 class WantedAccelerators:
-    """Accelerators by name. same_area: each array has as many elements as fit in the area of its multiply-add
-    elements. leakage_w: the power that each chip takes at rest. mapper: the tool whose estimate stands beside
-    each of ours, `zigzag`, or "" for none.
+    """Which accelerators to estimate, by name. same_area: change each array so that it takes the area that it
+    has with multiply-add elements. leakage_w: the power that each chip takes at rest. mapper: a tool whose
+    estimate is added after each of ours, `zigzag`, or "" for none.
     """
 
     names: tuple[str, ...] = ()
@@ -43,8 +43,9 @@ class WantedAccelerators:
     def costs(
         self, counts: ModelCounts | Sequence[LayerCounts], hardware_path: Path | None = None
     ) -> tuple[AcceleratorCost, ...]:
-        """One estimate an accelerator, and the mapper's after it. Raises ArgumentError for the counts of a
-        saved profile, which keeps no calls."""
+        """One estimate for each accelerator, followed by the mapper's. Raises ArgumentError for the counts of
+        a saved profile, which have no calls.
+        """
         if not self.names:
             return ()
         layers, unplaced = products_of(counts)
@@ -64,7 +65,7 @@ class WantedAccelerators:
 
 NO_ACCELERATORS = WantedAccelerators()
 ARRAY = "array"
-"""What stands in place of a cost model's name for an accelerator."""
+"""The text in place of a cost model's name for an accelerator."""
 
 
 def accelerator_ranks(
@@ -76,8 +77,8 @@ def accelerator_ranks(
 ) -> list[RankRow]:
     """A row for each accelerator, by falling advantage of `alternative`.
 
-    counted: one network in several arithmetics. Further `alternatives`, such as those of processors in int8,
-    have no cycles here: an array computes in its own format.
+    counted: one network in several arithmetics. `alternatives` that are not in `counted`, such as int8 on
+    processors, have no cycles here, since an array computes in its own format.
     """
     costs = {name: wanted.costs(counts, hardware_path) for name, counts in counted.items()}
     rows = []
@@ -88,8 +89,9 @@ def accelerator_ranks(
 
 
 def products_of(counts: ModelCounts | Sequence[LayerCounts]) -> tuple[Sequence[LayerProducts], int]:
-    """The products of every layer, and how many sites are in none of them. Raises ArgumentError for the
-    counts of a saved profile."""
+    """(the matrix products of every layer, how many sites are in none of them). Raises ArgumentError for the
+    counts of a saved profile.
+    """
     layers: list[LayerProducts] = []
     unplaced = 0
     for layer in counts.layers if isinstance(counts, ModelCounts) else counts:

@@ -1,4 +1,6 @@
-"""Does the adder pay? One network by the paper's rule, on CPUs, a GPU and accelerators, side by side."""
+"""Where additions are cheaper than multiply-adds: one network by the paper's rule, on CPUs, a GPU and
+accelerators.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +30,11 @@ PROCESSORS = (
 
 @dataclass(frozen=True, slots=True)
 class Payoff:
-    """How many times as much multiply-adds take as additions: above 1 the adder pays. None where there is no
-    figure, or where one of the two is a lower bound.
+    """The cost with multiply-adds / the cost with additions. Above 1 additions are cheaper. None where there
+    is no figure, or where one of the two is a lower bound.
 
-    time_ratio: of cycles. element_ratio: energy of the elements, without memory. energy_ratio: with memory.
+    time_ratio: of cycles. element_ratio: of the energy of the arithmetic, without memory. energy_ratio: of
+    the energy with memory.
     """
 
     place: str
@@ -42,7 +45,9 @@ class Payoff:
 
 
 def payoffs(trace: Trace) -> tuple[Payoff, ...]:
-    """Every place, processors first. The network is counted whole in either arithmetic by `CONVENTION`."""
+    """A row for each piece of hardware, processors first. All layers are counted in one arithmetic and then
+    in the other, by `CONVENTION`.
+    """
     sides = [count(trace, CONVENTION, arithmetic=a) for a in (Arithmetic.MAC, Arithmetic.ADDER)]
     return (*_on_processors(sides), *_on_accelerators(sides))
 

@@ -1,6 +1,7 @@
-"""On which processors additions pay: the ranking of all processors that a report carries.
+"""The ranking of all processors by the advantage of an arithmetic, for reports.
 
-It counts MAC sites only, whatever the rest of the report counts: most tables have no latency for a division.
+It counts only MAC sites, whatever the rest of the report counts, since most tables have no latency for a
+division.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ CONVENTION = "macs"
 
 
 def compared_counts(trace: Trace, arithmetic: Arithmetic, keep_first_last: bool) -> dict[str, ModelCounts]:
-    """The trace counted as multiply-add in every layer, and as `arithmetic`; MAC sites only."""
+    """The trace counted with multiply-adds in every layer, and with `arithmetic`; only MAC sites are
+    counted.
+    """
     return {
         name: count(trace, CONVENTION, arithmetic=name, keep_first_last=keep_first_last)
         for name in (Arithmetic.MAC.value, arithmetic.value)
@@ -26,7 +29,9 @@ def compared_counts(trace: Trace, arithmetic: Arithmetic, keep_first_last: bool)
 
 
 def ranked(counted: dict[str, ModelCounts], arithmetic: Arithmetic) -> tuple[Ranked, ...]:
-    """All processors in order. One whose table lacks a figure for the arithmetic is left out."""
+    """All processors in order of rank. A processor whose table lacks a figure for the arithmetic is left
+    out.
+    """
     targets = [load_target(file.name) for file in list_hardware(kind="cpu")]
     rows = rank_processors(counted, targets, arithmetic.value, models=RANKING_MODELS)
     caveats = {target.name: "; ".join(target.caveats) for target in targets}

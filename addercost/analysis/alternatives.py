@@ -1,4 +1,4 @@
-"""What a network would take in other arithmetics, beside what it takes as it is."""
+"""Compares a network's cost with its cost in other arithmetics."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ COMPARED = (Arithmetic.MAC, Arithmetic.ADDER, Arithmetic.XNOR)
 
 @dataclass(frozen=True, slots=True)
 class OtherArithmetic:
-    """ratio: how many times as long the network takes with all layers in `arithmetic`, by `cost_model`; may
-    be a bound.
+    """ratio: how many times as long the network takes with all layers in `arithmetic`, by `cost_model`. It
+    may be a bound.
     """
 
     arithmetic: Arithmetic
@@ -36,7 +36,8 @@ def alternatives(
 ) -> tuple[OtherArithmetic, ...]:
     """The network of `profile` in each other arithmetic, on its first processor; none for a changed network.
 
-    By the profile's own cost model, or where that knows no such layers, by the best that does.
+    The cost model is the profile's, or the best other one where the profile's model has no figures for such
+    layers.
     """
     if not profile.costs or profile.counts.what_if:
         return ()
@@ -47,7 +48,7 @@ def alternatives(
 
 
 def _compared(trace: Trace, profile: Profile, target: Target, model: CostModel) -> Iterator[OtherArithmetic]:
-    # A model that predicts kernels knows those of the network as it is.
+    # A model that predicts kernels has figures only for the network as it is.
     name = default_model(target) if model.predict is not None else model.name
     counts = profile.counts
     own = estimate(counts, target, name)

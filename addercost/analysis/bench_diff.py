@@ -1,9 +1,9 @@
 """Two benchmarks row by row: faster, slower, or cannot tell.
 
-Two runs are not interleaved, so more can differ between them than the code. A row counts as changed only
-where both its time and its ratio to the reference, which ran beside it in each run, changed to the same side.
-A reference was timed again beside every row, and the spread of these timings is the uncertainty of its time.
-Across machines times mean nothing, and only ratios are compared.
+Two runs are not interleaved, so more than the code can differ between them. A row counts as changed only
+where its time and its ratio to the reference, which was timed in turn with it, both changed in the same
+direction. A reference was timed anew for every row, and the spread of these timings is the uncertainty of its
+time. Between two machines only ratios are compared.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from addercost.results.intervals import RatioOutcome, median_interval, verdict
 from addercost.results.measurements import MeasuredRow, Measurements
 
 MARGIN = 0.05
-"""A smaller change has no verdict: each run has its own memory layout, and neighbours on the machine."""
+"""A smaller change has no verdict, since runs differ in memory layout and in other programs on the
+machine.
+"""
 
 WithInterval = tuple[float, tuple[float, float] | None]
 """A value, and its 95 % interval where there is one."""
@@ -27,8 +29,8 @@ WithInterval = tuple[float, tuple[float, float] | None]
 class RowChange:
     """A row that both benchmarks have.
 
-    time: the median of the second by that of the first. against_reference: the same of the ratio to the
-    reference. None where these cannot be compared.
+    time: the second median / the first, with interval. against_reference: the second ratio to the reference /
+    the first. None where these cannot be compared.
     """
 
     before: MeasuredRow
@@ -59,7 +61,7 @@ class BenchDiff:
 def diff_benchmarks(
     before: Measurements, after: Measurements, across_machines: bool = False, margin: float = MARGIN
 ) -> BenchDiff:
-    """across_machines: the environments may differ, and only ratios are compared.
+    """Compares two benchmarks. across_machines: environments may differ, and only ratios are compared.
 
     Raises DataError where the environments differ otherwise, and where no row can be compared.
     """
@@ -97,7 +99,7 @@ def _same_reference(one: MeasuredRow, other: MeasuredRow) -> bool:
 
 
 def _time(row: MeasuredRow, run: Measurements) -> WithInterval:
-    """The median and its interval. A reference's spans the intervals of all its timings in the run."""
+    """(the median, its interval). The interval of a reference spans those of all its timings in the run."""
     own = f"{row.implementation} {row.dtype}"
     again = [r for r in run.rows if r.reference == own and _place(r) == _place(row) and r.reference_samples_s]
     intervals = [row.interval_s, *(median_interval(r.reference_samples_s) for r in again)]
@@ -125,7 +127,7 @@ def _compared(
 
 
 def _change(before: WithInterval, after: WithInterval) -> WithInterval:
-    """The interval of a ratio of two independent medians: relative errors add as squares."""
+    """The ratio of two independent medians, with its interval: the squares of relative errors are added."""
     ratio = after[0] / before[0]
     if before[1] is None or after[1] is None:
         return ratio, None

@@ -1,4 +1,4 @@
-"""Numbers that are lower or upper bounds, and ratios that keep to that."""
+"""Numbers that are lower or upper bounds, and ratios of them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def bound_words(value: float) -> str:
 
 
 def bounded(value: float, complete: bool) -> float:
-    """The value itself where the sum is complete, else a lower bound."""
+    """The value itself where `complete`, else the value as a lower bound."""
     return value if complete else AtLeast(value)
 
 
 def exact_ratio(one: float, other: float) -> float | None:
-    """`one / other`; None where either is a bound, since a ratio of two lower bounds bounds nothing."""
+    """`one / other`; None where either is a bound, since the ratio of two lower bounds is no bound."""
     if isinstance(one, AtLeast | AtMost) or isinstance(other, AtLeast | AtMost) or not other:
         return None
     return one / other

@@ -1,4 +1,6 @@
-"""Budgets such as `mul=1G`, `cycles@via-nano-2000=3M` or `energy@45nm=2mJ`, and what is spent."""
+"""Budgets such as `mul=1G`, `cycles@via-nano-2000=3M` or `energy@45nm=2mJ`, and how much of each a profile
+uses.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,8 @@ MEMORY = ("peak_bytes", "weight_bytes")
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """At most `most` of `quantity`: an operation class, one of TOTALS or MEMORY, cycles@CPU, or energy@TABLE,
-    which is in joules. An accelerator can stand for the CPU and for the table.
+    """A limit: at most `most` of `quantity`. That is an operation class, one of TOTALS or MEMORY, cycles@CPU,
+    or energy@TABLE in joules. An accelerator's name may be used for CPU and TABLE.
     """
 
     quantity: str
@@ -38,13 +40,15 @@ class Budget:
 
     @property
     def unit(self) -> tuple[float, str]:
-        """What amounts are shown in, as a factor and a name: the joules' prefix is that of `most`."""
+        """The unit for printing amounts as (factor, name). Joules get the prefix that fits `most`."""
         return prefixed_unit(self.most, "J") if self.energy_table else (1.0, "")
 
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """What one profile spends of one budget. layers: the largest spenders, until they make up the excess."""
+    """How much of a budget a profile uses. layers: the layers that use most, as many as make up the
+    excess.
+    """
 
     budget: Budget
     spent: float
@@ -53,13 +57,13 @@ class Spending:
 
     @property
     def is_within(self) -> bool:
-        """A total that is only a lower bound cannot show that it stays within a budget."""
+        """Whether the total is known to be within the budget. A lower bound cannot show that."""
         return self.complete and self.spent <= self.budget.most
 
 
 def parse_budget(text: str, cpu: str | None = None) -> Budget:
-    """From text such as `mul=1G`. cpu: the processor that `cycles` without a name is of. Raises ArgumentError
-    for an unknown quantity, or what is no amount.
+    """Reads a text such as `mul=1G`. cpu: the processor that `cycles` without a name means. Raises
+    ArgumentError for an unknown quantity, or a text that is no amount.
     """
     quantity, equals, amount = text.partition("=")
     quantity = quantity.strip()
@@ -82,8 +86,8 @@ def parse_budget(text: str, cpu: str | None = None) -> Budget:
 
 
 def check_budgets(profile: Profile, budgets: Sequence[Budget]) -> list[Spending]:
-    """One entry a budget. Raises ArgumentError where the profile has no estimate for a processor or by an
-    energy table, or no memory.
+    """One entry for each budget. Raises ArgumentError where the profile lacks the estimate for a processor,
+    the energy by a table, or the memory.
     """
     return [_spending(profile, budget) for budget in budgets]
 
@@ -92,7 +96,7 @@ def _spending(profile: Profile, budget: Budget) -> Spending:
     if budget.quantity in MEMORY:
         return _memory_spending(profile, budget)
     by_layer, complete = _by_layer(profile, budget)
-    # Parameters that the forward does not use are part of the model too.
+    # Parameters that the forward does not use belong to the model as well.
     spent = profile.counts.parameters if budget.quantity == "parameters" else sum(n for _, n in by_layer)
     excess, named = spent - budget.most, []
     for path, amount in sorted(by_layer, key=lambda item: -item[1])[:_MOST_NAMED]:
@@ -104,7 +108,7 @@ def _spending(profile: Profile, budget: Budget) -> Spending:
 
 
 def _memory_spending(profile: Profile, budget: Budget) -> Spending:
-    """The memory in use is not a sum over layers: the layers are those that exceed the budget."""
+    """The memory in use, which is no sum over layers. The layers are those that exceed the budget."""
     memory = profile.memory
     if memory is None:
         raise ArgumentError(
@@ -132,7 +136,7 @@ def _by_layer(profile: Profile, budget: Budget) -> tuple[list[tuple[str, float]]
     if (table := budget.energy_table) is not None:
         array = next((array for array in profile.accelerators if array.hardware == table), None)
         if array is not None:
-            # What the chip takes at rest is of no layer.
+            # The energy that the chip takes at rest belongs to no layer.
             joules = [(layer.path, layer.energy_j) for layer in array.layers]
             return [*joules, (LEAKAGE, array.energy_j.get(LEAKAGE, 0.0))], counts.complete and array.complete
         energy = next((energy for energy in profile.energies if energy.hardware == table), None)
@@ -157,7 +161,7 @@ def in_words(amount: float, budget: Budget) -> str:
 
 
 def outcome(spending: Spending) -> str:
-    """One word for the table and the annotations, or why there is none."""
+    """The outcome in one word for the table and the annotations, or the reason why there is none."""
     if spending.is_within:
         return "within"
     if spending.spent > spending.budget.most:

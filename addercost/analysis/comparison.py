@@ -1,4 +1,4 @@
-"""Profiles that may stand side by side, and the one that ratios are taken against."""
+"""Profiles that can be compared, and the baseline of each."""
 
 from __future__ import annotations
 

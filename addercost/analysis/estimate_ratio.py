@@ -16,14 +16,14 @@ def estimate_ratio(
 ) -> float | None:
     """`value / other`, a bound of that ratio, or None where nothing is known of it.
 
-    value, other: what the estimates `made` and `by` say, in the same unit.
+    value, other: the figures of the estimates `made` and `by`, in the same unit.
 
-    Where one is complete, a lower bound of the other bounds their ratio.
-    Of two lower bounds that leave out the same cost, the larger over the smaller is an upper bound of the
-    ratio; where they leave out different ones there is no ratio. Sums that leave out the same operations
-    leave out the same cost. Under the throughput and roofline models that is so only where the operations are
-    in layers that both networks have: in other layers their cost may hide behind other work on one side, and
-    the ratio is bounded by `hidden_ratio`.
+    If one estimate is complete and the other is a lower bound, their ratio is a bound. If two lower bounds
+    leave out the same cost, the larger / the smaller is an upper bound of the true ratio of these. If they
+    leave out different costs, there is no ratio. Sums that leave out the same operations leave out the same
+    cost. Under the throughput and roofline models that is true only if the operations are in layers that both
+    networks have. In other layers their cost may be hidden behind other work on one side, and `hidden_ratio`
+    gives the bound.
     """
     if min(made.charged, by.charged) < LEAST_CHARGED:
         return None
@@ -32,7 +32,7 @@ def estimate_ratio(
         return bounded_ratio(value, made.complete, other, by.complete, same_missing)
     have_gaps = made.gap_cycles and by.gap_cycles and not made.complete and not by.complete
     if same_missing and have_gaps and _hides(by.model) and not by.same_gaps:
-        # `value` may be in seconds: the share of it that is in those layers is that of the cycles.
+        # `value` may be in seconds. Those layers have the same share of it as of the cycles.
         own, others = (e.gap_cycles / e.cycles for e in (made, by))
         return hidden_ratio(value, own * value, other, others * other)
     same_cost = is_serial(by.model) or by.same_gaps
@@ -42,9 +42,10 @@ def estimate_ratio(
 def bounded_ratio(
     value: float, is_complete: bool, other: float, other_is_complete: bool, same_unknown: bool
 ) -> float | None:
-    """`value / other` of sums that may be lower bounds; a bound of that ratio; None where nothing is known.
+    """`value / other` of sums that may be lower bounds: the exact ratio, a bound of it, or None where it is
+    not known.
 
-    same_unknown: what both leave out is the same.
+    same_unknown: both sums leave out the same cost.
     """
     if not other or not value:
         return None
@@ -60,12 +61,14 @@ def bounded_ratio(
 
 
 def hidden_ratio(value: float, gaps: float, other: float, other_gaps: float) -> float | None:
-    """A bound of the ratio of two sums over layers that leave out the same unknown cost x ≥ 0, which may hide
-    behind the known cost of the layers that it is in. gaps, other_gaps: the known cost of those layers.
+    """A bound of the ratio of two sums over layers. Both leave out the same unknown cost x ≥ 0, which may be
+    hidden behind the known cost of its layers. gaps, other_gaps: the known cost of those layers, a and b
+    below.
 
-    With x, layers that cost a take f(x), where max(a, x) ≤ f(x) ≤ a + x: a layer takes the largest of several
-    sums, and x adds to some of them. So the ratio is at most (value + x) / (other - b + max(b, x)), which is
-    largest at x = b, or goes to 1 where x grows. The lower bound is the same with the sides exchanged.
+    With x, layers that cost a take f(x), where max(a, x) ≤ f(x) ≤ a + x, because a layer takes the largest of
+    several sums and x adds to some of them. So the ratio is at most (value + x) / (other - b + max(b, x)).
+    This is largest at x = b, or approaches 1 as x grows. The lower bound is the same with the sides
+    exchanged.
     """
     if not value or not other:
         return None
@@ -80,7 +83,7 @@ def _hides(model: str) -> bool:
 
 
 def cost_ratio(profile: Profile, cost: ModelCost, other: Profile, by: ModelCost) -> float | None:
-    """The cycles of a profile by those of another one on the same processor, as `estimate_ratio`."""
+    """The cycles of a profile / those of another one on the same processor, by `estimate_ratio`."""
     same_layers = is_serial(by.model) or gaps(profile, cost) == gaps(other, by)
     same_unknown = _unknown(profile, cost) == _unknown(other, by)
     is_counted = profile.counts.complete and other.counts.complete
@@ -96,7 +99,7 @@ def cost_ratio(profile: Profile, cost: ModelCost, other: Profile, by: ModelCost)
 
 
 def energy_ratio(profile: Profile, energy: ModelEnergy, other: Profile, by: ModelEnergy) -> float | None:
-    """The joules of a profile by those of another one, as `bounded_ratio`."""
+    """The joules of a profile / those of another one, by `bounded_ratio`."""
     return bounded_ratio(
         energy.total_j,
         energy.complete and profile.counts.complete,
@@ -107,7 +110,9 @@ def energy_ratio(profile: Profile, energy: ModelEnergy, other: Profile, by: Mode
 
 
 def _unknown(profile: Profile, estimate: ModelCost | ModelEnergy) -> tuple[object, ...]:
-    """What an estimate leaves out: operators that were not counted, operations without a figure."""
+    """The costs that an estimate leaves out: operators that were not counted, and operations without a
+    figure.
+    """
     return profile.counts.uncounted, estimate.missing
 
 

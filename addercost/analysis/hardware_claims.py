@@ -1,4 +1,4 @@
-"""What published adder hardware saves, beside what tables and model give under several assumptions."""
+"""Savings that were published for adder hardware, compared with our computation under several assumptions."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from addercost.hardware import Accelerator, load_accelerator, load_energy
 from addercost.hardware.schema.accelerator import OperandFormat, SumFormat
 
 LAYER = MatrixProduct(56 * 56, 64 * 3 * 3, 64, 64 * 56 * 56)
-"""The 3 × 3 layers of 64 channels that ResNet-18 begins with, on an image of 224²."""
+"""A 3 × 3 layer with 64 channels from the beginning of ResNet-18, on an image of 224²."""
 
 _DIGITS = 0.005
-"""A computed figure agrees with a published one that it rounds to."""
+"""Half a unit of the last published digit: a computed figure agrees if it rounds to the published one."""
 
 _MINIMALIST = "arXiv:2101.10015, abstract"
 _DETECTION = "the figures of a detector, remembered and not read in a source"
@@ -34,7 +34,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """What one assumption gives for a claim."""
+    """The figure that follows from one assumption, for a claim."""
 
     claim: Claim
     assumption: str
@@ -111,7 +111,7 @@ def _elements(number_format: str, accumulator_format: str) -> float:
 
 
 def _without_dram(array: Accelerator) -> Accelerator:
-    """The array as if its DRAM cost no energy."""
+    """The array with DRAM that takes no energy."""
     memories = [replace(m, energy_pj_per_byte=0.0) if m.role == "dram" else m for m in array.memories]
     return replace(array, memories=tuple(memories))
 

@@ -1,4 +1,4 @@
-"""From the counts of a language model's forwards to what they cost, each and summed over a whole text."""
+"""From the counts of a language model's forwards to their costs, for each forward and for a whole text."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from addercost.results.language_model import PhaseCost, PhaseEnergy, PhaseReport
 
 @dataclass(frozen=True, slots=True)
 class Estimators:
-    """What every forward is estimated by. targets: each with the name of a cost model. hardware_path: where
-    the tables of accelerators may be.
+    """The targets, accelerators and energy tables of the estimates. targets: each with the name of a cost
+    model. hardware_path: a folder of tables of accelerators.
     """
 
     targets: tuple[tuple[Target, str], ...]
@@ -33,7 +33,9 @@ class Estimators:
     hardware_path: Path | None = None
 
     def costs(self, counts: ModelCounts | Layers) -> tuple[ModelCost, ...]:
-        """Raises ArgumentError for a processor without a clock, on which nothing has seconds."""
+        """The costs of a forward on every target. Raises ArgumentError for a processor without a clock, since
+        it has no seconds.
+        """
         found = tuple(estimate(counts, target, model) for target, model in self.targets)
         for cost in found:
             if cost.seconds is None:
@@ -55,7 +57,7 @@ class Estimators:
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """What one token takes on one processor or accelerator. model: the cost model, or `ARRAY`."""
+    """The cost of one token on a processor or accelerator. model: the cost model, or `ARRAY`."""
 
     hardware: str
     model: str
@@ -64,11 +66,11 @@ class _Token:
 
 
 class TokenCosts:
-    """What a token after any number of others costs on every target and accelerator.
+    """The cost of a token after any number of others, on every target and accelerator.
 
-    Cost models of operations take the counts of that length. One that predicts kernels needs their shapes,
-    and so does an accelerator. Traced lengths alone have these: there the seconds are on the line between the
-    first length and the last.
+    A cost model of operations uses the counts at that length. Models that predict kernels, and accelerators,
+    need shapes, which only traced lengths have. For these, seconds are interpolated linearly between the
+    first and the last traced length.
     """
 
     def __init__(self, decode: CountsByLength, by: Estimators) -> None:
@@ -84,7 +86,9 @@ class TokenCosts:
         self._array_ends = tuple(tuple(map(_of_array, by.on_accelerators(at_end))) for at_end in layers)
 
     def at(self, context: int) -> Iterator[_Token]:
-        """One for each target and then for each accelerator, in their order."""
+        """The costs after so many tokens: one for each target, then one for each accelerator, in their
+        order.
+        """
         kinds = self._decode.kinds(context)
         numbers = [n for _, n in kinds]
         counted = iter(self._of_counts.costs(tuple(layer for layer, _ in kinds)))
@@ -99,7 +103,7 @@ class TokenCosts:
         yield from self._between(self._array_ends, context)
 
     def _between(self, ends: tuple[tuple[_Token, ...], ...], context: int) -> Iterator[_Token]:
-        """On the line between the costs of the first length and of the last."""
+        """Interpolates linearly between the costs at the first length and at the last."""
         span = self._decode.last - self._decode.first
         share = (context - self._decode.first) / span if span else 0.0
         for first, last in zip(*ends, strict=True):
@@ -124,7 +128,9 @@ def phase_report(
     activation_bytes: int | None,
     by: Estimators,
 ) -> PhaseReport:
-    """One forward of `tokens` a text after `context` others; none of them are a prompt."""
+    """The report on one forward of `tokens` tokens of each text after `context` others. With a context of 0
+    it is a prompt.
+    """
     on_accelerators = by.on_accelerators(counts)
     return PhaseReport(
         phase="decode" if context else "prefill",
@@ -165,7 +171,9 @@ def _phase_cost(cost: ModelCost) -> PhaseCost:
 
 
 def _phase_cost_of_array(cost: AcceleratorCost) -> PhaseCost:
-    """The elements compute for a part of the cycles and wait for operands in the others."""
+    """The cost on an array of elements, which compute in a part of the cycles and wait for operands in the
+    others.
+    """
     computing = cost.compute_cycles / cost.cycles if cost.cycles else 0.0
     waits = computing < 0.5
     return PhaseCost(
@@ -181,7 +189,7 @@ def _phase_cost_of_array(cost: AcceleratorCost) -> PhaseCost:
 
 
 def token_times(batch: int, contexts: Iterable[int], token: TokenCosts) -> tuple[TokenTime, ...]:
-    """A token after each of `contexts` others, on every target and accelerator."""
+    """The times of a token after each of `contexts`, on every target and accelerator."""
     return tuple(
         TokenTime(batch, context, cost.hardware, cost.model, cost.seconds)
         for context in contexts
@@ -190,13 +198,17 @@ def token_times(batch: int, contexts: Iterable[int], token: TokenCosts) -> tuple
 
 
 def figure_contexts(longest: int | None, asked: int) -> tuple[int, ...]:
-    """Powers of two from 16 up to the longest text that the model takes, 32,768 at most, and `asked`."""
+    """The contexts of the figure: powers of two from 16 to the longest text that the model takes, at most
+    32,768, and `asked`.
+    """
     most = min(longest - 1 if longest is not None else asked, 1 << 15)
     return tuple(sorted({1 << i for i in range(4, 16) if 1 << i <= most} | {asked}))
 
 
 def text_costs(prefill: PhaseReport, token: TokenCosts, new: int) -> tuple[TextCost, ...]:
-    """A prompt and `new` tokens after it, of which the prompt's forward gives the first."""
+    """The times of whole texts: a prompt and `new` tokens after it. The prompt's forward gives the first of
+    these.
+    """
     totals = [cost.seconds for cost in prefill.costs]
     complete = [cost.complete for cost in prefill.costs]
     for context in range(prefill.tokens, prefill.tokens + new - 1):

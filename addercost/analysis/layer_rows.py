@@ -21,19 +21,19 @@ class ProfileRow:
     parameters: int
     counts: OpCounts
     cycles: Mapping[str, float]
-    """By the label of the estimate, see `labelled_costs`, and by the name of an accelerator."""
+    """Cycles, by the label of the estimate (see `labelled_costs`) or the name of an accelerator."""
     joules: Mapping[str, float]
-    """By the name of the energy table or of the accelerator."""
+    """Joules, by the name of the energy table or of the accelerator."""
     seconds: Mapping[str, Seconds]
-    """By the label of those estimates that give an interval."""
+    """Seconds with their ends, by the label of the estimate. Only estimates with an interval are here."""
     calls: int | None = None
     """How often the module's forward ran; None for several modules, and where it is not known."""
     output_shapes: tuple[tuple[int, ...], ...] = ()
-    """Of all calls, where there are several."""
+    """The output shapes of all calls, where there are several."""
     peak_bytes: int | None = None
     """The most memory in use while it runs; None where that is not known."""
     nodes: tuple[str, ...] = ()
-    """Of an ONNX graph, those that the layer is made of; of several layers none."""
+    """The nodes of an ONNX graph that the layer consists of; none for a sum of layers."""
 
     @classmethod
     def merged(
@@ -43,7 +43,7 @@ class ProfileRow:
         kind: str = "",
         output_shape: tuple[int, ...] | None = None,
     ) -> ProfileRow:
-        """The sum of several rows, under a path and a type of its own."""
+        """The sum of several rows, with a given path and type."""
         return cls(
             path=path,
             type=kind,
@@ -64,7 +64,7 @@ def labelled_costs(profile: Profile) -> dict[str, ModelCost]:
 
 
 def layer_rows(profile: Profile) -> list[ProfileRow]:
-    """One row a layer, in the order of the counts."""
+    """A row for each layer, in the order of the counts."""
     return [
         ProfileRow(
             path=layer.path,
@@ -91,7 +91,9 @@ def layer_rows(profile: Profile) -> list[ProfileRow]:
 
 
 def folded(rows: list[ProfileRow], depth: int | None) -> list[ProfileRow]:
-    """Rows whose paths agree in the first `depth` components, summed. A row like no other stays."""
+    """The rows with those summed whose paths agree in the first `depth` components. Other rows are
+    unchanged.
+    """
     if depth is None:
         return rows
     groups: dict[str, list[ProfileRow]] = {}
@@ -106,23 +108,25 @@ def folded(rows: list[ProfileRow], depth: int | None) -> list[ProfileRow]:
 
 
 LARGEST_BLOCK = 0.25
-"""The largest share of the whole that layers are summed to, if a smaller one can be found."""
+"""The largest share of the total that a block may have, if the tree can be divided so far."""
 
 
 def basis_of(profile: Profile) -> str | None:
-    """The label of the estimate that shares are of: the first; None where they are of operations."""
+    """The label of the first estimate, of which shares are computed; None where shares are of operations."""
     first = next(iter(labelled_costs(profile).items()), None)
     return first[0] if first and first[1].cycles else None
 
 
 def weight_of(row: ProfileRow, basis: str | None) -> float:
-    """What the row's share is a share of: the cycles of the estimate `basis`, or operations."""
+    """The number from which the row's share is computed: the cycles of the estimate `basis`, or
+    operations.
+    """
     return row.cycles[basis] if basis else row.counts.total
 
 
 def block_depth(rows: list[ProfileRow], basis: str | None) -> int:
-    """The depth of the module tree that shows where the cost is: the least at which no block of several
-    layers has more than `LARGEST_BLOCK` of it. A single layer with more cannot be made smaller.
+    """The depth of the module tree that shows where the cost is: the least depth at which no block of several
+    layers has more than `LARGEST_BLOCK` of the cost. A single layer with more cannot be divided.
     """
     whole = sum(weight_of(row, basis) for row in rows)
     deepest = max((len(row.path.split(".")) for row in rows), default=0)
@@ -145,7 +149,9 @@ def _seconds(profile: Profile, index: int) -> dict[str, Seconds]:
 
 
 def _sums_of_seconds(parts: Sequence[Mapping[str, Seconds]]) -> dict[str, Seconds]:
-    """The ends add up as well: the errors of kernels of one kind go the same way."""
+    """The sums of times and of the ends of their intervals. The ends are added because errors of one kind of
+    kernel have the same direction.
+    """
     names = dict.fromkeys(name for part in parts for name in part)
     return {
         name: Seconds(*map(sum, zip(*(part[name] for part in parts if name in part), strict=True)))

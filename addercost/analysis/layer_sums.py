@@ -26,16 +26,16 @@ class LayerSum:
 
 
 def rows_missing(measurements: Measurements) -> int:
-    """How many planned rows are missing, because the run was stopped before it came to them."""
+    """How many planned rows are missing because the run was stopped before it reached them."""
     planned = measurements.settings.get("rows", "")
     written = len(measurements.rows) + len(measurements.failed) + len(measurements.left_out)
     return max(0, int(planned) - written) if planned.isdecimal() else 0
 
 
 def layer_sums(measurements: Measurements) -> tuple[LayerSum, ...]:
-    """Medians times how often each shape occurs, for each way to compute them.
+    """For each way to compute the layers: the sum of medians × the number of layers with that shape.
 
-    No sum of a run that was stopped is complete: its document does not name the shapes it did not come to.
+    No sum of a stopped run is complete, since its document does not name the shapes that it did not reach.
     """
     layers = [row for row in measurements.rows if row.case]
     everywhere = {row.case for row in layers} | {row.case for row in measurements.failed if row.case}

@@ -1,4 +1,4 @@
-"""Estimates that a report's answer is made of: one cost model on each processor, and every energy table."""
+"""The estimates for a report's first sentences: one cost model on each processor, and every energy table."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from addercost.results.report import EnergyEstimated, Estimated, Subject
 
 
 def leading_estimates(subject: Subject) -> dict[str, list[Estimated]]:
-    """By processor: the estimates of every network by the cost model that its layers' cycles are of.
+    """For each processor, the estimates of every network by the cost model that gives its layers' cycles.
 
-    A processor without cycles of layers has those of its first cost model.
+    For a processor without cycles of layers, the first cost model is used.
     """
     models = {cost.hardware: cost.model for cost in subject.first.costs}
     found: dict[str, list[Estimated]] = {}
@@ -19,7 +19,7 @@ def leading_estimates(subject: Subject) -> dict[str, list[Estimated]]:
 
 
 def energies_by_table(subject: Subject) -> dict[str, list[EnergyEstimated]]:
-    """By energy table: the energies of every network."""
+    """For each energy table, the energies of every network."""
     found: dict[str, list[EnergyEstimated]] = {}
     for energy in subject.energies:
         found.setdefault(energy.table, []).append(energy)

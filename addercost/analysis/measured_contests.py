@@ -1,4 +1,4 @@
-"""What a set of timings compares: each group of timings that were taken in turn with one reference."""
+"""Groups timings into contests. A contest has the timings that were taken in turn with one reference."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from addercost.results.network_ratio import NetworkRatio, network_ratio
 
 @dataclass(frozen=True, slots=True)
 class MeasuredSide:
-    """One way to compute what a contest is about. ratio: its time by the reference's, with interval the
-    95 % interval; None for the reference itself. left_out: layers that are in no side's time.
+    """One way to compute the layers or the network of a contest. ratio: its time / the reference's, None for
+    the reference itself. interval: the 95 % interval of the ratio. left_out: how many layers are left out of
+    the times of both sides.
     """
 
     arithmetic: str
@@ -33,8 +34,9 @@ class MeasuredSide:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredContest:
-    """What was timed in several ways. layers: so many, timed one by one and added up; 0 for the whole
-    network in one run. sides: the reference first, where there is one, then the others.
+    """Layers or a network that were timed in several ways. layers: how many layers were timed one by one and
+    added up; 0 for the whole network in one run. sides: the reference first, if there is one, then the
+    others.
     """
 
     layers: int
@@ -46,12 +48,16 @@ class MeasuredContest:
 
 
 def measured_contests(measurements: Measurements) -> list[MeasuredContest]:
-    """Sums over layers by their reference, then runs of the whole network by theirs."""
+    """The contests: first sums over layers, one for each reference, then runs of the whole network, one for
+    each reference.
+    """
     return [*_of_layers(measurements), *_of_networks(measurements)]
 
 
 def _of_layers(measurements: Measurements) -> Iterator[MeasuredContest]:
-    """A ratio is over the layers that were timed in turn with the reference; see `network_ratio`."""
+    """The contests of layers. A ratio covers the layers that were timed in turn with the reference; see
+    `network_ratio`.
+    """
     keys = dict.fromkeys(
         (row.arithmetic, row.implementation, row.dtype) for row in measurements.rows if row.path
     )
@@ -94,7 +100,7 @@ def _of_networks(measurements: Measurements) -> Iterator[MeasuredContest]:
             groups.setdefault(row.reference, []).append(_side(row))
     for label, sides in groups.items():
         if sides[0].ratio is not None:
-            # The reference has no row of its own.
+            # The reference has no row itself.
             own = next(row for row in measurements.rows if row.reference == label)
             sides.insert(0, MeasuredSide("", label, "", statistics.median(own.reference_samples_s)))
         yield MeasuredContest(0, tuple(sides))

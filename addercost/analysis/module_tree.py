@@ -13,9 +13,10 @@ OPERATIONS = "operations"
 
 @dataclass(slots=True)
 class ModuleNode:
-    """A module. own: what the module itself spends; values: that and what everything inside it spends.
+    """A module. own: the cost of the module itself, without modules inside it. values: the cost with
+    everything inside it.
 
-    Both are by basis; see `bases`.
+    Both have a number for each basis; see `bases`.
     """
 
     name: str
@@ -27,7 +28,9 @@ class ModuleNode:
 
 
 def bases(profile: Profile) -> tuple[str, ...]:
-    """Names of what a node can be sized by: cycles on each processor, operations, parameters, bytes moved."""
+    """The names of the quantities by which a node can be sized: cycles on each processor, operations,
+    parameters, bytes moved.
+    """
     cycles = tuple(
         f"cycles@{name}"
         for name, cost in labelled_costs(profile).items()
@@ -37,9 +40,9 @@ def bases(profile: Profile) -> tuple[str, ...]:
 
 
 def module_tree(profile: Profile, widest: int, basis: str) -> ModuleNode:
-    """The tree, children in the order they ran.
+    """The tree, with children in the order in which they ran.
 
-    Of more than `widest` children the largest by `basis` stay, and one node stands for the rest.
+    A node with more than `widest` children keeps the largest by `basis`, and one node stands for the others.
     """
     names, costs = bases(profile), labelled_costs(profile)
     root = ModuleNode(profile.counts.model, "")

@@ -1,4 +1,4 @@
-"""What kind of network a trace is of, by its convolutions and matrix products."""
+"""The kind of a traced network, by its convolutions and matrix products."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from addercost.trace.record import OpCall, Trace
 KINDS = ("convolution", "depthwise", "matrix product")
 
 DEPTHWISE_SHARE = 0.2
-"""From this share of depthwise convolutions on a network counts as one of the mobile kind."""
+"""A network is of the depthwise kind if at least this share of its convolutions is depthwise."""
 
 _CONVOLUTIONS = ("aten.convolution", "aten.conv2d", "aten._convolution")
 _PRODUCTS = ("aten.addmm", "aten.mm", "aten.bmm", "aten.linear", "aten.matmul")

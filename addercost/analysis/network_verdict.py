@@ -11,9 +11,9 @@ from addercost.results.network_ratio import NetworkRatio
 
 @dataclass(frozen=True, slots=True)
 class VerdictRow:
-    """One contest. measured: None where nothing was timed, for the reason in `why_not`. gap: the prediction
-    for this machine against the measurement, where there are both for the same cores. calibrated: the ratio
-    by kernels that were timed here, None where there are none.
+    """The result of one contest. measured: None where nothing was timed; `why_not` has the reason. gap:
+    compares the prediction for this machine with the measurement, where both exist for the same number of
+    cores. calibrated: the ratio that is predicted from kernels timed here, None without such kernels.
     """
 
     contest: Contest
@@ -30,7 +30,8 @@ class VerdictRow:
 class NetworkVerdict:
     """All contests of one model.
 
-    device: what was timed on; "" where nothing was. remarks: what a reader should know of the timing.
+    device: the device of the timings; "" where nothing was timed. remarks: sentences on the timings for the
+    reader.
     """
 
     model: str

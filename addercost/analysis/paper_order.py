@@ -1,4 +1,4 @@
-"""The order in which the paper's accuracies put the methods, tested on accuracies of our own."""
+"""Tests on our accuracies whether the methods are in the order of the paper's accuracies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ORDER = (
 
 @dataclass(frozen=True, slots=True)
 class CheckedClaim:
-    """A claim and what our accuracies say of it. holds: whether they agree, in words."""
+    """A claim with the difference of our accuracies. holds: words on whether they confirm it."""
 
     claim: str
     difference: Difference

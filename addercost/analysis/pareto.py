@@ -24,10 +24,10 @@ from addercost.trace.record import Trace
 
 CONVENTION = "macs"
 DEFAULT_BASIS = f"cycles@{PAPER_CPU}"
-"""By the paper's rule, unless a cost model is named."""
+"""The default cost: cycles on the paper's processor, by the paper's rule unless a cost model is named."""
 
 TraceSpec = Callable[[str], Trace]
-"""From a model's SPEC to its trace."""
+"""A function that returns the trace of a SPEC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,9 @@ def pareto(
 ) -> Pareto:
     """The paper's networks on a data set and the runs on it that have an accuracy.
 
-    basis: `cycles@CPU`, `energy@TABLE` or `operations`. cost_model: of cycles; by default the best that the
-    processor has figures for, and the paper's rule where no basis is named. Raises ArgumentError for what is
-    unknown.
+    basis: `cycles@CPU`, `energy@TABLE` or `operations`. cost_model: for cycles. By default it is the best
+    that the processor has figures for, or the paper's rule where no basis is named. Raises ArgumentError for
+    an unknown name.
     """
     known = list(dict.fromkeys([run.dataset for run in runs] + [p.dataset for p in PUBLISHED_ACCURACIES]))
     chosen = dataset or known[0]
@@ -100,7 +100,7 @@ def front(points: Sequence[Point]) -> list[Point]:
 
 
 def _main_arithmetic(counts: ModelCounts) -> str:
-    """The arithmetic of most MAC sites: the first and last layer of an adder network stay convolutions."""
+    """The arithmetic of most sites. (The first and last layer of an adder network are convolutions.)"""
     sites: dict[Arithmetic, int] = {}
     for layer in counts.layers:
         if layer.arithmetic is not None:

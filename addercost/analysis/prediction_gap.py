@@ -1,21 +1,22 @@
-"""Why a network's layers take another time than was predicted: calls, memory, kernels, or a unit that a table
-lacks. Predicted seconds stay estimates; what is explained is the difference to measured ones."""
+"""The reason for the difference between predicted and measured times of a network's layers: calls, memory,
+kernels, or a unit that the table lacks.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 FASTER = 1.03
-"""A side that is faster than its prediction by more than this was not limited by what the table knows."""
+"""If a side is faster than its prediction by more than this factor, the table must lack something."""
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
     """One side of a contest: the layers of a network in one arithmetic.
 
-    measured_s, predicted_s: seconds of all layers; predicted by arithmetic alone. memory_s: what their bytes
-    take beyond that, by the memory's bandwidth; 0 where timings are of warm caches. calls_s: what calling
-    the operator of each layer takes.
+    measured_s: seconds of all layers. predicted_s: predicted seconds of their arithmetic alone. memory_s:
+    additional seconds for their bytes at the memory's bandwidth; 0 for timings with warm caches. calls_s:
+    seconds for calling each layer's operator.
     """
 
     name: str
@@ -26,12 +27,12 @@ class Side:
 
     @property
     def times(self) -> float:
-        """How many times as long as predicted it takes."""
+        """How many times as long the side takes as predicted."""
         return self.measured_s / self.predicted_s
 
     @property
     def reason(self) -> str:
-        """The largest part of the difference to the prediction."""
+        """The reason with the largest part of the difference."""
         if self.times < 1 / FASTER:
             return "faster than its limit by the table: it runs on a unit or by a loop that the table lacks"
         kernel_s = max(self.measured_s - self.predicted_s - self.memory_s - self.calls_s, 0.0)
@@ -45,9 +46,10 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class PredictionGap:
-    """The prediction of one contest against its measurement. convolutions, other: the two sides.
+    """Compares the prediction of a contest with its measurement. convolutions, other: the two sides.
 
-    same_winner: None where one of the two is a tie, or cannot tell.
+    same_winner: whether both have the same faster side; None where the prediction is a tie or the measurement
+    cannot tell.
     """
 
     convolutions: Side
@@ -56,5 +58,5 @@ class PredictionGap:
 
     @property
     def to_blame(self) -> Side:
-        """The side that is further from its prediction, as a factor."""
+        """The side whose time differs from its prediction by the larger factor."""
         return max((self.convolutions, self.other), key=lambda side: max(side.times, 1 / side.times))

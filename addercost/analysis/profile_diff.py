@@ -1,6 +1,6 @@
 """Two profiles, layer by layer: which were added, removed and changed.
 
-Counts have no noise: every difference is a real one.
+Counts have no noise, so every difference counts.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LayerChange:
-    """One layer that differs. before, after: None for a layer that only the other profile has."""
+    """A layer that differs. before, after: None where that profile lacks the layer."""
 
     path: str
     kind: ChangeKind
@@ -38,12 +38,12 @@ class LayerChange:
 
 @dataclass(frozen=True, slots=True)
 class ProfileDiff:
-    """What two profiles differ in.
+    """The differences of two profiles.
 
-    layers: those that differ, in the order of the second profile, the removed ones last. unchanged: how many
-    are the same. processors: labels of those that both profiles have an estimate on by the same cost
-    model. energies: tables that both have joules by, of the same levels of memory. accelerators: those of the
-    same array that both have. Only these can be compared.
+    layers: the layers that differ, in the order of the second profile, with removed layers last. unchanged:
+    how many layers are equal. processors: labels of the processors for which both profiles have an estimate
+    by the same cost model. energies: tables by which both have joules, with the same levels of memory.
+    accelerators: accelerators with equal arrays for which both have estimates. Only these can be compared.
     """
 
     before: Profile
@@ -56,17 +56,19 @@ class ProfileDiff:
 
     @property
     def with_cycles(self) -> tuple[str, ...]:
-        """What the rows of layers have cycles by."""
+        """The names by which rows of layers have cycles."""
         return self.processors + self.accelerators
 
     @property
     def with_joules(self) -> tuple[str, ...]:
-        """What the rows of layers have joules by."""
+        """The names by which rows of layers have joules."""
         return self.energies + self.accelerators
 
 
 def diff_profiles(before: Profile, after: Profile) -> ProfileDiff:
-    """Layers are the same where their paths are. Raises ArgumentError where the conventions differ."""
+    """Compares two profiles. Layers are matched by their paths. Raises ArgumentError where the conventions
+    differ.
+    """
     one, two = (profile.counts.convention.name for profile in (before, after))
     if one != two:
         raise ArgumentError(
@@ -99,7 +101,7 @@ def diff_profiles(before: Profile, after: Profile) -> ProfileDiff:
 
 
 def _in_both(before: Mapping[str, T], after: Mapping[str, T], rule: Callable[[T], object]) -> tuple[str, ...]:
-    """The names that both have an estimate by, made by the same rule."""
+    """The names of estimates that both profiles have, made by the same rule."""
     return tuple(name for name, item in after.items() if name in before and rule(before[name]) == rule(item))
 
 

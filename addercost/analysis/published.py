@@ -1,4 +1,4 @@
-"""The figures of the AdderNet paper, digit for digit as it prints them.
+"""The figures of the AdderNet paper, with exactly the digits that it prints.
 
 Source: Chen et al., "AdderNet: Do We Really Need Multiplications in Deep Learning?", CVPR 2020
 (arXiv 1912.13200), tables 1 to 3 and section 4.1.
@@ -56,7 +56,7 @@ LATENCY_SITES = 435_000
 """#Mul and #Add of LeNet-5-BN, "~435K", in the latency comparison."""
 
 LATENCY_CYCLES = {"CNN": "2.6M", "AdderNet": "1.7M"}
-"""Cycles on a VIA Nano 2000, where a multiplication takes 4 and an addition 2."""
+"""Cycles on a VIA Nano 2000, where a multiplication takes 4 cycles and an addition 2."""
 
 
 @dataclass(frozen=True, slots=True)

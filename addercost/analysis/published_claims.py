@@ -1,8 +1,9 @@
-"""Claims of multiplication-free networks, each beside sums of our own from cited figures.
+"""Claims on multiplication-free networks, compared with our own sums of cited figures.
 
-A claim is somebody else's. `computed` is ours: from the tables of `hardware/energy`, or from figures that the
-claim itself goes by where no table has a confirmed one, which the assumption then says. A claim is reproduced
-where a sum rounds to it or is within its range, and a bound allows a claim that is not beyond it.
+The claims are other people's. `computed` is ours, from the tables of `hardware/energy`. Where no table has a
+confirmed figure, it is from figures that the claim itself uses, and the assumption says so. A claim is
+reproduced if a sum rounds to it or is within its range. A sum that is a bound allows a claim that does not
+exceed it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from addercost.hardware import load_device, load_energy
 from addercost.trace.record import TensorSpec
 
 _NEAR = 0.005
-"""A computed figure agrees with a published one that it rounds to."""
+"""Half a unit of the last published digit: a computed figure agrees if it rounds to the published one."""
 
 
 class ClaimOutcome(StrEnum):
@@ -73,7 +74,7 @@ def claim_sums() -> tuple[ClaimSum, ...]:
 
 
 def outcome(found: ClaimSum, sums: tuple[ClaimSum, ...]) -> ClaimOutcome:
-    """What a sum says of its claim, given the other sums of the same claim."""
+    """The outcome of a sum in words, considering the other sums of the same claim."""
     if found.bound:
         return ClaimOutcome.ALLOWED if found.claim.high <= found.computed else ClaimOutcome.BEYOND
     if not found.within:
@@ -84,7 +85,7 @@ def outcome(found: ClaimSum, sums: tuple[ClaimSum, ...]) -> ClaimOutcome:
 
 
 def _pj(table: str, op: str, number_format: str) -> float:
-    """A figure of an energy table. Raises DataError where the table has none."""
+    """The energy of an operation in pJ, from a table. Raises DataError where the table has none."""
     for figure in load_energy(table).operations:
         if (figure.op, figure.number_format) == (op, number_format) and figure.energy_pj is not None:
             return figure.energy_pj
@@ -95,7 +96,9 @@ _BITNET_ENERGY = PublishedClaim(
     "BitNet b1.58", "energy of matrix products, 7 nm", 71.4, 71.4, False, "arXiv:2402.17764, figure 3"
 )
 _FP16_ADD_7NM, _FP16_MUL_7NM, _INT8_ADD_7NM, _INT32_ADD_7NM = 0.16, 0.34, 0.007, 0.03
-"""pJ. The figures that the claim goes by. None is confirmed in a source that was read: no table has them."""
+"""Energies in pJ that the claim uses. They are in no table, since none is confirmed in a source that was
+read.
+"""
 
 
 def _bitnet_energy() -> Iterator[ClaimSum]:
@@ -122,7 +125,7 @@ _BITNET_MEMORY = PublishedClaim(
 
 
 def _bitnet_memory() -> Iterator[ClaimSum]:
-    """Bytes of fp16 weights over those of ternary ones in 2 bits; embeddings stay in fp16."""
+    """Bytes of fp16 weights / bytes of ternary weights with 2 bits; embeddings stay in fp16."""
     hidden, blocks, inner, vocabulary = 8192, 80, 28_672, 32_000
     yield ClaimSum(_BITNET_MEMORY, "2 bits for every weight", "16 / 2 bits", 8.0)
     linear = blocks * (2 * hidden * hidden + 2 * hidden * 1024 + 3 * hidden * inner)
@@ -168,8 +171,8 @@ _SHIFTADDLLM_MEMORY = PublishedClaim(
 
 
 def _shiftaddllm() -> Iterator[ClaimSum]:
-    """q binary bases: for each, one look-up and one addition for eight inputs, and a shift and an addition
-    for each output, which vanish beside long sums.
+    """q binary bases. Each takes one look-up and one addition for eight inputs. The shift and the addition
+    for each output are neglected, since sums are long.
     """
     lookup, add = _pj("45nm", "LUT query", "any"), _pj("45nm", "add", "fp16")
     mac = _pj("45nm", "mul", "fp16") + add
@@ -196,7 +199,7 @@ _PER_SHIFT = PublishedClaim("ShiftAddNet", "a multiplication over a shift", 31, 
 
 
 def _shiftaddnet() -> Iterator[ClaimSum]:
-    """Up to: the largest of the pairs that the tables have."""
+    """The claim says "up to", so this is the largest saving among the pairs of operations in the tables."""
     for number_format in ("fp32", "int32", "int8"):
         mul, add = _pj("45nm", "mul", number_format), _pj("45nm", "add", number_format)
         yield ClaimSum(_PER_ADD, f"{number_format}, 45 nm", f"{mul} / {add} pJ", mul / add)
@@ -216,7 +219,9 @@ _T_MAC_PI = PublishedClaim("T-MAC", "BitNet 3B on a Raspberry Pi 5, tokens/s", 1
 
 
 def _t_mac() -> Iterator[ClaimSum]:
-    """A token reads every weight once: a bound. No table here has an M2 Ultra, so it has no row."""
+    """A token reads every weight once, which bounds the speed. The M2 Ultra has no row, since no table
+    describes it.
+    """
     weights = TensorSpec((3_300_000_000,), "ternary").n_bytes
     bandwidth = load_device("raspberry-pi-5").memory_bandwidth_bytes_per_s
     if bandwidth is not None:
@@ -235,13 +240,13 @@ _CPP_ENERGY = PublishedClaim("bitnet.cpp", "energy on x86", -0.822, -0.719, True
 
 
 def _bitnet_cpp() -> Iterator[ClaimSum]:
-    """Both sides read their weights once a token, so bytes bound the gain in speed."""
+    """Both sides read their weights once for each token, so the ratio of bytes bounds the gain in speed."""
     yield ClaimSum(_CPP_SPEED, "weights of 16 bits against 2", "16 / 2 bits", 8.0, bound=True)
     yield ClaimSum(_CPP_ENERGY, "energy in proportion to the weights' bytes", "1 - 2 / 16 bits", 2 / 16 - 1)
 
 
 def _adder_hardware() -> Iterator[ClaimSum]:
-    """The claims of `reproduce hardware`, with the energy or area of elements alone."""
+    """The claims of `reproduce hardware`, with the energy or area of the elements alone."""
     for found in derived_claims():
         claim = PublishedClaim(
             "AdderNet hardware",

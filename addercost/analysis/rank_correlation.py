@@ -1,4 +1,4 @@
-"""Whether two lists put things in the same order: Spearman's ρ and Kendall's τ, with ties.
+"""Rank correlations of two lists: Spearman's ρ and Kendall's τ, with ties.
 
 Sources: Spearman, Am. J. Psychol. 15 (1904); Kendall, Biometrika 33 (1945), whose τ_b this is.
 """
@@ -10,7 +10,9 @@ from collections.abc import Sequence
 
 
 def spearman(one: Sequence[float], other: Sequence[float]) -> float | None:
-    """The correlation of the ranks, ties at the mean of theirs; None where a side has a single value."""
+    """The correlation of the ranks, where tied values have the mean of their ranks. None where all values of
+    a list are equal.
+    """
     return _correlation(ranks(one), ranks(other))
 
 
@@ -32,7 +34,7 @@ def kendall(one: Sequence[float], other: Sequence[float]) -> float | None:
 
 
 def ranks(values: Sequence[float]) -> list[float]:
-    """1 for the smallest; equal values share the mean of the ranks they take."""
+    """The ranks of the values, from 1 for the smallest. Equal values get the mean of their ranks."""
     order = sorted(range(len(values)), key=values.__getitem__)
     found = [0.0] * len(values)
     start = 0

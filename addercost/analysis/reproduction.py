@@ -1,4 +1,4 @@
-"""The paper's operation counts and cycles recomputed, each beside what the paper prints."""
+"""Recomputes the paper's operation counts and cycles, and compares them with the printed figures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from addercost.trace.record import Trace
 from addercost.units import parse_quantity
 
 TraceZoo = Callable[[str], Trace]
-"""From the name of a zoo model to its trace."""
+"""A function that returns the trace of a zoo model by name."""
 
 
 def reproduces(printed: str, computed: float) -> bool:
@@ -27,7 +27,7 @@ def reproduces(printed: str, computed: float) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RecomputedCount:
-    """One network of the paper's tables and the multiplications that the closest counting rule gives."""
+    """A network of the paper's tables, and the multiplications by the counting rule that comes closest."""
 
     published: PublishedCount
     mul: int
@@ -53,8 +53,8 @@ def recomputed_counts(trace_zoo: TraceZoo) -> Iterator[RecomputedCount]:
 class LatencyFigures:
     """Latencies of a multiplication and an addition in one form of instruction, with their source.
 
-    add_range_cycles: from the least to the largest that the source gives. text: the instructions with their
-    cycles.
+    add_range_cycles: the least and the largest latency that the source gives. text: the instructions with
+    their cycles.
     """
 
     mul_cycles: float
@@ -68,8 +68,8 @@ class LatencyFigures:
 class RecomputedLatency:
     """LeNet-5-BN by the latency sum, as a CNN and as an AdderNet.
 
-    way: how the operations were counted. cnn_printed, adder_printed: what the paper prints; None where it
-    prints nothing for these latencies.
+    way: how the operations were counted. cnn_printed, adder_printed: the printed figures; None where the
+    paper prints none for these latencies.
     """
 
     way: str
@@ -95,7 +95,7 @@ class RecomputedLatency:
 
     @property
     def reproduces(self) -> bool | None:
-        """Whether both printed figures come out; None where none is printed."""
+        """Whether both printed figures are reproduced; None where none is printed."""
         if self.cnn_printed is None or self.adder_printed is None:
             return None
         return reproduces(self.cnn_printed, self.cnn_cycles) and reproduces(

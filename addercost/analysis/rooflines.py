@@ -1,4 +1,6 @@
-"""Rooflines: every layer with MAC sites as a point under the roof of its arithmetic. All are predictions."""
+"""Rooflines: every layer with sites is a point below the roof of its arithmetic. All rates are
+predictions.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ _MOST_POINTS = 1000
 
 
 def drawn_roofline(profiles: Sequence[Profile], target: Target) -> Roofline:
-    """The predicted rate of every layer with MAC sites, and the roof of each profile's arithmetic.
+    """The roofline: the predicted rate of every layer with sites, and the roof of each profile's arithmetic.
 
     Raises ArgumentError where the table has no bandwidth or no clock.
     """
@@ -43,7 +45,7 @@ def drawn_roofline(profiles: Sequence[Profile], target: Target) -> Roofline:
         for layer, estimated in zip(profile.counts.layers, cost.layers, strict=True):
             moved = layer.bytes_read + layer.bytes_written
             if layer.mac_sites and layer.arithmetic and not estimated.complete:
-                # Without all of its operations a layer would stand above what the target can do.
+                # Without all of its operations, the rate of a layer would exceed what the target can do.
                 unknown += 1
             elif layer.mac_sites and layer.arithmetic and moved and estimated.cycles:
                 rate = layer.mac_sites / estimated.cycles * clock
@@ -71,7 +73,7 @@ def drawn_roofline(profiles: Sequence[Profile], target: Target) -> Roofline:
 
 @dataclass(frozen=True, slots=True)
 class _InnerLoop:
-    """A layer of MAC sites alone that moves no bytes: the inner loop with all its data in registers."""
+    """A layer that has only sites and moves no bytes: an inner loop with all its data in registers."""
 
     counts: OpCounts
     arithmetic: Arithmetic

@@ -1,4 +1,5 @@
-"""How firm the ratio of two networks' cycles is on one processor, by the latency-sum model.
+"""How much the ratio of two networks' cycles on a processor depends on its latencies, by the latency-sum
+model.
 
 The command `addercost sensitivity` and reports both show what is computed here.
 """
@@ -28,7 +29,9 @@ from addercost.results.report import Sensitivity
 
 @dataclass(frozen=True, slots=True)
 class DrawnRatios:
-    """Ratios with all latencies drawn at once: median, the range of 95 % of them, and the share above 1."""
+    """Ratios with all latencies drawn at random together: the median, the range of 95 % of them, and the
+    share above 1.
+    """
 
     low: float
     median: float
@@ -38,12 +41,12 @@ class DrawnRatios:
 
 @dataclass(frozen=True, slots=True)
 class RatioSensitivity:
-    """cycles(one) / cycles(other) on one processor, and how the latencies in its table move it.
+    """cycles(one) / cycles(other) on one processor, and how the latencies in its table change it.
 
-    lacking: operations, as `mul (fp32)`, that the table has no latency for; the ratio is then None and there
-    are no swings and no draws. break_even: how many additions a multiplication must cost for both networks
-    to take the same; None where there is no such number, with the reason, if any, in `no_break_even`.
-    mul_add_ratio: what a multiplication costs in additions by this table.
+    lacking: operations, such as `mul (fp32)`, for which the table has no latency. The ratio is then None, and
+    there are no swings and no draws. break_even: how many additions a multiplication must cost so that both
+    networks take equally long; None where there is no such number, with the reason, if any, in
+    `no_break_even`. mul_add_ratio: how many additions a multiplication costs by this table.
     """
 
     ratio: float | None
@@ -63,7 +66,7 @@ def ratio_sensitivity(
     draws: int = 1000,
     seed: int = 0,
 ) -> RatioSensitivity:
-    """Moves every latency over its range alone (swings), then draws all of them at once.
+    """Moves each latency over its range while the others stay (swings), then draws all of them together.
 
     spread: half-width of a latency's range relative to the latency, where the table gives no range.
     """
@@ -95,7 +98,7 @@ def ratio_sensitivity(
 
 
 def _break_even(one: OpCounts, other: OpCounts) -> tuple[float | None, str]:
-    """(ratio, "") or (None, why there is none)."""
+    """(the break-even ratio, "") or (None, the reason why there is none)."""
     try:
         return break_even_ratio(one, other), ""
     except ValueError as error:
@@ -121,7 +124,7 @@ def report_sensitivities(
             swings=found.swings,
             break_even=found.break_even if arithmetic is Arithmetic.ADDER else None,
             mul_add_ratio=found.mul_add_ratio,
-            # Six digits: the last ones of a percentile differ between builds of NumPy.
+            # Six digits, since the last digits of a percentile differ between builds of NumPy.
             ratio_low=round(found.drawn.low, 6),
             ratio_high=round(found.drawn.high, 6),
         )

@@ -37,19 +37,21 @@ from addercost.trace.record import Trace
 
 COMPARED = (Arithmetic.MAC, Arithmetic.ADDER, Arithmetic.XNOR)
 CPUS = (PAPER_CPU, "intel-skylake-x")
-"""The paper's processor, and one with vector instructions whose memory bandwidth is known, for a roofline."""
+"""The default processors: the paper's, and one with vector instructions and a known memory bandwidth, for a
+roofline.
+"""
 ENERGY_TABLES = ("45nm", "7nm")
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a report is asked to estimate. cpus and energy: names of hardware tables.
+    """The estimates that a report should have. cpus, energy: names of hardware tables.
 
-    ranked: those of `arithmetics` for which all processors are ranked. what_ifs: changed networks, each given
-    as one change or several joined by +. cost_models: those that estimates are made by, by default all of one
-    core. layers_by: the one that cycles of layers are of, by default the first of these, else each
-    processor's best. hardware_path, kernels,
-    accumulator_format, memories: as in `addercost.profile`.
+    ranked: the arithmetics, among `arithmetics`, for which all processors are ranked. what_ifs: changed
+    networks, each given as one change or several joined by +. cost_models: the models for estimates, by
+    default all of one core. layers_by: the model for cycles of layers; by default the first of cost_models,
+    else each processor's best. hardware_path, kernels, accumulator_format, memories: as in
+    `addercost.profile`.
     """
 
     convention: str = "full"
@@ -69,16 +71,18 @@ class Wanted:
 
     @property
     def targets(self) -> list[Target]:
-        """Raises ArgumentError for an unknown processor."""
+        """The targets of all processors. Raises ArgumentError for an unknown one."""
         return [load_target(name, self.hardware_path, self.kernels) for name in self.cpus]
 
     def cost(self, counts: ModelCounts, target: Target) -> ModelCost:
-        """That of the layers of a network."""
+        """The cost model for the cycles of a network's layers on a target."""
         return estimate(counts, target, self.layers_by or next(iter(self.cost_models), None))
 
 
 def subject_from_trace(spec: str, trace: Trace, wanted: Wanted) -> Subject:
-    """The model as it is, then as every other arithmetic and every changed network asked for."""
+    """The subject of a trace: the model as it is, then in every other wanted arithmetic, and with every
+    wanted change.
+    """
     own = Profile(count(trace, wanted.convention), memory=memory_of(trace))
     others = [arithmetic for arithmetic in wanted.arithmetics if arithmetic is not arithmetic_of(own)]
     counted = [
@@ -108,7 +112,7 @@ def subject_from_trace(spec: str, trace: Trace, wanted: Wanted) -> Subject:
 
 
 def subject_from_profiles(spec: str, profiles: Sequence[Profile], wanted: Wanted) -> Subject:
-    """The subject of profiles that are already counted, all of one model. Costs that they carry are kept."""
+    """The subject of profiles of one model. Costs that the profiles already have are kept."""
     if not profiles or not profiles[0].counts.layers:
         raise ArgumentError(f"{spec} has no layers", "profile a model whose forward computes something")
     targets = wanted.targets
@@ -134,7 +138,7 @@ def _estimates(
     profiles: Sequence[Profile], targets: Sequence[Target], named: tuple[str, ...]
 ) -> Iterator[Estimated]:
     for target in targets:
-        # A whole GPU runs networks in these two ways; of CPUs a report looks at one core.
+        # A whole GPU runs networks in these two modes. Of a CPU, a report shows one core.
         every = (*ONE_CORE_MODELS, *(("eager", "fused") if target.device_class == "gpu" else ()))
         for model in named or [name for name in every if not COST_MODELS[name].unusable(target)]:
             first: list[LayerCounts] | None = None
@@ -159,7 +163,7 @@ def _estimates(
 
 
 def _charged(profile: Profile, missing: Sequence[MissingFigure]) -> float:
-    """The share of the operations that the table has figures for. Bytes do not count as operations."""
+    """The share of the operations for which the table has figures. Bytes do not count as operations."""
     operations = profile.counts.total.total
     lacking = sum(item.count for item in missing if not item.figure.startswith("bytes"))
     return max(1 - lacking / operations, 0.0) if operations else 1.0

@@ -1,8 +1,8 @@
 """Scores of predictions against measured times: errors, shares within a band, order, coverage.
 
-A cost model's seconds are scored as they are. They are scored again after one factor, which a single measured
-network or half of the networks sets: a factor takes out what the table's clock, number of cores and
-efficiency have wrong in the same way for all, and leaves what is wrong about one network against another.
+A cost model's seconds are scored unchanged. They are scored again after multiplication by one factor, which a
+single measured network or half of the networks sets. The factor removes errors that are the same for all
+networks (clock, number of cores, efficiency). The errors of networks relative to each other are left.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ BASELINES = ("MACs", "bytes")
 cost model that orders networks no better than these explains nothing."""
 
 HALF = "half"
-"""The factor is the median ratio of half of the networks, and the score is of the other half."""
+"""Scaled by the median ratio of half of the networks; the other half is scored."""
 
 FIT = "fit"
-"""The model's own numbers are those nearest to half of the networks, and the score is of the rest."""
+"""The model's own numbers are fitted to half of the networks; the other half is scored."""
 
 FEWEST = 3
 """Groups and families of fewer rows get no score."""
 
 WORST = 3
-"""So many families are named as the worst."""
+"""How many families are named as the worst."""
 
 
 def scored(validation: Validation, anchor: str = "") -> Validation:
@@ -53,7 +53,7 @@ def _scores(rows: Sequence[ValidationRow], scaled_by: str) -> Iterator[Score]:
         models = dict.fromkeys(p.model for row in members for p in row.predicted)
         for model in (*models, *BASELINES):
             pairs = list(_pairs(members, model))
-            # A factor for layers would hide what is wrong about the arithmetic of all of them.
+            # A factor for layers would hide errors that all layers share, such as those of the arithmetic.
             for how in ("", scaled_by) if group == NETWORKS else ("",):
                 found = score(pairs, group, model, how)
                 if found is not None:
@@ -69,7 +69,7 @@ Pair = tuple[ValidationRow, RowPrediction]
 
 
 def _pairs(rows: Iterable[ValidationRow], model: str) -> Iterator[Pair]:
-    """The rows that the predictor has a number above 0 for."""
+    """(row, prediction) of the rows for which the predictor has a number above 0."""
     for row in rows:
         made: Iterable[RowPrediction] = row.predicted
         if model in BASELINES:
@@ -80,7 +80,9 @@ def _pairs(rows: Iterable[ValidationRow], model: str) -> Iterator[Pair]:
 
 
 def score(pairs: Sequence[Pair], group: str, model: str, scaled_by: str = "") -> Score | None:
-    """None where too few rows are left, or the network that is to set the factor is not among them."""
+    """The score of one predictor; None where too few rows are left, or the network that sets the factor is
+    missing.
+    """
     factor = 1.0
     if scaled_by:
         setting = [pair for pair in pairs if _sets_factor(pair[0], scaled_by)]
@@ -121,7 +123,9 @@ def score(pairs: Sequence[Pair], group: str, model: str, scaled_by: str = "") ->
 
 
 def _fitted(pairs: Sequence[Pair]) -> list[Pair]:
-    """Predictions for the other half, by the numbers that are nearest to the first; none without parts."""
+    """Predictions for one half by the numbers fitted to the other half; none for predictions without
+    parts.
+    """
     from addercost.cost.efficiency_fit import FEWEST_NETWORKS
 
     half = [(row, p) for row, p in pairs if p.parts and sets_half(row.family, row.name)]
@@ -137,7 +141,9 @@ def _fitted(pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """By linear interpolation between order statistics. Source: Hyndman and Fan, Am. Stat. 50 (1996), 7."""
+    """A percentile by linear interpolation between order statistics. Source: Hyndman and Fan, Am. Stat. 50
+    (1996), 7.
+    """
     ordered = sorted(values)
     place = share * (len(ordered) - 1)
     low = math.floor(place)
@@ -151,7 +157,7 @@ def within(errors: Sequence[float], band: float) -> float:
 
 
 def worst_families(families: Sequence[str], errors: Sequence[float]) -> tuple[FamilyError, ...]:
-    """Those with the largest median errors, the worst first."""
+    """The families with the largest median errors, the worst first."""
     by_family: dict[str, list[float]] = {}
     for family, error in zip(families, errors, strict=True):
         by_family.setdefault(family, []).append(error)
@@ -164,10 +170,11 @@ def worst_families(families: Sequence[str], errors: Sequence[float]) -> tuple[Fa
 
 
 def sets_half(family: str, name: str) -> bool:
-    """Whether a network is in the half that sets the factor: by a hash, so that no order of rows matters.
+    """Whether a network is in the half that sets the factor. A hash decides, so the order of rows does not
+    matter.
 
-    Networks of one family are on both sides. All rows of one network (sizes, batches) are on one side: a
-    name's first word is the network.
+    Networks of one family may be in both halves. All rows of one network (sizes, batches) are in one half;
+    the first word of a name is the network.
     """
     return hashlib.sha256(f"{family} {name.split()[0]}".encode()).digest()[0] % 2 == 0
 

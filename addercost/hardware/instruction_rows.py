@@ -1,9 +1,10 @@
-"""The `table` of one `[[instructions]]` block: a header of column names with units, then one instruction a
-line.
+"""Reads the `table` of an `[[instructions]]` block: a header of column names with units, then a line for each
+instruction.
 
-Columns are separated by blanks, `-` stands for a figure the source does not give, and `instruction` comes
-last and runs to the end of the line. It is a text within the TOML because reading a thousand small TOML
-values takes several milliseconds, and a person reads aligned columns better than either.
+Columns are separated by blanks, and `-` stands for a figure that the source does not give. The column
+`instruction` comes last and reaches to the end of the line. The table is a text inside the TOML for two
+reasons: a thousand small TOML values take several milliseconds to read, and people read aligned columns more
+easily.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ _FIELDS = {
     for name in Instruction.__dataclass_fields__
     if name not in ("quality", "source")
 }
-"""The column of each field of an instruction, but for those two, which the whole block has in common."""
+"""The column of each field of an instruction, except the two fields that the whole block shares."""
 
 _PORT_GROUP = r"(?:\d+(?:\.\d+)?\*)?[\w.]+(?:\|[\w.]+)*"
 _PORTS = re.compile(rf"{_PORT_GROUP}(?:\+{_PORT_GROUP})*")
 
 # A stream of independent instructions can hardly be slower than a chain of dependent ones. Scheduling models
-# of narrow vector units go to 2 x the latency (one result per beat); beyond 4 x the columns have been
+# of narrow vector units have up to 2 x the latency (one result per beat). Above 4 x the columns were probably
 # swapped.
 _MOST_CYCLES_PER_LATENCY = 4
 
@@ -87,7 +88,7 @@ def _header(line: str, file: str, where: str) -> list[str]:
 
 
 def _values(name: str, cells: Sequence[str], file: str, where: str) -> list[Any]:
-    """What the cells of the column of one field stand for. Raises DataError."""
+    """The values of the cells in the column of one field. Raises DataError."""
     if name == "text":
         return [cell.strip() for cell in cells]
     try:
@@ -103,12 +104,12 @@ def _values(name: str, cells: Sequence[str], file: str, where: str) -> list[Any]
 
 
 class _CellError(Exception):
-    """A cell is not what its column takes; the text is the expectation."""
+    """A cell does not fit its column. The text is what was expected."""
 
 
 @lru_cache(maxsize=4096)
 def _value(name: str, cell: str) -> Any:
-    """What one cell of the column of a field stands for. Few cells differ from those seen before."""
+    """The value of a cell in the column of a field. It is cached, since most cells repeat earlier ones."""
     if name == "op" and cell not in INSTRUCTION_OPS:
         raise _CellError("an instruction op; addercost.hardware.vocabulary lists them")
     if name == "ports":
@@ -128,7 +129,9 @@ def _hints() -> dict[str, Any]:
 
 
 def _number(cell: str) -> int | float | str | None:
-    """A whole number as an int, so that sums of cycles stay exact; what is no number as the text it is."""
+    """The number in a cell: a whole number as an int, so that sums of cycles stay exact. A text that is no
+    number is returned unchanged.
+    """
     if cell == "-":
         return None
     if cell.isdecimal() and cell.isascii():
@@ -140,7 +143,7 @@ def _number(cell: str) -> int | float | str | None:
 
 
 def _contradiction(row: Instruction) -> tuple[str, str] | None:
-    """The first column whose value does not go with the others, and what was expected there."""
+    """(the first column whose value contradicts the others, what was expected there)."""
     latency, throughput = row.latency_cycles, row.reciprocal_throughput_cycles
     if latency is not None and throughput > _MOST_CYCLES_PER_LATENCY * latency:
         most = f"at most {_MOST_CYCLES_PER_LATENCY} x latency_cycles = {latency}"

@@ -1,7 +1,7 @@
-"""Kernels that were timed on this machine: `addercost calibrate --kernels` writes them, a cost model reads
-them.
+"""The document of kernels that were timed on a machine. `addercost calibrate --kernels` writes it, and the
+cost model `calibrated` reads it.
 
-The document keeps every sample. What is made of them, a fit, is computed when it is used.
+The document has every sample. The fit to them is computed when it is used.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _HINT = "measure it again with `addercost calibrate --kernels`"
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What the times are valid for. processor: its name, family, model and stepping. dtype: torch's name of
-    the floats. torch: its version. layout: of images in memory. last_level_cache_bytes: of the cache that
-    all cores share.
+    """The conditions under which the times are valid. processor: its name, family, model and stepping. dtype:
+    torch's name of the floating-point format. torch: its version. layout: the memory layout of images.
+    last_level_cache_bytes: the size of the cache that all cores share.
     """
 
     processor: str
@@ -50,9 +50,9 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class KernelSample:
-    """One kernel, timed. near_s: seconds of runs before which the second-level cache was swept; far_s: those
-    before which the last-level cache was. warm_s: of runs one after the other. factor: how many times as long
-    as on the quiet machine a reference took beside them.
+    """The times of one kernel in seconds. warm_s: consecutive runs. near_s: runs before each of which the
+    second-level cache was filled with other data. far_s: the same with the last-level cache. factor: how many
+    times as long as on the quiet machine a fixed piece of work took beside the runs.
     """
 
     call: KernelCall
@@ -64,7 +64,7 @@ class KernelSample:
 
 @dataclass(frozen=True, slots=True)
 class NetworkSample:
-    """A whole network, timed. calls: its kernels, each as often as it runs."""
+    """The times of a whole network. calls: its kernels, each as often as it runs."""
 
     name: str
     calls: tuple[KernelCall, ...]
@@ -82,13 +82,15 @@ class KernelTimes:
 
 
 def kernel_times_file(threads: int, dtype: str, layout: str = CONTIGUOUS) -> Path:
-    """Where they are kept: the user's cache folder, beside the calibrated table."""
+    """The path of this machine's file of timed kernels, in the user's cache folder beside the calibrated
+    table.
+    """
     suffix = "" if layout == CONTIGUOUS else f"-{layout}"
     return host_file().with_name(f"kernels-{threads}-{dtype}-eager{suffix}.json")
 
 
 def kernel_time_files() -> tuple[Path, ...]:
-    """Those that were measured on this machine."""
+    """The files with kernels that were timed on this machine."""
     return tuple(sorted(host_file().parent.glob("kernels-*.json")))
 
 
@@ -133,7 +135,7 @@ class _Document:
 
 
 def to_json(times: KernelTimes) -> str:
-    """Each call stands once; samples and networks name it by its number."""
+    """The document as text. Each call is written once, and samples and networks refer to it by number."""
     numbers: dict[KernelCall, int] = {}
     for call in (*(s.call for s in times.samples), *(c for n in times.networks for c in n.calls)):
         numbers.setdefault(call, len(numbers))
@@ -163,7 +165,7 @@ def to_json(times: KernelTimes) -> str:
 
 
 def from_json(text: str, source: str) -> KernelTimes:
-    """Raises DataError naming `source` for anything that `to_json` does not write."""
+    """Reads the text that `to_json` wrote. Raises DataError, which names `source`, for anything else."""
     data = json_data(text, source)
     found = data.get("schema") if isinstance(data, Mapping) else None
     if found != SCHEMA:
@@ -194,7 +196,7 @@ def from_json(text: str, source: str) -> KernelTimes:
 
 
 def read_kernel_times(path: Path) -> KernelTimes:
-    """Raises DataError for a damaged file or one that is not there."""
+    """Reads a file. Raises DataError for a file that is damaged or missing."""
     return from_json(read_text(path, _HINT), str(path))
 
 

@@ -1,4 +1,4 @@
-"""Finding and reading hardware tables by name. Loading one reads one file.
+"""Finds and reads hardware tables by name. Loading a table reads a single file.
 
 A table's name is its file's name without `.toml`. A user's folder, given as an argument or in
 `ADDERCOST_HARDWARE`, is searched first: its files add to the built-in ones and override those of the same
@@ -58,8 +58,8 @@ class HardwareFile:
 
 
 def load_cpu(name: str, hardware_path: str | Path | None = None) -> Cpu:
-    """The CPU table `name`, for example `via-nano-2000`, or that of a core which is modelled as another, such
-    as `cortex-a76`; or the path of a file ending in `.toml`.
+    """The CPU table `name`, for example `via-nano-2000`. The name can also be that of a core which is
+    modelled as another core, such as `cortex-a76`, or the path of a file ending in `.toml`.
 
     Raises ArgumentError for an unknown name (the nearest are offered), DataError for a malformed file.
     """
@@ -97,7 +97,7 @@ def load_accelerator(name: str, hardware_path: str | Path | None = None) -> Acce
 
 
 def load_hardware(name: str, hardware_path: str | Path | None = None) -> Hardware:
-    """The table `name` of whatever kind. Raises as `load_cpu` does."""
+    """The table `name`, of any kind. Raises as `load_cpu` does."""
     for kind in FOLDERS:
         path = _find(kind, name, hardware_path)
         if path is not None:
@@ -106,12 +106,14 @@ def load_hardware(name: str, hardware_path: str | Path | None = None) -> Hardwar
 
 
 def load_file(path: str | Path) -> Hardware:
-    """Reads and validates one file. Raises DataError naming what is wrong with it."""
+    """Reads and validates one file. Raises DataError, which names the fault."""
     return _loaded(Path(path), ())
 
 
 def _loaded(path: Path, modelled: tuple[Path, ...]) -> Hardware:
-    """modelled: the files of cores that are modelled as this one, in order."""
+    """The table in a file. modelled: the files of cores that led here, each modelled as the next, in
+    order.
+    """
     try:
         text = _read(path).decode("utf-8")
     except UnicodeDecodeError as error:
@@ -130,7 +132,9 @@ def _loaded(path: Path, modelled: tuple[Path, ...]) -> Hardware:
 
 @lru_cache(maxsize=512)
 def _parsed(text: str, path: Path) -> Parsed:
-    """Kept by what the file says, since each chunk of a sweep asks for its processors again."""
+    """The parsed content of a file. Results are cached by the content, since each chunk of a sweep loads its
+    processors again.
+    """
     return parse_hardware(toml_data(text, str(path)), path.stem, str(path))
 
 
@@ -145,7 +149,7 @@ def list_hardware(hardware_path: str | Path | None = None, kind: str | None = No
             found[a_kind, path.stem] = HardwareFile(a_kind, path.stem, path, "built-in")
         for path in _toml_files(folder / subfolder) if folder else ():
             found[a_kind, path.stem] = HardwareFile(a_kind, path.stem, path, "user")
-    # The kind of a flat file is only in its content.
+    # Outside of a kind's folder, only the content of a file shows its kind.
     for path in _toml_files(folder) if folder else ():
         a_kind = load_file(path).kind
         found[a_kind, path.stem] = HardwareFile(a_kind, path.stem, path, "user")
@@ -166,8 +170,8 @@ def host_file() -> Path:
 
 
 def user_folder(hardware_path: str | Path | None) -> Path | None:
-    """The user's folder: the argument, else the environment variable, else None. ArgumentError where it is
-    no folder.
+    """The user's folder of tables: the argument, else the environment variable, else None. Raises
+    ArgumentError for a path that is no folder.
     """
     named = hardware_path or os.environ.get(ENVIRONMENT_VARIABLE)
     if not named:
@@ -188,7 +192,7 @@ def user_folder(hardware_path: str | Path | None) -> Path | None:
 
 
 def _load(kind: str, name: str, hardware_path: str | Path | None) -> Hardware:
-    # A core that is modelled as another serves wherever a CPU does.
+    # A core that is modelled as another core can be used in place of a CPU.
     kinds = ("cpu", "core") if kind == "cpu" else (kind,)
     path: Path | None = Path(name) if name.endswith(".toml") else None
     for each in kinds:
@@ -212,7 +216,7 @@ def _not_found(what: str, name: str, known: list[str]) -> ArgumentError:
 
 
 def _find(kind: str, name: str, hardware_path: str | Path | None) -> Path | None:
-    # The pattern also keeps a name from climbing out of the folder.
+    # The pattern also prevents names that lead out of the folder.
     if not _NAME.fullmatch(name):
         return None
     folder = user_folder(hardware_path)
@@ -228,7 +232,9 @@ def _find(kind: str, name: str, hardware_path: str | Path | None) -> Path | None
 
 
 def _exists(path: Path) -> bool:
-    """Whether there is something of that name. A broken or looping link counts: reading it gives a reason."""
+    """Whether the path exists. A broken or circular link counts as existing, since reading it gives the
+    reason.
+    """
     return os.path.lexists(path)
 
 
@@ -243,8 +249,8 @@ def _toml_files(folder: Path) -> list[Path]:
 
 
 def _read(path: Path) -> bytes:
-    """The file's bytes. Refuses what is no regular file (a pipe would block) and what is too large to be a
-    table.
+    """The file's bytes. Raises DataError for anything but a regular file, since a pipe would block, and for a
+    file that is too large for a table.
     """
     try:
         status = path.stat()

@@ -16,13 +16,14 @@ def core_name() -> str:
         import llvmlite.binding as llvm
 
         return str(llvm.get_host_cpu_name())
-    except Exception:  # a broken package may raise anything
+    except Exception:  # a broken package may raise any exception
         return ""
 
 
 def this_processor() -> str:
-    """The built-in table of this machine's core, such as `amd-zen3`; where there is none, the processor's own
-    name in small letters. A guest's processor can have the name of several, such as `AMD EPYC`.
+    """The name of the built-in table of this machine's core, such as `amd-zen3`. Where there is none, the
+    processor's own name in small letters. In a virtual machine that name can be common to several processors,
+    such as `AMD EPYC`.
     """
     tables = matching_tables(core_name())
     return tables[0] if tables else re.sub(r"[^a-z0-9]+", "-", cpu_model().lower()).strip("-")

@@ -1,4 +1,4 @@
-"""Cores without a scheduling model of their own: another core's figures, and what differs from them."""
+"""Cores without a scheduling model: they take another core's figures, with stated differences."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from addercost.hardware.schema.instruction import Instruction
 
 
 def with_figures(core: ModelledCore, other: Cpu) -> Cpu:
-    """The table of `core`, whose figures are those of `other` but for its own.
+    """The table of `core`. Its figures are those of `other`, except for those that `core` has itself.
 
-    Raises DataError where both give the same id to different sources, which would leave open whose figures
-    they are.
+    Raises DataError where both use one id for different sources, since the source of figures would be
+    ambiguous.
     """
     for id_ in core.sources.keys() & other.sources.keys():
         if core.sources[id_] != other.sources[id_]:

@@ -1,9 +1,10 @@
-"""From a parsed TOML document to a hardware table (`Cpu`, `Gpu`…), validated; the file format is here.
+"""Validates a parsed TOML document and makes a hardware table (`Cpu`, `Gpu`…) of it. The file format is
+described here.
 
-Every file opens with `schema`, `kind` (one of `KINDS`) and `title`, and has `[sources.<id>]` tables
-with `title` and `licence`; every figure names one of those ids. The other keys are the fields of the class,
-but for two: a CPU's instructions come in `[[instructions]]` blocks of one source and quality, each with one
-`table` (see `instruction_rows`), and a memory's energy may be a single figure, `energy_pj`.
+Every file opens with `schema`, `kind` (one of `KINDS`) and `title`, and has `[sources.<id>]` tables with
+`title` and `licence`; every figure names one of those ids. The other keys are the fields of the class, with
+two exceptions. A CPU's instructions are in `[[instructions]]` blocks of one source and quality, each with one
+`table` (see `instruction_rows`). A memory's energy may be a single figure, `energy_pj`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from addercost.hardware.vocabulary import SCHEMA_VERSION, Quality
 from addercost.reading import Positive, Text, Whole, misfit, read_as
 
 Parsed = Hardware | ModelledCore
-"""What one file describes. A core that is modelled as another needs the other's file to be a table."""
+"""The content of a file. A core that is modelled as another core becomes a table only with the other's
+file.
+"""
 
 KINDS: dict[str, type[Parsed]] = {
     "cpu": Cpu,
@@ -59,9 +62,9 @@ def parse_hardware(document: Mapping[str, Any], name: str, file: str) -> Parsed:
     """Validates `document` and builds the table it describes. `name` is the file's stem, `file` is for
     messages.
 
-    Raises DataError naming file, key, value and expectation: for an unknown or missing key, a wrong type, a
-    figure that is not a finite positive number, a source id without a `[sources]` entry, another schema
-    version.
+    Raises DataError, which names file, key, value and expectation, for an unknown or missing key, a wrong
+    type, a figure that is not a finite positive number, a source id without a `[sources]` entry, or another
+    schema version.
     """
     content = dict(document)
     kind = _kind(content, file)
@@ -70,7 +73,7 @@ def parse_hardware(document: Mapping[str, Any], name: str, file: str) -> Parsed:
             raise misfit(file, key, content[key], "no such key: a table is named after its file")
     if kind is Cpu and "modelled" in content:
         raise misfit(file, "modelled", content["modelled"], 'no such key: see kind = "core"')
-    # A CPU's instructions and a table's memories are written otherwise than the fields of the class.
+    # A CPU's instructions and a table's memories have another form than the fields of the class.
     blocks: tuple[_Block, ...] = ()
     memories: tuple[_Memory, ...] = ()
     fixed: dict[str, Any] = {"name": name, "file": file}
@@ -151,7 +154,9 @@ def _require_figures(table: EnergyTable) -> None:
 
 
 def _require_consistent(table: Accelerator) -> None:
-    """A vector has one row and keeps its sums; DRAM serves all operands; roles do not overlap."""
+    """Raises DataError unless a vector has one row and keeps its sums, DRAM serves all operands, and no
+    operand has two memories of one role.
+    """
     if table.structure == "vector":
         if table.rows != 1:
             raise misfit(table.file, "rows", table.rows, "1: a vector's lanes are its columns")
@@ -199,7 +204,7 @@ def _require_sources(hardware: Parsed, blocks: Iterable[_Block]) -> None:
 
 
 def _named_sources(hardware: Parsed, blocks: Iterable[_Block]) -> Iterable[tuple[str, str]]:
-    """Every place of the file that names a source, and what it names."""
+    """(path in the file, source id) of every place that names a source."""
     lists: dict[str, Iterable[Any]] = {}
     match hardware:
         case Cpu(part=part, calls=calls):

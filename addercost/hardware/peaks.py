@@ -1,4 +1,6 @@
-"""What is known of a processor's rates beside its table, from measurements and vendors: `peaks.toml`."""
+"""Rates of processors from other sources than their tables (measurements, vendors), in `peaks.toml`. Tables
+are checked against them.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,11 @@ FILE = Path(__file__).with_suffix(".toml")
 
 @dataclass(frozen=True, slots=True)
 class Peaks:
-    """The figures of one core that its source gives; None for the others.
+    """The known figures of one core; None for those that the source does not give.
 
-    `…_per_cycle`: multiply-adds, additions, absolute differences or bytes, on vectors; those with `matrix` on
-    the matrix unit. `…_latency_cycles`: of the instruction on scalar registers. `…_div_W_cycles`: cycles for
-    each division of a register of W bits, or of a scalar one.
+    `…_per_cycle`: multiply-adds, additions, absolute differences or bytes a cycle, on vectors; names with
+    `matrix` are for the matrix unit. `…_latency_cycles`: the latency of the instruction on scalar registers.
+    `…_div_W_cycles`: cycles for each division instruction on registers of W bits, or on scalar registers.
     """
 
     source: Text
@@ -49,7 +51,7 @@ class Peaks:
 
     @property
     def figures(self) -> dict[str, float]:
-        """Those that are known, by name."""
+        """The known figures by name."""
         names = [field.name for field in dataclasses.fields(self) if field.name != "source"]
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
@@ -62,7 +64,7 @@ class _Document:
 
 @lru_cache(maxsize=1)
 def known_peaks() -> Mapping[str, Peaks]:
-    """By the name of the table. Raises DataError for a malformed file."""
+    """The known figures by the name of the table. Raises DataError for a malformed file."""
     document = read_as(_Document, toml_data(FILE.read_text(encoding="utf-8"), str(FILE)), str(FILE))
     assert document.schema == SCHEMA_VERSION
     return document.peaks

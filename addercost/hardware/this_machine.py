@@ -1,4 +1,6 @@
-"""What the system says about this machine's processor: its name, its caches, how its clock is set."""
+"""Facts that the system reports on this machine's processor: its name, its caches, and how its clock is
+set.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +9,16 @@ from pathlib import Path
 
 _SUFFIX_BITS = {"K": 10, "M": 20}
 UNKNOWN_GOVERNOR = "unknown"
-"""What `governor` answers where the system does not say."""
+"""The result of `governor` where the system does not say."""
 
 
 _INSTRUCTION_SETS = {"x86_64": "x86-64", "AMD64": "x86-64", "aarch64": "aarch64", "arm64": "aarch64"}
 
 
 def instruction_set() -> str:
-    """`x86-64` or `aarch64`, the name in hardware tables; of other machines the system's own name."""
+    """The name of the instruction set in hardware tables, `x86-64` or `aarch64`; for other machines the
+    system's own name.
+    """
     return _INSTRUCTION_SETS.get(platform.machine(), platform.machine())
 
 
@@ -43,8 +47,8 @@ def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def processor_id(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's name with family, model and stepping where the system says them: names alone, such as
-    a guest's `AMD EPYC`, stand for several processors.
+    """The processor's name with family, model and stepping, where the system reports these. The name alone
+    may be common to several processors, such as `AMD EPYC` in a virtual machine.
     """
     numbers = _numbers(cpuinfo)
     found = [numbers[name] for name in ("cpu family", "model", "stepping") if name in numbers]
@@ -60,8 +64,9 @@ def governor(folder: Path = Path("/sys/devices/system/cpu/cpu0/cpufreq")) -> str
 
 
 def core_kind(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The kind of core, which processors of several names share: `AuthenticAMD 25-17` (vendor, family, model)
-    or on Arm `0x41-0xd0c` (implementer, part); the machine's architecture where the system does not say.
+    """The kind of core, which processors with several names can share: `AuthenticAMD 25-17` (vendor, family,
+    model), or on Arm `0x41-0xd0c` (implementer, part). Where the system does not report it, the machine's
+    architecture.
     """
     numbers = _numbers(cpuinfo)
     for names, form in (
@@ -74,7 +79,7 @@ def core_kind(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def _numbers(cpuinfo: Path) -> dict[str, str]:
-    """What the system says of the first core, by name."""
+    """The facts that the system reports on the first core, by name."""
     numbers: dict[str, str] = {}
     try:
         for line in cpuinfo.read_text().splitlines():

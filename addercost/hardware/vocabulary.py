@@ -12,7 +12,7 @@ SCHEMA_VERSION = 1
 
 
 class Quality(StrEnum):
-    """How a figure was come by. The order is the order of preference."""
+    """How a figure was obtained. The order is the order of preference."""
 
     MEASURED = "measured"
     SPECIFICATION = "specification"
@@ -20,7 +20,9 @@ class Quality(StrEnum):
     PUBLISHED = "published"
     """Stated in a publication without saying whether measured or simulated."""
     MODEL = "model"
-    """Taken from a compiler's scheduling model, which its authors tune for code generation, not for truth."""
+    """Taken from a compiler's scheduling model, which its authors tune for good code and not for exact
+    figures.
+    """
 
 
 class Form(StrEnum):
@@ -64,7 +66,9 @@ SITES_PER_LANE = {
     "bf16_outer_dot": 2,
     "fp16_outer_dot": 2,
 }
-"""Input pairs combined per result lane, for instructions that take more than one. Lanes are result lanes."""
+"""How many pairs of inputs an instruction combines for each lane of its result, where that is more than
+one.
+"""
 
 INSTRUCTION_OPS: dict[str, str] = {
     f"{number_format}_{name}": f"{number_format} {meaning}"
@@ -116,4 +120,4 @@ INSTRUCTION_OPS: dict[str, str] = {
     "shuffle": "byte shuffle within a register",
     "load": "vector load, first-level cache hit",
 }
-"""Every instruction op a CPU table may name, and what it does."""
+"""Every instruction op that a CPU table may name, with its effect."""

@@ -1,4 +1,4 @@
-"""What a sweep would be: how many rows, and about how long, from a few of its architectures traced now."""
+"""Forecasts a sweep's number of rows and its duration, by tracing a few of its architectures."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _SAMPLE_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """seconds: of the whole sweep on so many workers, if all architectures are like the `sampled` ones, of
-    which `failed` failed.
+    """seconds: the duration of the sweep on so many workers, if all architectures are like the `sampled`
+    ones. failed: how many of these failed.
     """
 
     architectures: int
@@ -29,10 +29,9 @@ class Forecast:
 
 
 def forecast(what: SweepPlan, workers: int, timeout_s: float = 0.0, memory_limit_bytes: int = 0) -> Forecast:
-    """Traces up to 24 architectures, spread over the space, one after the other, for 20 s at most.
+    """Traces at most 24 architectures, spread over the space, one after the other and for at most 20 s.
 
-    The start of a worker is not part of the time, so that the rest is proportional to the number of
-    architectures.
+    The time to start a worker is left out, so that the rest is proportional to the number of architectures.
     """
     total = what.walk.architectures
     picks = sorted({i * total // _SAMPLE for i in range(_SAMPLE)})
@@ -44,7 +43,7 @@ def forecast(what: SweepPlan, workers: int, timeout_s: float = 0.0, memory_limit
             what.source, settings, "", 0, index, (names[index],), {}, timeout_s, memory_limit_bytes
         )
 
-    # The first run also starts a process and imports torch, which a sweep does once.
+    # The first run also starts a process and imports torch, which a sweep does only once.
     list(tallies_of(chunk_of(picks[0]), {}))
     seconds, failed, done = 0.0, 0, 0
     for index in picks:

@@ -1,4 +1,4 @@
-"""Measuring what a folder has swept: the same space, in chunks and shards of its own."""
+"""Measures the architectures of a swept folder. Measurements have their own chunks and shards."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from addercost.sweep.spaces.walk import names
 
 @dataclass(frozen=True, slots=True)
 class MeasurePlan:
-    """Measurements before they are made. swept: the sweep whose architectures are timed."""
+    """A plan of measurements. swept: the sweep whose architectures are timed."""
 
     settings: MeasureSettings
     layout: Layout
@@ -34,7 +34,9 @@ class MeasurePlan:
 
 
 def measure_plan(folder: Path, settings: MeasureSettings) -> MeasurePlan:
-    """Walks the folder's space again. Raises ArgumentError where it is no longer the one that was swept."""
+    """Walks the folder's space again and makes the plan. Raises ArgumentError where the space has changed
+    since the sweep.
+    """
     settings = settings.checked()
     manifest = read_manifest(folder)
     swept = plan(manifest.space, manifest.settings, manifest.architectures)
@@ -56,7 +58,7 @@ def measure(
     retry_failed: bool = False,
     on_chunk: Callable[[int, int], None] = lambda architectures, failed: None,
 ) -> SweepReport:
-    """Times what is not yet timed.
+    """Times the architectures that are not timed yet.
 
     engine: one process of this machine by default, or a Dask cluster whose workers offer
     `measurement.RESOURCE`. The other arguments are those of `run.sweep`.

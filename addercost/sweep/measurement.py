@@ -1,4 +1,4 @@
-"""How a swept folder is measured, and what was measured of one architecture. Plain data."""
+"""The settings of measurements and their results for one architecture, as plain data."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from addercost.version import __version__
 SCHEMA = "addercost/sweep-measured/1"
 DEVICES = ("cpu", "cuda")
 RESOURCE = "addercost-device"
-"""The Dask resource that a worker offers to take part. A machine has one unit of it, since two measurements
-at once slow each other down.
+"""The Dask resource that a worker must offer to take part. A machine has one unit of it, since two
+measurements at once would slow each other down.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class MeasureSettings:
-    """How architectures are timed: whole forwards in evaluation mode, as torch runs them.
+    """Settings of measurements. Whole forwards are timed in evaluation mode, as torch runs them.
 
-    threads: of a CPU. precision: half the width of the median's 95 % interval, as a share of the median, at
-    which a timing is done; one that is wider after `time_limit_s` is marked as not converged. sample: number
-    of architectures, spread evenly over the space, 0 for all. chunk: architectures in a shard.
+    threads: the number of a CPU's threads. precision: a timing is finished when half the width of the
+    median's 95 % interval is at most this share of the median. A timing whose interval is wider after
+    `time_limit_s` is marked as not converged. sample: the number of architectures, spread evenly over the
+    space, 0 for all. chunk: architectures in a shard.
     """
 
     device: str = "cpu"
@@ -44,7 +45,9 @@ class MeasureSettings:
         return tuple(itertools.product(self.arithmetics, self.batches))
 
     def checked(self) -> MeasureSettings:
-        """Itself. Raises ArgumentError for a name that does not exist or a number out of range."""
+        """The settings themselves. Raises ArgumentError for a name that does not exist or a number out of
+        range.
+        """
         if self.device not in DEVICES:
             raise unknown_name("device", self.device, DEVICES)
         for arithmetic in self.arithmetics:
@@ -58,14 +61,14 @@ class MeasureSettings:
         return self
 
     def indices(self, architectures: int) -> tuple[int, ...]:
-        """The indices of the architectures to time, of so many, in order."""
+        """The indices of the architectures to time among so many, in order."""
         if not self.sample or self.sample >= architectures:
             return tuple(range(architectures))
         return tuple(i * architectures // self.sample for i in range(self.sample))
 
     def key(self, sweep_key: str) -> str:
-        """A digest of what decides which rows there are. The machine is not part of it: each row names its
-        own.
+        """A digest of the settings that decide which rows there are. The machine is no part of it, since each
+        row names its machine.
         """
         content = json.dumps([SCHEMA, __version__, sweep_key, asdict(self)], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
@@ -89,7 +92,7 @@ class ForwardTime:
 
 @dataclass(frozen=True, slots=True)
 class ArchitectureTimes:
-    """Everything that was measured of one architecture. error: why a timing is missing, or None."""
+    """All timings of one architecture. error: the reason why a timing is missing, or None."""
 
     index: int
     name: str

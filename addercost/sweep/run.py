@@ -1,4 +1,4 @@
-"""A sweep from beginning to end: the plan, and the run of what is not yet done."""
+"""A whole sweep: the plan, and the run of the chunks that are not finished."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from addercost.sweep.spaces.walk import Walk, names, walk
 
 @dataclass(frozen=True, slots=True)
 class SweepPlan:
-    """A sweep before it runs."""
+    """The plan of a sweep."""
 
     source: SpaceSource
     settings: SweepSettings
@@ -34,7 +34,7 @@ class SweepPlan:
 
 
 def plan(space: str, settings: SweepSettings, first: int | None = None) -> SweepPlan:
-    """Walks the space, or the `first` architectures of it.
+    """Makes the plan: walks the space, or its `first` architectures.
 
     Raises ArgumentError for a name or setting that does not exist, ModelError for a file that is no space.
     """
@@ -57,11 +57,12 @@ def sweep(
     retry_failed: bool = False,
     on_chunk: Callable[[int, int], None] = lambda architectures, failed: None,
 ) -> SweepReport:
-    """Runs what is not yet done and keeps it in `folder`, each chunk whole or not at all.
+    """Runs the chunks that are not finished and writes their shards to `folder`, each completely or not at
+    all.
 
-    engine: where chunks run; `workers` processes of this machine by default. timeout_s: for one architecture,
-    memory_limit_bytes: of a worker's tracing process, 0 for none. retry_failed, on_chunk and what is raised
-    are as for `run_chunks`.
+    engine: where chunks run; `workers` processes of this machine by default. timeout_s: the limit for one
+    architecture. memory_limit_bytes: the limit of a worker's tracing process. 0 means no limit. retry_failed,
+    on_chunk and errors are as for `run_chunks`.
     """
     with own_folder(folder):
         check_folder(folder, what.manifest)

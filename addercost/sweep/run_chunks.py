@@ -1,4 +1,4 @@
-"""Running what a folder lacks, and keeping each chunk as it is done, whole or not at all."""
+"""Runs the chunks that a folder lacks, and writes each finished chunk, completely or not at all."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from addercost.sweep.shards.shard_files import done_and_remarks
 
 @dataclass(frozen=True, slots=True)
 class SweepReport:
-    """What a run did. chunks_done_before: that an earlier run had kept. failed: architectures, in all shards.
-    remarks: what a user should know, one line each.
+    """The result of a run. chunks_done_before: how many chunks earlier runs had finished. failed: the number
+    of failed architectures in all shards. remarks: lines for the user.
     """
 
     folder: Path
@@ -42,12 +42,12 @@ def run_chunks(
 ) -> SweepReport:
     """Runs the chunks of a layout whose shards the folder lacks, and writes their shards.
 
-    begin: called before the first shard is written, once the engine works. chunks: the chunks without those
-    of these numbers. rows: of all shards, for the report. retry_failed: chunks with failed architectures run
-    again. on_chunk: called with the number of architectures of a
-    finished chunk and how many of them failed, first for those that were done before. Raises OutputError
-    where a shard cannot be written, WorkersLostError where workers or cluster are gone; what was kept by then
-    stays done. Raises ArgumentError where shards cannot be written at all.
+    begin: called before the first shard is written, when the engine works. chunks: makes the chunks, except
+    those with the given numbers. rows: the number of rows of all shards, for the report. retry_failed: chunks
+    with failed architectures run again. on_chunk: called with the number of architectures of a finished chunk
+    and how many of these failed, first for chunks that were finished before. Raises OutputError where a shard
+    cannot be written, and WorkersLostError where the workers or the cluster are gone; shards that were
+    written until then are kept. Raises ArgumentError where shards cannot be written at all.
     """
     if importlib.util.find_spec("pyarrow") is None:
         raise ArgumentError("sweeps need pyarrow", "pip install 'addercost[sweep]'")
@@ -55,7 +55,7 @@ def run_chunks(
     for number, broken in done.items():
         on_chunk(layout.length(number), broken)
     failed = sum(done.values())
-    # Closed, so that workers end with whatever ends the loop.
+    # Closed, so that workers end however the loop ends.
     with contextlib.closing(engine(chunks(done))) as results:
         begun = False
         for result in results:

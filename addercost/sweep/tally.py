@@ -1,4 +1,4 @@
-"""What costing needs of an architecture: which kinds of layers it has, and how many of each. Plain data."""
+"""The counts of an architecture that costing needs: how many layers of each kind it has. Plain data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Tally:
     """How often each kind of layer occurs: the kind numbered `kinds[i]` occurs `times[i]` times.
-    uncounted_calls: of operators without a rule.
+    uncounted_calls: the number of calls of operators without a rule.
     """
 
     kinds: tuple[int, ...]
@@ -31,7 +31,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class ArchitectureTally:
-    """The counts of one architecture. error: why there are none, or None.
+    """The counts of one architecture. error: the reason why there are none, or None.
 
     tallies: one for each of `SweepSettings.combinations`. new_kinds: (number, kind) of the kinds of layers
     that the child process has not sent before.

@@ -21,9 +21,9 @@ Dataflow = Literal["weight-stationary", "output-stationary", "input-stationary"]
 class AcceleratorMemory:
     """One level of memory of an accelerator, and the operands that it serves.
 
-    role: `register` stands in every element and serves each site; a `buffer` feeds the array; `dram` holds
-    everything. size_bytes and bytes_per_cycle are None where no limit is known; source and quality are of the
-    energy, and the table's own source is of these.
+    role: a `register` is in every element and serves each site, a `buffer` feeds the array, and `dram` has
+    all data. size_bytes and bytes_per_cycle are None where no limit is known; their source is the table's.
+    source and quality are those of the energy.
     """
 
     memory: Text
@@ -37,7 +37,7 @@ class AcceleratorMemory:
 
 
 class DesignFigure(NamedTuple):
-    """A figure of an accelerator in words; value is None for one that is no number."""
+    """A figure of an accelerator in words. value: None for a figure that is no number."""
 
     words: str
     value: float | None = None
@@ -49,9 +49,9 @@ class Accelerator:
     """An array of elements, each of which computes one site a cycle, and the memories that feed it.
 
     structure: a `systolic` array of rows × columns, or a `vector` of `columns` lanes with one row.
-    number_format, accumulator_format: of operands and sums. energy_table: the table whose energies and areas
-    the elements have. source: of all `figures` but two kinds: unconfirmed ones are remembered and were not
-    read in a source, and assumed ones have none.
+    number_format, accumulator_format: those of operands and of sums. energy_table: the table with the
+    elements' energies and areas. source: that of all `figures`, with two exceptions: unconfirmed figures were
+    written from memory and not read in a source, and assumed figures have no source.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Accelerator:
 
     @property
     def figures(self) -> dict[str, DesignFigure]:
-        """What the design decides, by the names that `unconfirmed` and `assumed` use."""
+        """The figures that the design decides, by the names that `unconfirmed` and `assumed` use."""
         found = {
             "rows": DesignFigure("rows", self.rows, "elements"),
             "columns": DesignFigure("columns", self.columns, "elements"),
@@ -97,5 +97,5 @@ class Accelerator:
         return found
 
     def in_words(self, names: tuple[str, ...]) -> str:
-        """The figures of these names, as a sentence lists them."""
+        """The figures with these names, as a list in words."""
         return ", ".join(self.figures[name].words for name in names)

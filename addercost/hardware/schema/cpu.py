@@ -17,8 +17,9 @@ Isa = Literal["x86-64", "aarch64", "arm32", "riscv32", "riscv64", "xtensa"]
 
 @dataclass(frozen=True, slots=True)
 class CallCosts:
-    """What calling costs before any arithmetic begins. operator_call_s: one operator of eager torch on one
-    thread. thread_wake_up_s: starting the threads of a parallel operator and waiting for them.
+    """The costs of calls in addition to arithmetic. operator_call_s: seconds of calling one operator of eager
+    torch on one thread. thread_wake_up_s: seconds to start the threads of a parallel operator and to wait for
+    them.
     """
 
     operator_call_s: Positive
@@ -29,12 +30,12 @@ class CallCosts:
 
 @dataclass(frozen=True, slots=True)
 class CpuPart:
-    """A product with this core, which turns cycles into seconds. A figure is None where the vendor's page has
-    none.
+    """A product with this core; its clock turns cycles into seconds. A figure is None where the vendor's page
+    has none.
 
     `last_level_cache_bytes` is the size of one last-level cache; a part can have several.
-    `core_…_bandwidth_bytes_per_s` is what one core alone reads from a level, the same without `core_` what
-    all cores read together; of the caches only measured tables have them.
+    `core_…_bandwidth_bytes_per_s` is the rate at which one core alone reads from a level, and the same name
+    without `core_` is the rate of all cores together. Only measured tables have these for caches.
     """
 
     name: Text
@@ -59,7 +60,9 @@ class CpuPart:
 
 @dataclass(frozen=True, slots=True)
 class Modelled:
-    """A core's figures are those of the table `as_core`, for the reason `because`, but for `own` of them."""
+    """Says that a core's figures are those of the table `as_core`, for the reason `because`. own: how many
+    figures are the core's own.
+    """
 
     as_core: Text
     because: Text
@@ -74,15 +77,15 @@ class Modelled:
 class Cpu:
     """One microarchitecture and its instructions. `name` is the file's name without `.toml`.
 
-    `loops` and `calls` are known of machines that were calibrated, `efficiencies` of parts on which networks
-    were measured. `caveats` are doubts about figures that are used; `corrections` say which figures of a
-    scheduling model are not used, and what is instead.
+    Only calibrated machines have `loops` and `calls`, and only parts on which networks were measured have
+    `efficiencies`. `caveats` are doubts about figures that are used. `corrections` say which figures of a
+    scheduling model are not used, and which are used instead.
 
-    `modelled`: the core whose figures stand in, of a core that has no scheduling model of its own.
+    `modelled`: for a core without a scheduling model, the core whose figures are used.
 
-    `preferred_float_form` is the form the `latency-sum` model takes floating-point latencies from: scalar
-    unless the file names another one. The VIA Nano 2000 names x87, because 4 and 2, the figures its published
-    comparison uses, are the x87 ones.
+    `preferred_float_form` is the register form from which the `latency-sum` model takes floating-point
+    latencies: scalar unless the file names another one. The VIA Nano 2000 names x87, because the published
+    comparison uses 4 and 2 cycles, which are the x87 latencies.
     """
 
     name: str
@@ -117,12 +120,12 @@ class Cpu:
 
 @dataclass(frozen=True)
 class ModelledCore:
-    """A core without a scheduling model of its own, as its file has it: another core's table, and what
-    differs from that.
+    """The file of a core without a scheduling model: the name of another core's table, and the differences
+    from it.
 
     modelled_as: the other table, for the reason `modelled_because`. without: operations and forms that the
-    core lacks. max_vector_bits: wider instructions of the other core are left out. instructions: known of
-    this core; they replace those of the other one.
+    core lacks. max_vector_bits: wider instructions of the other core are left out. instructions: known
+    figures of this core, which replace those of the other core.
     """
 
     name: str

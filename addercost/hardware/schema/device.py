@@ -11,14 +11,14 @@ from addercost.reading import Text, Whole
 
 @dataclass(frozen=True)
 class Device:
-    """A board, phone, computer or server: cores of one table, a clock, memory.
+    """A board, phone, computer or server: the table of its cores, a clock, and memory.
 
-    core: the table of its fastest cores; cores: how many of them there are; further_cores: others, which
-    estimates leave idle. core_memory_bandwidth_bytes_per_s: what one core reads and writes together;
-    `memory_…` what the memory gives to all. l2_bytes: of one core or of a cluster. last_level_cache_bytes:
-    of one such cache. sram_bytes: the memory of a microcontroller. memory_bytes: of others, in the largest
-    version that is sold; memory_source: where that is read. unconfirmed: the figures that are
-    remembered and were not read in a source.
+    core: the table of its fastest cores. cores: how many of these it has. further_cores: its other cores,
+    which estimates leave idle. core_memory_bandwidth_bytes_per_s: bytes that one core reads and writes
+    together in a second; `memory_…` is the rate of all cores. l2_bytes: the cache of one core or of a
+    cluster. last_level_cache_bytes: the size of one such cache. sram_bytes: the memory of a microcontroller.
+    memory_bytes: the memory of other devices, in the largest version that is sold; memory_source: the source
+    of that. unconfirmed: figures that were written from memory and not read in a source.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Device:
 
     @property
     def figures(self) -> dict[str, float]:
-        """Those that are known, by field."""
+        """The known figures by field."""
         return {name: value for name in DEVICE_FIGURES if (value := getattr(self, name)) is not None}
 
     @property
@@ -70,4 +70,4 @@ DEVICE_FIGURES = {
     "sram_bytes": "SRAM",
     "memory_bytes": "memory of the largest version",
 }
-"""The figures of a device, by field, in words."""
+"""The words for each figure of a device, by field."""

@@ -1,4 +1,4 @@
-"""What runs of networks reach of what a part can do."""
+"""The share of a part's rates that networks reach."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from addercost.reading import NotNegative, Positive, Text, Whole
 
 @dataclass(frozen=True, slots=True)
 class Efficiency:
-    """What runs of networks reach of what a part can do: three numbers, fitted on measured networks.
+    """The shares of a part's rates that networks reach, and the seconds of a call: three numbers fitted to
+    measured networks.
 
-    run: the cost model whose runs they were. arithmetic_share: of the throughput of all cores;
-    bandwidth_share: of the part's memory bandwidth; call_s: seconds that a kernel takes beside its work.
-    spread: nine networks of ten take between 1/spread and spread times the estimate, None where that is not
-    known. networks: how many they were fitted on.
+    run: the cost model that describes the mode of running. arithmetic_share: the reached share of the
+    throughput of all cores. bandwidth_share: the reached share of the part's memory bandwidth. call_s:
+    seconds that a kernel takes in addition to its work. spread: nine networks of ten take between 1/spread
+    and spread times as long as estimated; None where that is not known. networks: the number of networks that
+    were fitted.
     """
 
     run: Text

@@ -12,8 +12,8 @@ from addercost.reading import NotNegative, Positive, Text, Whole
 
 @dataclass(frozen=True, slots=True)
 class EnergyFigure:
-    """Energy (pJ) and area (µm²) of one operation, of which one may be missing. `clock_period_ns` where the
-    block was designed for one.
+    """Energy (pJ) and area (µm²) of one operation; one of the two may be missing. clock_period_ns: the clock
+    period for which the circuit was designed, if known.
     """
 
     op: Text
@@ -28,7 +28,9 @@ class EnergyFigure:
 
 @dataclass(frozen=True, slots=True)
 class MemoryEnergy:
-    """Energy (pJ) of one access of `access_bits`. Where the source gives a range the figure is its middle."""
+    """Energy (pJ) of one access of `access_bits` bits. Where the source gives a range, the figure is its
+    middle.
+    """
 
     memory: Text
     access_bits: Whole
@@ -61,8 +63,8 @@ class EnergyFit:
 
 @dataclass(frozen=True, slots=True)
 class RelativeFigure:
-    """A published saving of one design over another, as (low, high) fractions. Shown, never used in
-    arithmetic.
+    """A published saving of one design over another, as (low, high) fractions. It is shown and never used in
+    a computation.
     """
 
     claim: Text

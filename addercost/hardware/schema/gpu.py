@@ -30,7 +30,9 @@ class GpuLatency:
 
 @dataclass(frozen=True, slots=True)
 class GpuSequence:
-    """The machine instructions a kernel's inner step compiles to, and how many elements they process."""
+    """The machine instructions of a kernel's inner step after compilation, and how many elements they
+    process.
+    """
 
     kernel: Text
     text: Text
@@ -50,9 +52,10 @@ class GpuPeak:
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU product: peaks, per-clock rates, latencies, compiled inner loops, as far as each is known.
+    """A GPU product: peaks, rates per clock, latencies and compiled inner loops, as far as they are known.
 
-    l2_bandwidth_bytes_per_s: what all multiprocessors read from the second-level cache together, measured.
+    l2_bandwidth_bytes_per_s: the measured rate at which all multiprocessors together read from the
+    second-level cache.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""One instruction of a processor, and the measured loop that is made of several."""
+"""An instruction of a processor, and a measured loop of several instructions."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from addercost.reading import Text, Whole
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One instruction of one CPU: when its result can be used and how many run per cycle.
+    """An instruction of a CPU: when its result can be used, and how many start in a cycle.
 
     `latency_cycles` is None where the source measured only throughput. `reciprocal_throughput_cycles` is
-    cycles per instruction in steady state. `lanes` counts result lanes (see `SITES_PER_LANE`). `ports` is
-    "" where unknown, else groups of alternatives: `A|B` one cycle of work on A or B, `3*A` three on A, and
-    both of `3*A+B`.
+    cycles per instruction in steady state. `lanes` counts result lanes (see `SITES_PER_LANE`). `ports` is ""
+    where unknown. Otherwise it has groups joined by +: `A|B` is one cycle of work on A or B, `3*A` is three
+    cycles on A, and `3*A+B` is three cycles on A and one on B.
     """
 
     op: Text
@@ -39,7 +39,7 @@ class Instruction:
 
     @property
     def sites(self) -> int:
-        """Input pairs one instruction combines."""
+        """How many pairs of inputs one instruction combines."""
         return self.lanes * SITES_PER_LANE.get(self.op, 1)
 
     @property
@@ -53,7 +53,7 @@ class Instruction:
 
     @property
     def latency_range_cycles(self) -> tuple[float, float] | None:
-        """(low, high): the source's range, or its single figure twice, or None where it has no latency."""
+        """(low, high): the source's range, or its single figure twice; None where it gives no latency."""
         if self.latency_cycles is None:
             return None
         low, high = self.latency_low_cycles, self.latency_high_cycles
@@ -65,10 +65,10 @@ class Instruction:
 
 @dataclass(frozen=True)
 class MeasuredLoop:
-    """The inner loop of a register-blocked kernel, timed whole: what its instructions do together.
+    """The inner loop of a register-blocked kernel, which was timed as a whole.
 
-    One step combines `sites` input-weight pairs in `cycles`. number_format: of the operands; `bool` for
-    packed signs. text: the instructions of a step.
+    One step combines `sites` pairs of input and weight in `cycles`. number_format: that of the operands;
+    `bool` for packed signs. text: the instructions of a step.
     """
 
     arithmetic: Arithmetic
@@ -88,12 +88,14 @@ class MeasuredLoop:
 
     @property
     def form(self) -> Form:
-        """A tile of a matrix unit is wider than the widest vector register, one of Arm's SVE."""
+        """The register form, by the width: a tile of a matrix unit is wider than the widest vector register,
+        which is one of Arm's SVE.
+        """
         return Form.MATRIX if self.vector_bits > 2048 else Form.VECTOR
 
     @cached_property
     def step(self) -> Instruction:
-        """One step as an instruction that does all of it."""
+        """A step as if it were a single instruction."""
         return Instruction(
             op=f"the measured {self.arithmetic} loop ({self.number_format})",
             form=self.form,

@@ -1,8 +1,8 @@
 """The process that runs the factories and forwards of users: `python -m addercost.sweep.child_process BYTES`.
 
-It is separate from the worker so that it can be killed: whatever hangs, crashes or eats memory in it costs
-one architecture. Requests arrive on its standard input. The answer to one is a `Started` and a result for
-each architecture, and None at the end; or an AddercostError where nothing can be done at all.
+It is separate from the worker so that it can be killed: code that hangs, crashes or uses up memory loses one
+architecture only. Requests arrive on its standard input. The answer to a request is a `Started` and a result
+for each architecture, and None at the end; or an AddercostError where the request cannot be answered at all.
 """
 
 from __future__ import annotations
@@ -29,21 +29,22 @@ if TYPE_CHECKING:
     from addercost.sweep.child_process.stopwatch import Stopwatch
 
 _BATCH_S = 0.02
-"""Waking the worker takes a tenth as long as tracing a small network, so that messages are collected for so
-long and then written together."""
+"""How long messages are collected before they are written together: waking the worker takes a tenth as long
+as tracing a small network.
+"""
 
 
 def main(memory_limit_bytes: int) -> None:
-    """Answers requests until the standard input ends. A limit of 0 is none."""
+    """Answers requests until the standard input ends. A memory limit of 0 means no limit."""
     end_with_the_parent(os.getppid())
     inbox, outbox = MessageReader(sys.stdin.buffer), os.fdopen(os.dup(1), "wb")
-    # What the code of users prints must not get between the messages.
+    # Prints of users' code must not get between the messages.
     os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     import torch
 
-    # Tracing computes nothing, and the idle threads of many workers would only take turns.
+    # Tracing computes nothing, and idle threads of many workers would only take processor time.
     torch.set_num_threads(1)
     if memory_limit_bytes:
         limit_memory(memory_limit_bytes)
@@ -75,7 +76,7 @@ def main(memory_limit_bytes: int) -> None:
 
 
 def _send(outbox: IO[bytes], messages: Iterable[Any], batched: bool) -> None:
-    """Writes the messages as they come or in batches, and None after the last.
+    """Writes messages one by one or in batches, and None after the last.
 
     A batch ends with `Started`, since the worker limits its wait only while an architecture is known to run.
     """
@@ -95,7 +96,8 @@ def _tallies(
     from addercost.trace.attention import whole_attention
 
     counter.new_chunk()
-    # Each tracing would register its kernel of attention anew, which takes a tenth of a small network's time.
+    # Each trace would register the kernel of attention anew, which takes a tenth of the time of a small
+    # network.
     with whole_attention():
         for index, name, member in _members(space, enumerate(request.names, request.start)):
             if isinstance(member, str):
@@ -117,7 +119,7 @@ def _times(stopwatch: Stopwatch, space: Space, request: TimeRequest) -> Iterator
 def _members(
     space: Space, wanted: Iterable[tuple[int, str]]
 ) -> Iterator[tuple[int, str, Architecture | str]]:
-    """(index, name, the architecture, or why there is none of that name), for rising indices."""
+    """(index, name, the architecture or the reason why there is none) by rising indices."""
     from addercost.sweep.child_process.architecture_counter import described
 
     for index, name in wanted:

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from torch import nn
 
 _LARGEST = 1 << 62
-"""Counts are summed in 64 bits."""
+"""The largest count, since counts are summed in 64 bits."""
 
 
 class ArchitectureCounter:
-    """Keeps blocks and their counts from one architecture to the next. For a process of its own: the states
-    of random number generators are not preserved.
+    """Traces and counts architectures, and keeps blocks and their counts from one architecture to the next.
+    It must run in a separate process, since it changes the states of random number generators.
     """
 
     def __init__(self) -> None:
@@ -36,14 +36,18 @@ class ArchitectureCounter:
         self._counters = BlockCounters()
 
     def new_chunk(self) -> None:
-        """Call it before the first architecture of a chunk: the worker then knows no kinds of layers yet."""
+        """Must be called before the first architecture of a chunk, when the worker knows no kinds of layers
+        yet.
+        """
         self._counters.trim()
         self._counters.kinds.forget_sent()
 
     def tally(
         self, architecture: Architecture, index: int, settings: SweepSettings, parts: Parts = NO_PARTS
     ) -> ArchitectureTally:
-        """Its tallies, of kinds of layers with these parts; or, whatever its code raises, what was raised."""
+        """The tallies of an architecture, with kinds of layers that have these parts. If its code raises
+        anything, the error is in the result.
+        """
         name = architecture.name
         try:
             parameters, traced = self._traced(architecture, settings)
@@ -62,12 +66,12 @@ class ArchitectureCounter:
     def _traced(
         self, architecture: Architecture, settings: SweepSettings
     ) -> tuple[int, list[tuple[Item, ...]]]:
-        """(number of parameters, what a forward did at each batch size), both after the changes."""
+        """(number of parameters, the trace at each batch size), both after the what-ifs."""
         model = build(architecture.make, architecture.name)
         inputs = [architecture.inputs(batch) for batch in settings.batches]
         with user_output():
             if settings.what_if:
-                # A change may ask who reads a tensor, which repeated blocks do not say.
+                # A what-if may need to know who reads a tensor, which repeated blocks do not show.
                 return _whole(model, architecture, inputs, settings.what_if)
             try:
                 found = trace_blocks(
@@ -80,8 +84,8 @@ class ArchitectureCounter:
                 )
                 return found[0].parameter_count, [made.items for made in found]
             except TraceError:
-                # The forward may need values, or have to be traced whole, or not run at all: a full trace
-                # finds out.
+                # The forward may need values, may need a trace of all calls, or may not run at all. A full
+                # trace shows which.
                 return _whole(model, architecture, inputs)
 
     def _require_64_bits(self, tallies: tuple[Tally, ...]) -> None:
@@ -95,7 +99,7 @@ def _whole(
     inputs: Sequence[tuple[tuple[Any, ...], Mapping[str, Any]]],
     what_if: Sequence[str] = (),
 ) -> tuple[int, list[tuple[Item, ...]]]:
-    """The same by traces of every call."""
+    """The same as `_traced`, by traces of every call."""
     make = architecture.make_whole or architecture.make
     if architecture.make_whole is not None:
         model = build(make, architecture.name)
@@ -109,8 +113,8 @@ def _whole(
 
 
 def described(error: BaseException) -> str:
-    """One line, without the hint: `ModelError: …`."""
+    """The error on one line, without its hint: `ModelError: …`."""
     text = " ".join(error.message.split()) if isinstance(error, AddercostError) else error_text(error)
-    # A lone surrogate in it could not be written to a shard.
+    # A lone surrogate in the text could not be written to a shard.
     text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return f"{type(error).__name__}: {text}"[:1000].rstrip(": ")

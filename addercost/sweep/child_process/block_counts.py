@@ -16,11 +16,13 @@ from addercost.trace.record import OpCall, Trace
 from addercost.trace.reuse.blocks import Block, BlockUse, Item, expanded
 
 _MOST_BLOCKS = 8_000
-"""Counts of so many blocks are kept. At more all are dropped, so that memory does not grow with a sweep."""
+"""The most blocks whose counts are kept. Beyond that all are dropped, so that memory does not grow with a
+sweep.
+"""
 
 
 class Kinds:
-    """Numbers for kinds of layers, and which of the kinds the worker has been sent."""
+    """Numbers kinds of layers, and remembers which kinds were sent to the worker."""
 
     def __init__(self) -> None:
         self._number: dict[LayerKind, int] = {}
@@ -46,18 +48,20 @@ class Kinds:
         return max([largest[number] for number in tally.kinds], default=0) * sum(tally.times)
 
     def forget_sent(self) -> None:
-        """A new chunk begins, for which the worker numbers its kinds anew."""
+        """Forgets which kinds were sent. It is called when a new chunk begins, for which the worker numbers
+        kinds anew.
+        """
         self._sent.clear()
 
     def not_yet_sent(self, tallies: Sequence[Tally]) -> tuple[tuple[int, LayerKind], ...]:
-        """(number, kind) of the tallies' kinds that the worker lacks, which are taken as sent from now on."""
+        """(number, kind) of the tallies' kinds that the worker lacks. They count as sent from now on."""
         new = {number: None for tally in tallies for number in tally.kinds if number not in self._sent}
         self._sent.update(new)
         return tuple((number, self._kind[number]) for number in new)
 
 
 class BlockCounter:
-    """Tallies by one convention and arithmetic. parts: what kinds of layers have beside their counts."""
+    """Makes tallies by one convention and arithmetic. parts: which optional fields kinds of layers have."""
 
     def __init__(self, convention: str, arithmetic: str, parts: Parts, kinds: Kinds) -> None:
         self._convention = convention
@@ -72,8 +76,8 @@ class BlockCounter:
         return max(len(self._of_block) + len(self._of_calls), len(self._of_objects))
 
     def tally(self, items: Sequence[Item]) -> Tally:
-        """One row a module path, as `count` makes them. Equal rows are one kind, in order of first
-        appearance.
+        """The tally of a trace. There is a row for each module path, as `count` makes them. Equal rows are
+        one kind; kinds are in the order of first appearance.
         """
         paths: list[str] = []
         blocks: dict[Block, int] = {}
@@ -85,8 +89,8 @@ class BlockCounter:
             else:
                 calls.append(item)
         if not _are_disjoint(tuple(paths), frozenset([call.module for call in calls])):
-            # A module that is called twice has one row, and not every cost model gives that row the sum of
-            # the costs of the two calls.
+            # A module that is called twice has one row. Not every cost model gives that row the sum of the
+            # two calls' costs.
             return self._of(expanded(tuple(items)))
         times: dict[int, int] = {}
         uncounted = 0
@@ -130,7 +134,7 @@ class BlockCounter:
 
 
 class BlockCounters:
-    """A counter for every convention and arithmetic, sharing their kinds."""
+    """One counter for each convention and arithmetic. The counters share kinds."""
 
     def __init__(self) -> None:
         self.kinds = Kinds()
@@ -143,7 +147,7 @@ class BlockCounters:
         return self._counters[key]
 
     def trim(self) -> None:
-        """Drops all counts when there are many of them. To be called between chunks only."""
+        """Drops all counts when there are many of them. It must be called between chunks only."""
         if max(len(self.kinds), *map(len, self._counters.values()), 0) > _MOST_BLOCKS:
             self.kinds = Kinds()
             self._counters.clear()

@@ -25,7 +25,9 @@ def write_messages(stream: IO[bytes], *messages: Any) -> None:
 
 
 class MessageReader:
-    """Reads the messages of a stream, which nothing else may read: it takes all bytes that have arrived."""
+    """Reads the messages of a stream. Nothing else may read the stream, since all bytes that have arrived are
+    taken.
+    """
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._descriptor = stream.fileno()

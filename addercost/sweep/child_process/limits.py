@@ -1,4 +1,4 @@
-"""What the child process sets for itself: its memory and its garbage collection."""
+"""Settings of the child process for itself: its memory limit and its garbage collection."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import gc
 
 
 def limit_memory(limit_bytes: int) -> None:
-    """Lets private memory grow to about `limit_bytes` resident: beyond it allocations raise MemoryError."""
+    """Limits the resident private memory to about `limit_bytes`. Allocations beyond it raise MemoryError."""
     import resource
 
     private, resident = 0, 0
@@ -17,13 +17,15 @@ def limit_memory(limit_bytes: int) -> None:
                 private = int(line.split()[1]) * 1024
             elif line.startswith("VmRSS:"):
                 resident = int(line.split()[1]) * 1024
-    # Memory that is mapped but not yet touched, such as the stacks of threads, is not charged to the user.
+    # Memory that is mapped but not yet used, such as the stacks of threads, does not count.
     soft = max(limit_bytes + private - resident, private + (64 << 20))
     resource.setrlimit(resource.RLIMIT_DATA, (soft, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
 
 def collect_garbage_rarely() -> None:
-    """Blocks are kept by the ten thousand and hold no cycles: searching them for cycles takes long."""
+    """Makes garbage collection rare. Ten thousand blocks are kept, which have no reference cycles, and
+    searching them takes long.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)

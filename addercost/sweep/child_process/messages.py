@@ -1,4 +1,4 @@
-"""What a worker asks of its child process, and what the child says before its results."""
+"""The requests of a worker to its child process, and the message `Started` before each result."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from addercost.sweep.spaces.source import SpaceSource
 
 @dataclass(frozen=True, slots=True)
 class TallyRequest:
-    """Trace and count the architectures from index `start` on, which have these names, without those in
-    `skip`. The answer is an `ArchitectureTally` for each.
+    """Asks to trace and count the architectures from index `start` on, which have these names, except those
+    in `skip`. The answer is an `ArchitectureTally` for each.
 
-    parts: what kinds of layers have beside their counts. batched: messages may arrive some milliseconds
-    late, several at a time.
+    parts: which optional fields kinds of layers have. batched: messages may be delayed by some milliseconds
+    and sent together.
     """
 
     source: SpaceSource
@@ -32,8 +32,8 @@ class TallyRequest:
 
 @dataclass(frozen=True, slots=True)
 class TimeRequest:
-    """Time forwards of the architectures with these indices and names, in rising order. The answer is an
-    `ArchitectureTimes` for each.
+    """Asks to time forwards of the architectures with these indices and names, in rising order. The answer is
+    an `ArchitectureTimes` for each.
     """
 
     source: SpaceSource
@@ -43,7 +43,7 @@ class TimeRequest:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The child begins with an architecture; its result follows."""
+    """Says that the child begins with an architecture. Its result follows."""
 
     index: int
     name: str

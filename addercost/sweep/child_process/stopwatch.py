@@ -1,4 +1,4 @@
-"""Timings of an architecture's forward in the child process: with weights, in each of the arithmetics."""
+"""Times an architecture's forward in the child process: with weights, in each of the arithmetics."""
 
 from __future__ import annotations
 
@@ -23,14 +23,16 @@ from addercost.trace.tracer import with_values
 
 
 class Stopwatch:
-    """Times architectures on one device. settings: those that the device was opened with."""
+    """Times architectures on one device. settings: the settings with which the device was opened."""
 
     def __init__(self, settings: MeasureSettings, device: TimingDevice) -> None:
         self.settings, self._device = settings, device
         self._environment = environment(device.facts)
 
     def time(self, architecture: Architecture, index: int) -> ArchitectureTimes:
-        """Its timings. An exception of its code ends them, and is kept with the timings made before."""
+        """The timings of an architecture. An exception of its code ends them, and is returned with the
+        timings made before.
+        """
         found: list[ForwardTime] = []
         error = None
         try:
@@ -75,7 +77,7 @@ class Stopwatch:
 
 
 def open_stopwatch(settings: MeasureSettings) -> Stopwatch:
-    """Raises ArgumentError where this machine has no such device."""
+    """The stopwatch for the settings' device. Raises ArgumentError where this machine has no such device."""
     from addercost.measure.session import BenchSettings, open_device
 
     return Stopwatch(settings, open_device(BenchSettings(device=settings.device, threads=settings.threads)))

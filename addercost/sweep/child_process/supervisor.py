@@ -1,4 +1,6 @@
-"""The child process from the worker's side: started when needed, limited in time, replaced when it dies."""
+"""The child process as the worker sees it: it is started when needed, limited in time, and replaced when it
+dies.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,13 @@ from addercost.sweep.child_process.messages import Started
 
 _OF_THREAD = threading.local()
 _DEATHS = 2
-"""An architecture in whose trace the child died is tried once more: something else may have killed the child.
+"""After so many deaths of the child an architecture counts as failed. One is not enough, since something else
+may have killed the child.
 """
 
 
 class ChildResult(Protocol):
-    """What a child found of one architecture."""
+    """The result of a child for one architecture."""
 
     @property
     def index(self) -> int: ...
@@ -42,11 +45,11 @@ class ChildDied(Exception):  # noqa: N818  (the end of a child is expected, and 
 
 
 class Child:
-    """A child process. Not to be shared between threads."""
+    """A child process. Threads must not share one."""
 
     def __init__(self, memory_limit_bytes: int) -> None:
         self.memory_limit_bytes = memory_limit_bytes
-        # A worker of a cluster may itself be a daemon, which multiprocessing forbids to have children.
+        # A worker of a cluster may be a daemon itself, and multiprocessing forbids daemons to have children.
         self._process = subprocess.Popen(
             [sys.executable, "-m", "addercost.sweep.child_process", str(memory_limit_bytes)],
             stdin=subprocess.PIPE,
@@ -61,7 +64,7 @@ class Child:
 
     @classmethod
     def of_this_thread(cls, memory_limit_bytes: int) -> Child:
-        """The calling thread's child, which keeps what it has traced from one chunk to the next."""
+        """The calling thread's child. It keeps traced blocks from one chunk to the next."""
         child: Child | None = getattr(_OF_THREAD, "child", None)
         if child is not None and child.memory_limit_bytes != memory_limit_bytes:
             child.kill()
@@ -71,7 +74,7 @@ class Child:
         return child
 
     def send(self, request: Any) -> None:
-        """Raises ChildDied."""
+        """Sends a message to the child. Raises ChildDied."""
         assert self._process.stdin is not None
         try:
             write_messages(self._process.stdin, request)
@@ -79,8 +82,8 @@ class Child:
             raise self._died() from None
 
     def receive(self, timeout_s: float = 0.0) -> Any:
-        """The next message. A child that sends none within `timeout_s` (0 for ever) is killed. Raises
-        ChildDied.
+        """The next message of the child. A child that sends none within `timeout_s` seconds is killed; 0
+        means no limit. Raises ChildDied.
         """
         stream = self._process.stdout
         assert stream is not None
@@ -122,13 +125,14 @@ def results_of_child(
     timeout_s: float = 0.0,
     memory_limit_bytes: int = 0,
 ) -> Iterator[R]:
-    """The child's results for the architectures of rising `indices`, whatever happens to it on the way.
+    """The results for the architectures of rising `indices`, even if children die meanwhile.
 
-    request: what to send the child so that it begins at an index, and whether its messages may be batched.
-    failed: the result for an architecture that ended the child, from its index, its `Started` if that
-    arrived, and why the child ended. batched: until a child has died; the next one must send each message at
-    once, so that its last `Started` names the architecture to blame. timeout_s: for one architecture, 0 for
-    none. Raises the AddercostError of a child that cannot do at all what was asked.
+    request: makes the request that starts at an index; its second argument says whether messages may be
+    batched. failed: makes the result for an architecture that ended the child, from its index, its `Started`
+    if that arrived, and the reason why the child ended. batched: whether messages may be batched until a
+    child has died. After that, each message must be sent at once, so that the last `Started` names the
+    architecture that ended the child. timeout_s: the limit for one architecture, 0 for none. Raises the
+    AddercostError of a child that cannot answer the request at all.
     """
     deaths: dict[int, int] = {}
     left = deque(indices)
@@ -153,7 +157,7 @@ def results_of_child(
             if batched:
                 batched = False
                 continue
-            # A death between two architectures, or before the first, is charged to the next.
+            # A death between two architectures, or before the first, counts as a failure of the next one.
             index = current.index if current is not None else left[0] if left else indices[-1]
             deaths[index] = deaths.get(index, 0) + 1
             if death.timed_out or deaths[index] >= _DEATHS:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class ChunkResult:
-    """A finished shard. failed: of its architectures. data: the bytes of its Parquet file."""
+    """A finished shard. failed: how many of its architectures failed. data: the bytes of its Parquet file."""
 
     number: int
     architectures: int
@@ -18,7 +18,7 @@ class ChunkResult:
 
 
 class Chunk(Protocol):
-    """Is pickled and sent to a worker."""
+    """A piece of a sweep, which is pickled and sent to a worker."""
 
     @property
     def number(self) -> int: ...
@@ -33,11 +33,13 @@ def run_chunk(chunk: Chunk) -> ChunkResult:
 
 Results = Generator[ChunkResult, None, None]
 Engine = Callable[[Iterator[Chunk]], Results]
-"""Runs chunks somewhere and yields their results in the order in which they are done."""
+"""An engine: runs chunks and yields their results in the order in which they finish."""
 
 IN_FLIGHT = 2
-"""Chunks a worker: one that it runs and one that waits, so that memory does not grow with the sweep."""
+"""The number of submitted chunks for each worker: one that runs and one that waits, so that memory does not
+grow with the sweep.
+"""
 ATTEMPTS = 4
-"""So often one chunk may lose its worker before the sweep gives up. A chunk does not kill its worker itself:
-what users' code does happens in a child process.
+"""How often a chunk may lose its worker before the sweep gives up. Users' code cannot kill the worker, since
+it runs in a child process.
 """

@@ -1,4 +1,6 @@
-"""Chunks as tasks of a Dask cluster. Shards come back as bytes, so that workers need no common folder."""
+"""Runs chunks as tasks of a Dask cluster. Shards are returned as bytes, so that workers need no common
+folder.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ _KEPT = "what is done is kept, and the same command goes on from there"
 
 
 def dask_cluster(address: str, resource: str = "") -> Engine:
-    """An engine on the scheduler at `address` (`tcp://…`), or, for `local:N`, on a cluster of its own with N
+    """An engine on the scheduler at `address` (`tcp://…`); for `local:N`, on a new local cluster with N
     workers.
 
     resource: chunks run only on workers that offer this Dask resource, one at a time for each unit of it.
@@ -33,7 +35,7 @@ def _run_on_dask(address: str, chunks: Iterator[Chunk], resource: str) -> Result
         from distributed import Client
     except ImportError:
         raise ArgumentError("--dask needs Dask", "pip install 'addercost[sweep]'") from None
-    # Dask would log tracebacks of what an error says here in one line: that the scheduler has gone.
+    # Dask would log tracebacks when the scheduler is gone, which our error says in one line.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     cluster, where = _cluster(address, resource)
     try:
@@ -58,7 +60,7 @@ def _run_on_dask(address: str, chunks: Iterator[Chunk], resource: str) -> Result
 
 
 def _cluster(address: str, resource: str) -> tuple[Any, Any]:
-    """(a cluster of our own to close, or None; what to connect to)."""
+    """(a cluster of our own that must be closed or None, the address or cluster to connect to)."""
     kind, _, rest = address.partition(":")
     if kind != "local":
         return None, address
@@ -68,11 +70,12 @@ def _cluster(address: str, resource: str) -> tuple[Any, Any]:
         raise ArgumentError(f"--dask {address!r} is not a number of workers", "write it as local:4")
     # memory_limit=0: users' code runs in children of the workers, whose memory this limit does not cover.
     cluster = LocalCluster(
-        # One machine has one unit of an exclusive resource, so that a second worker would only wait.
+        # A machine has one unit of an exclusive resource, so a second worker would only wait.
         n_workers=1 if resource else int(rest),
         resources={resource: 1} if resource else None,
         threads_per_worker=1,
-        # Both on the loopback: whoever reaches a scheduler can make its workers run code.
+        # Both listen on the loopback address, since whoever reaches a scheduler can make its workers run
+        # code.
         host="127.0.0.1",
         dashboard_address="127.0.0.1:0",
         memory_limit=0,
@@ -142,7 +145,7 @@ def _run(client: Any, address: str, chunks: Iterator[Chunk], resource: str) -> R
 
 
 def _places(client: Any, resource: str) -> int:
-    """So many chunks can run at once: one for each thread of a worker, or for each unit of `resource`."""
+    """How many chunks can run at once: one for each thread of a worker, or for each unit of `resource`."""
     workers = client.scheduler_info()["workers"].values()
     return int(
         sum(worker["resources"].get(resource, 0) if resource else worker["nthreads"] for worker in workers)

@@ -15,8 +15,8 @@ from addercost.sweep.spaces.walk import duplicate_of
 
 @dataclass(frozen=True, slots=True)
 class MeasureChunk:
-    """members: (index, name) of architectures. duplicates: index → index of the earlier architecture of that
-    name. timeout_s: for all runs of one architecture. Limits of zero are none.
+    """members: (index, name) of architectures. duplicates: index → index of the earlier architecture with the
+    same name. timeout_s: the limit for all runs of one architecture. A limit of 0 means none.
     """
 
     source: SpaceSource

@@ -1,4 +1,4 @@
-"""Chunks on processes of this machine."""
+"""Runs chunks in processes of this machine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from addercost.sweep.chunks.chunk import (
 
 
 def process_pool(workers: int) -> Engine:
-    """An engine of `workers` processes. When one of them is killed, all chunks in flight run again.
+    """An engine of `workers` processes. When one of them is killed, all submitted chunks run again.
 
     Raises WorkersLostError where one chunk has lost its worker `ATTEMPTS` times.
     """
@@ -70,11 +70,12 @@ def process_pool(workers: int) -> Engine:
 
 def _submitted(pool: ProcessPoolExecutor, chunk: Chunk) -> Future[ChunkResult]:
     try:
-        # A new worker reads from this process how it starts, and prints a traceback where that is cut off.
+        # A new worker reads its start data from this process, and prints a traceback where the data are cut
+        # off.
         with signals_wait():
             return pool.submit(run_chunk, chunk)
     except BrokenProcessPool as error:
-        # A chunk that could not even be submitted is then among those that run again.
+        # So a chunk that could not be submitted is among those that run again.
         failed: Future[ChunkResult] = Future()
         failed.set_exception(error)
         return failed
@@ -82,14 +83,14 @@ def _submitted(pool: ProcessPoolExecutor, chunk: Chunk) -> Future[ChunkResult]:
 
 def _pool(workers: int) -> ProcessPoolExecutor:
     _start_quiet_tracker()
-    # A fork would copy locks that other threads of the caller hold at that moment.
+    # A fork would copy locks that other threads of the caller have at that moment.
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_worker)
 
 
 def _start_quiet_tracker() -> None:
-    """Starts the process that frees the pool's semaphores when the sweep was killed, without its warning
-    about them: it takes over the options of this process's warnings.
+    """Starts the process that frees the pool's semaphores if the sweep is killed, and turns off its warning
+    about them. It inherits the options of this process's warnings.
     """
     kept = list(sys.warnoptions)
     sys.warnoptions.append("ignore:resource_tracker")
@@ -100,8 +101,8 @@ def _start_quiet_tracker() -> None:
 
 
 def _prepare_worker() -> None:
-    """Runs first in a new worker. Ctrl-C reaches every process of the terminal, but the sweep decides when a
-    worker ends. The worker also ends when the sweep was killed.
+    """Runs first in a new worker. It ignores Ctrl-C, which reaches every process of the terminal, since the
+    sweep decides when a worker ends. It also makes the worker end if the sweep is killed.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_sweep, daemon=True).start()
@@ -115,8 +116,8 @@ def _end_with_the_sweep() -> None:
 
 
 def _stop(pool: ProcessPoolExecutor) -> None:
-    """Kills the workers, which have nothing to put in order. The pool's semaphores go after them: a worker
-    that is still starting would look for them.
+    """Kills the workers, which have nothing to clean up. The pool's semaphores are removed after that,
+    because a worker that is still starting needs them.
     """
     processes = list((pool._processes or {}).values())
     for process in processes:

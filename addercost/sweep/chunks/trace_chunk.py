@@ -1,4 +1,4 @@
-"""A chunk that traces, counts and costs architectures in a worker, whatever happens to its child process."""
+"""A chunk that traces, counts and costs architectures in a worker, even if its child process dies."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from addercost.sweep.tally import ArchitectureTally, Tally
 class TraceChunk:
     """The architectures of a space from index `start` on.
 
-    names: as the sweep's own walk found them. duplicates: index → index of the earlier architecture of that
-    name. key: of the sweep that the shard belongs to. timeout_s: for one architecture. Limits of zero are
-    none.
+    names: the names that the sweep's own walk found. duplicates: index → index of the earlier architecture
+    with the same name. key: the key of the sweep. timeout_s: the limit for one architecture. A limit of 0
+    means none.
     """
 
     source: SpaceSource
@@ -46,14 +46,14 @@ class TraceChunk:
 
 
 def tallies_of(chunk: TraceChunk, kinds: dict[LayerKind, int]) -> Iterator[ArchitectureTally]:
-    """Tallies of a chunk without its duplicates. They number their kinds as `kinds` does; new kinds are added
-    to it.
+    """The tallies of a chunk without its duplicates. They use the numbers of `kinds`, to which new kinds are
+    added.
     """
     numbers: dict[int, int] = {}
     parts = chunk.settings.parts
 
     def request(start: int, batched: bool) -> TallyRequest:
-        # Another child numbers the kinds of layers anew.
+        # A new child numbers the kinds of layers anew.
         numbers.clear()
         names = chunk.names[start - chunk.start :]
         return TallyRequest(chunk.source, chunk.settings, start, names, chunk.duplicates, parts, batched)
@@ -76,7 +76,7 @@ def tallies_of(chunk: TraceChunk, kinds: dict[LayerKind, int]) -> Iterator[Archi
 
 
 def _renumbered(tally: ArchitectureTally, numbers: Mapping[int, int]) -> ArchitectureTally:
-    """The tally with its child's numbers of kinds replaced."""
+    """The tally with the child's numbers of kinds replaced by the worker's."""
     tallies = tuple(
         [
             Tally(tuple([numbers[number] for number in item.kinds]), item.times, item.uncounted_calls)

@@ -1,1 +1,1 @@
-"""Questions to a swept folder: SQL, ranks with their ceiling, and Pareto fronts."""
+"""Queries on a swept folder: SQL, ranks, the ceiling of rank correlations, and Pareto fronts."""

@@ -1,7 +1,7 @@
 """Metrics by which architectures are ranked, and their values for every architecture.
 
-A metric is a column; or an estimate: `cycles@PROCESSOR`, `seconds@PROCESSOR`, `energy_j@TABLE`; or
-`measured_s@DEVICE`, the median of what was timed.
+A metric is a column, an estimate (`cycles@PROCESSOR`, `seconds@PROCESSOR`, `energy_j@TABLE`), or
+`measured_s@DEVICE`, the median of timings.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from addercost.results.environment import differences
 from addercost.sweep.queries.sweep_data import SweepData
 
 _HARDWARE_COLUMN = {"cycles": "cpu", "seconds": "cpu", "energy_j": "energy"}
-"""Estimates by name, and the column that says for which hardware a row holds them."""
+"""For each estimate, the column that names the hardware of a row."""
 _MEASURED = "measured_s"
 _LIMIT = re.compile(r"(.+?)(<=|>=|<|>|=)\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)")
 _KINDS = dict.fromkeys(("cycles", "parameters", "mac_sites", "bytes"), (Kind.COUNT, ""))
@@ -30,7 +30,9 @@ _KINDS["energy_j"] = (Kind.QUANTITY, "J")
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """Which of an architecture's rows are compared: those of one arithmetic, convention and batch size."""
+    """Selects which rows of each architecture are compared: those of one arithmetic, convention and batch
+    size.
+    """
 
     arithmetic: str
     convention: str
@@ -50,7 +52,7 @@ class MetricLimit:
 
 
 def metric_limit(text: str) -> MetricLimit:
-    """`accuracy>90`. Raises ArgumentError for a text that is no limit."""
+    """Reads a limit such as `accuracy>90`. Raises ArgumentError for a text that is no limit."""
     match = _LIMIT.fullmatch(text.strip())
     if match is None:
         raise ArgumentError(f"--limit {text!r} is no limit", "write it as accuracy>90 or cycles@amd-zen4<1e9")
@@ -108,8 +110,8 @@ def _expression(data: SweepData, metric: str) -> str:
 
 
 def _measured(data: SweepData, device: str) -> str:
-    """SQL for the median on a device. Raises ArgumentError where nothing was timed on it, or by environments
-    that differ.
+    """SQL for the median on a device. Raises ArgumentError where nothing was timed on it, or where timings
+    are of different environments.
     """
     if device not in data.devices:
         if not data.devices:

@@ -9,7 +9,7 @@ from addercost.report.table import Table
 
 
 def table_to_parquet(table: Table) -> bytes:
-    """Plain values under the names of the columns."""
+    """The file of a table: plain values under the names of the columns."""
     import pyarrow as pa
 
     columns = {column.name: [row.get(column.name) for row in table.rows] for column in table.columns}

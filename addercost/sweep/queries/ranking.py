@@ -53,8 +53,8 @@ def pareto(
     variant: Variant,
     limits: Sequence[str] = (),
 ) -> Table:
-    """Architectures that no other beats, which would be one at least as good in every metric and better in
-    one. Equal architectures are all kept. Raises ArgumentError for an unknown metric, or fewer than two.
+    """The Pareto front. One architecture beats another if it is at least as good in every metric and better
+    in one. Equal architectures are all kept. Raises ArgumentError for an unknown metric, or fewer than two.
     """
     if len(smallest) + len(largest) < 2:
         raise ArgumentError("a front needs two metrics", "for example --min cycles@amd-zen4 --max accuracy")
@@ -73,13 +73,15 @@ def pareto(
 
 
 def front(values: NDArray[np.float64]) -> list[int]:
-    """Row numbers of the front of [n, metrics], smaller being better, by rising first metric."""
+    """The row numbers of the Pareto front of an array [n, metrics], where smaller is better, sorted by the
+    first metric.
+    """
     order = np.lexsort(values.T[::-1])
     kept: list[int] = []
     best = np.empty((0, values.shape[1]))
     for i in order:
         row = values[i]
-        # A row beats no row that comes before it in this order, so that the ones kept stay on the front.
+        # In this order a row beats no row before it, so rows that were kept stay on the front.
         if not len(best) or not bool(((best <= row).all(axis=1) & (best < row).any(axis=1)).any()):
             kept.append(int(i))
             best = np.vstack([best, row])
@@ -87,7 +89,7 @@ def front(values: NDArray[np.float64]) -> list[int]:
 
 
 def _stated(data: SweepData, metrics: Sequence[str]) -> list[str]:
-    """How far the cost model of estimated metrics is to be believed."""
+    """Notes with the stated errors of the cost models of estimated metrics."""
     estimated = [metric.partition("@")[2] for metric in metrics if metric.startswith(("cycles@", "seconds@"))]
     return stated_lines([(data.manifest.settings.cost_model, hardware) for hardware in estimated])
 

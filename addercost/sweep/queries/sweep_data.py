@@ -24,11 +24,13 @@ _KINDS |= dict.fromkeys(("median_s", "low_s", "high_s", "measured_s"), (Kind.QUA
 
 @dataclass(frozen=True)
 class QueryLimits:
-    """What a query may do. SQL may come from somebody else: locked, it reads the two views and nothing else.
+    """Limits on a query. A locked query reads the two views and nothing else, since SQL may come from
+    somebody else.
 
-    locked: no files, no extensions, no other databases, no change of settings, SELECT alone. timeout_s: a
-    query that takes longer is stopped. memory_bytes: what it may hold; what does not fit is not written to
-    the disk."""
+    locked: no files, no extensions, no other databases, no changes of settings, and only SELECT. timeout_s: a
+    query that takes longer is stopped. memory_bytes: the memory limit of a query. Data that do not fit are
+    not written to disk.
+    """
 
     locked: bool = True
     timeout_s: float = math.inf
@@ -39,7 +41,7 @@ class QueryLimits:
 class SweepData:
     """An open folder: a DuckDB connection with the view `sweep` and, where something was timed, `measured`.
 
-    remarks: what is wrong with the folder, one line each. devices: on which something was timed.
+    remarks: one line for each fault of the folder. devices: the devices with timings.
     """
 
     connection: Any
@@ -49,7 +51,7 @@ class SweepData:
     limits: QueryLimits = QueryLimits()
 
     def table(self, sql: str, parameters: Sequence[Any] = (), title: str = "") -> Table:
-        """The result of a query. Raises ArgumentError with DuckDB's words where it cannot be answered."""
+        """The result of a query. Raises ArgumentError, with DuckDB's message, where it cannot be answered."""
         found = self._answer(sql, parameters)
         names = _distinct([str(entry[0]) for entry in found.description])
         columns = tuple(
@@ -95,7 +97,7 @@ class SweepData:
 
     @contextmanager
     def _limited(self) -> Iterator[None]:
-        """DuckDB's errors as ours; stops the query when its time is over."""
+        """Turns DuckDB's errors into ours, and stops the query when its time is over."""
         import duckdb
 
         timer = None
@@ -144,7 +146,7 @@ def open_sweep(folder: Path, limits: QueryLimits = QueryLimits()) -> SweepData:
     connection = duckdb.connect(
         config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
     )
-    # union_by_name: a shard has a column for a fact only where one of its architectures has that fact.
+    # union_by_name, because a shard has a column for a fact only if one of its architectures has it.
     try:
         connection.read_parquet(files, union_by_name=True).create_view("sweep")
     except duckdb.Error as error:
@@ -164,7 +166,7 @@ def open_sweep(folder: Path, limits: QueryLimits = QueryLimits()) -> SweepData:
 
 
 def _limit(connection: Any, files: Sequence[str], limits: QueryLimits) -> None:
-    """files: the shards, which the views read."""
+    """Applies the limits to a connection. files: the shards, which the views read."""
     if limits.memory_bytes:
         connection.execute(f"SET memory_limit='{limits.memory_bytes}B'")
         connection.execute("SET temp_directory=''")
@@ -175,8 +177,9 @@ def _limit(connection: Any, files: Sequence[str], limits: QueryLimits) -> None:
 
 
 def _check_statements(sql: str) -> None:
-    """Raises ArgumentError for anything but SELECT; to DuckDB, DESCRIBE, SHOW and SUMMARIZE are kinds of
-    it."""
+    """Raises ArgumentError for any statement but SELECT. For DuckDB, DESCRIBE, SHOW and SUMMARIZE are kinds
+    of SELECT.
+    """
     import duckdb
 
     for statement in duckdb.extract_statements(sql):
@@ -211,7 +214,7 @@ def _no_result() -> ArgumentError:
 
 
 def _column(name: str, kind: str) -> Column:
-    """kind: the DuckDB type of the column."""
+    """A column of the result as an array. kind: the DuckDB type of the column."""
     numeric = any(word in kind.upper() for word in ("INT", "DOUBLE", "FLOAT", "DECIMAL", "NUMBER"))
     if not numeric:
         return Column(name, name)

@@ -1,4 +1,4 @@
-"""How far a ranking with ties can agree with an order without ties."""
+"""The largest rank correlation that a ranking with ties can have with an order without ties."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class TieCeiling:
-    """The most that a ranking with ties can agree with a strict one: Spearman's ρ and Kendall's τ_b.
+    """The largest rank correlations, Spearman's ρ and Kendall's τ_b, of a ranking with ties and a strict
+    order.
 
     ρ: √(1 − Σ(t³ − t) / (n³ − n)) over groups of t equal values among n, since equal values share their
     middle rank. τ_b: √(1 − Σ t(t − 1) / n(n − 1)), since tied pairs agree with neither order. Source:
@@ -26,7 +27,7 @@ class TieCeiling:
 
 
 def tie_ceiling(values: NDArray[Any]) -> TieCeiling:
-    """values: [n], of which equal ones are ties."""
+    """The ceiling for values [n], of which equal ones are ties."""
     n = len(values)
     _, sizes = np.unique(values, return_counts=True)
     t = sizes.astype(np.float64)

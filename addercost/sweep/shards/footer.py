@@ -1,4 +1,4 @@
-"""The entry in a shard's footer that says to which sweep the shard belongs."""
+"""The entry in a shard's footer that names the sweep of the shard."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ _ENTRY = b"addercost.sweep"
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """key: of the sweep. number: of the chunk. failed: architectures that have an error in place of rows."""
+    """The entry. key: the sweep's key. number: the chunk's number. failed: how many architectures have an
+    error in place of rows.
+    """
 
     key: str
     number: int
@@ -20,7 +22,7 @@ class Footer:
     failed: int
 
     def to_metadata(self) -> dict[bytes, bytes]:
-        """As Parquet keeps it."""
+        """The entry in the form of Parquet's metadata."""
         text = f"{SCHEMA} {self.key} {self.number} {self.architectures} {self.failed}"
         return {_ENTRY: text.encode()}
 

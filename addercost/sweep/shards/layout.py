@@ -1,4 +1,4 @@
-"""Which files of a folder belong together."""
+"""The names of the shards that belong together in a folder."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MEASURED = "measured"
-"""How the names of files with measurements begin."""
+"""The beginning of the names of files with measurements."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
     """The shards of a sweep, or of its measurements on a device: `PREFIX-000000.parquet` and on, one a chunk.
 
-    key: is in their footers, so that another sweep's shard is never taken for one of these.
-    architectures: of all chunks together. chunk: architectures in one.
+    key: the key in their footers, so that another sweep's shard is never mistaken for one of these.
+    architectures: the number in all chunks together. chunk: the number in a chunk.
     """
 
     prefix: str
@@ -27,7 +27,7 @@ class Layout:
         return -(-self.architectures // self.chunk)
 
     def length(self, number: int) -> int:
-        """Architectures in a chunk; the last may be shorter."""
+        """The number of architectures in a chunk; the last chunk may have fewer."""
         return min(self.chunk, self.architectures - number * self.chunk)
 
     def path(self, folder: Path, number: int) -> Path:

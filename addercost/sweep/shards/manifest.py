@@ -1,4 +1,4 @@
-"""`sweep.json`: what a folder holds."""
+"""`sweep.json`: describes the sweep of a folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ _FILE = "sweep.json"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """space: as the user named it. architectures: how many it has. key: of the sweep's shards."""
+    """The description of a sweep. space: the user's text. architectures: how many the space has. key: the key
+    of the sweep's shards.
+    """
 
     key: str
     space: str
@@ -31,7 +33,7 @@ class Manifest:
 
 
 def check_folder(folder: Path, manifest: Manifest) -> None:
-    """Raises ArgumentError where the folder holds another sweep."""
+    """Raises ArgumentError where the folder belongs to another sweep."""
     if (folder / _FILE).exists():
         found = read_manifest(folder)
         if found.key != manifest.key:
@@ -48,7 +50,7 @@ def keep_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Raises DataError where there is none, or it is not of this version."""
+    """Reads the manifest of a folder. Raises DataError where there is none, or it is of another version."""
     path = folder / _FILE
     if not path.exists():
         raise DataError(f"{folder} holds no sweep", "make one with `addercost sweep SPACE -o DIR`")

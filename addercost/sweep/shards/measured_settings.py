@@ -15,14 +15,16 @@ from addercost.sweep.shards.settings_file import read_settings_file
 
 
 def measured_layout(manifest: Manifest, settings: MeasureSettings) -> Layout:
-    """The shards that hold these measurements of what the manifest names."""
+    """The layout of the shards with these measurements of the manifest's sweep."""
     architectures = len(settings.indices(manifest.architectures))
     key = settings.key(manifest.key)
     return Layout(f"{MEASURED}-{settings.device}", key, architectures, settings.chunk)
 
 
 def measured_layouts(folder: Path, manifest: Manifest) -> list[tuple[Layout, MeasureSettings]]:
-    """Every measurement of a folder, one a device. Raises DataError for a damaged file."""
+    """The layouts of all measurements in a folder, one for each device. Raises DataError for a damaged
+    file.
+    """
     found = []
     for path in sorted(folder.glob(f"{MEASURED}-*.json")):
         settings = _read(path)
@@ -31,7 +33,7 @@ def measured_layouts(folder: Path, manifest: Manifest) -> list[tuple[Layout, Mea
 
 
 def check_settings(folder: Path, layout: Layout, settings: MeasureSettings) -> None:
-    """Raises ArgumentError where the device was measured with other settings before."""
+    """Raises ArgumentError where the folder has measurements on the device with other settings."""
     path = folder / f"{layout.prefix}.json"
     if path.exists():
         before = asdict(_read(path))

@@ -1,4 +1,6 @@
-"""A chunk of measurements as a Parquet file in memory: one row an architecture × arithmetic × batch."""
+"""A chunk of measurements as a Parquet file in memory, with a row for each architecture × arithmetic ×
+batch.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,7 @@ def _schema() -> Any:
 
 
 def _rows(settings: MeasureSettings, found: Sequence[ArchitectureTimes]) -> Iterator[dict[str, Any]]:
-    """The timings of each architecture and, if it failed, one more row with its error."""
+    """The rows: the timings of each architecture and, if it failed, another row with its error."""
     for item in found:
         shared = {
             "name": item.name,

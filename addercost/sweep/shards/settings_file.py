@@ -1,4 +1,4 @@
-"""Reading the JSON files of a folder into the dataclasses that they were written from."""
+"""Reads the JSON files of a folder into the dataclasses from which they were written."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ T = TypeVar("T")
 
 
 def read_settings_file(kind: type[T], path: Path, schema: str) -> T:
-    """Raises DataError for a file that cannot be read, is of another schema, or does not fit `kind`."""
+    """Reads a file into a `kind`. Raises DataError for a file that cannot be read, has another schema, or
+    does not fit `kind`.
+    """
     source = str(path)
     return read_as(kind, checked_fields(json_data(read_text(path), source), schema, source), source)

@@ -1,4 +1,4 @@
-"""The shards on disk: which chunks are done, and what is wrong with the others."""
+"""The shards on disk: finds which chunks are finished, and which files are damaged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _REJECTED_SUFFIX = ".rejected"
 
 @dataclass(frozen=True, slots=True)
 class ShardFile:
-    """A file with a shard's name. problem: why it is not that shard, or empty where it is."""
+    """A file with a shard's name. problem: the reason why it is not that shard, "" where it is."""
 
     number: int
     path: Path
@@ -27,7 +27,7 @@ class ShardFile:
 def shard_files(folder: Path, layout: Layout, thorough: bool) -> Iterator[ShardFile]:
     """Every file that has the name of one of the shards.
 
-    thorough: also reads the pages and checks their checksums, not only the footer.
+    thorough: read the pages and check their checksums, and not only the footer.
     """
     for number in range(layout.chunks):
         path = layout.path(folder, number)
@@ -65,10 +65,10 @@ def _checked(path: Path, number: int, layout: Layout, thorough: bool) -> ShardFi
 def done_and_remarks(
     folder: Path, layout: Layout, retry_failed: bool
 ) -> tuple[dict[int, int], tuple[str, ...]]:
-    """(number of each finished chunk → how many of its architectures failed; what a user should know).
+    """(number of each finished chunk → how many of its architectures failed, lines for the user).
 
-    A file that is not the shard it is named after is renamed, so that its chunk can run again and nothing is
-    lost. retry_failed: chunks with failed architectures are not taken as finished.
+    A file that is not the shard of its name is renamed, so that its chunk can run again and nothing is lost.
+    retry_failed: chunks with failed architectures do not count as finished.
     """
     remarks = [
         f"{path.name} is no shard of this sweep and is left alone" for path in _other_files(folder, layout)

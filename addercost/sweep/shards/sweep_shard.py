@@ -1,5 +1,5 @@
-"""A chunk's rows as a Parquet file in memory, computed as arrays: one row an architecture × combination ×
-processor × energy table.
+"""A chunk's rows as a Parquet file in memory, computed as arrays, with a row for each architecture ×
+combination × processor × energy table.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def shard_bytes(
 ) -> bytes:
     """The shard of `found`, which is in the order of the space. Equal contents give equal bytes.
 
-    key: of the sweep. number: of the chunk. kinds: the kinds of layers that the tallies number.
+    key: the sweep's key. number: the chunk's number. kinds: the kinds of layers by the numbers in the
+    tallies.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -84,8 +85,8 @@ def _rows(
 ) -> dict[str, Any]:
     """Columns, with rows ordered by architecture, then combination, then processor, then energy table.
 
-    A variant is an architecture in one combination. Letters: a variants, p processors, e energy tables;
-    p and e are at least 1, so that a sweep without hardware has its rows too.
+    A variant is an architecture in one combination. Letters: a variants, p processors, e energy tables. p and
+    e are at least 1, so that a sweep without hardware has rows as well.
     """
     import pyarrow as pa
 
@@ -103,7 +104,7 @@ def _rows(
     a, p, e = len(variants), max(len(targets), 1), max(len(energies), 1)
 
     def summed(values: Any) -> Any:
-        """[kinds] added up for each variant, for all of its rows."""
+        """Values [kinds] added up for each variant, and repeated for all of its rows."""
         return np.repeat(times @ values, p * e)
 
     def per_variant(values: Sequence[Any], dtype: Any = np.int64) -> Any:
@@ -158,7 +159,7 @@ def _rows(
 
 
 def _dictionary(indices: Any, choices: Sequence[str]) -> Any:
-    """A column of texts that are among `choices`, by their indices. All nulls where there are no choices."""
+    """A column of texts from `choices`, given by indices. All values are null where there are no choices."""
     import pyarrow as pa
 
     if not choices:
@@ -167,7 +168,7 @@ def _dictionary(indices: Any, choices: Sequence[str]) -> Any:
 
 
 def _failures(failed: Sequence[ArchitectureTally]) -> pa.Table:
-    """One row an architecture, with its name, its error and nulls."""
+    """The rows of failed architectures: the name, the error and nulls."""
     import pyarrow as pa
 
     schema = pa.schema(_fields())
@@ -183,8 +184,8 @@ def _with_facts(
     failed: Sequence[ArchitectureTally],
     settings: SweepSettings,
 ) -> pa.Table:
-    """The table with a column for each fact of the architectures: of numbers where all values are, else of
-    texts. A fact with the name of another column becomes `fact_NAME`.
+    """The table with a column for each fact of the architectures. A column has numbers if all values are
+    numbers, else texts. A fact with the name of another column becomes `fact_NAME`.
     """
     import pyarrow as pa
 

@@ -1,1 +1,1 @@
-"""What is swept: the kinds of SPACE, their architectures, and a walk over the names of all of them."""
+"""Spaces of architectures: the kinds of SPACE, their members, and a walk over all names."""

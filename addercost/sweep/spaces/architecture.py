@@ -16,10 +16,10 @@ Fact = float | int | str | None
 class Architecture:
     """A named network. `make` builds it; `inputs(batch)` are its forward's positional and keyword arguments.
 
-    facts: further columns of its rows, such as `{"accuracy": 93.1}`.
-    stand_ins: a submodule may be registered at several places. It then stands for one module with weights of
-    its own at each of them, and the forward calls it at these places in the order of registration.
-    make_whole: builds the network with all of its own weights, where `make` does not.
+    facts: further columns of its rows, such as `{"accuracy": 93.1}`. stand_ins: whether a submodule that is
+    registered at several places stands for one module with its own weights at each place; the forward calls
+    it at these places in the order of registration. make_whole: builds the network with all of its weights,
+    if `make` does not.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Models of a catalogue whose names fit a shell pattern, as a space: `zoo:*`, `torchvision:resnet*`."""
+"""A space of the models of a catalogue whose names match a shell pattern: `zoo:*`, `torchvision:resnet*`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The kinds of SPACE: a Python file of one's own, models of a catalogue, NAS-Bench-201.
+"""The kinds of SPACE: a user's Python file, models of a catalogue, NAS-Bench-201.
 
-Naming a space needs neither torch nor the user's code: what a kind needs is imported when it is opened.
+Naming a space needs neither torch nor the user's code. A kind imports what it needs when a space is opened.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from addercost.sweep.spaces.source import SpaceSource
 class SpaceKind:
     """One kind of SPACE.
 
-    form: how a user writes it, for errors. fits: whether a text names a space of this kind.
-    members: opens it: an iterable, or a function that returns one, of what `members.as_architecture` takes.
-    source: reads what a worker cannot read for itself.
+    form: how a user writes such a SPACE, for errors. fits: whether a text names a space of this kind.
+    members: opens the space; it returns an iterable, or a function that returns one, of values that
+    `members.as_architecture` takes. source: reads the data that a worker cannot read itself.
     """
 
     form: Callable[[], str]
@@ -80,8 +80,8 @@ KINDS = (
 
 
 def space_kind(spec: str) -> SpaceKind:
-    """Raises ArgumentError where no kind fits."""
-    # From the last to the first: `zoo:a.py` also looks like a file.
+    """The kind of a SPACE. Raises ArgumentError where no kind fits."""
+    # From the last to the first, since `zoo:a.py` also looks like a file.
     for kind in reversed(KINDS):
         if kind.fits(spec):
             return kind
@@ -89,7 +89,9 @@ def space_kind(spec: str) -> SpaceKind:
 
 
 def space_source(spec: str) -> SpaceSource:
-    """Raises ArgumentError where no kind fits, ModelError for a file that cannot be read."""
+    """The source of a SPACE. Raises ArgumentError where no kind fits, and ModelError for a file that cannot
+    be read.
+    """
     return space_kind(spec).source(spec)
 
 

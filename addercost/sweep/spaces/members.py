@@ -1,4 +1,4 @@
-"""What a user's file yields → an architecture."""
+"""Makes architectures of the values that a user's file yields."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from addercost.sweep.spaces.architecture import Architecture, Fact
 
 
 def as_architecture(member: Any, index: int, where: str) -> Architecture:
-    """`(name, factory, inputs)` or `(name, factory, inputs, facts)` as an architecture; one is left as it is.
+    """`(name, factory, inputs)` or `(name, factory, inputs, facts)` as an architecture. An architecture is
+    returned unchanged.
 
     where: the space, for messages. Raises ModelError for anything else.
     """
@@ -35,7 +36,9 @@ def as_architecture(member: Any, index: int, where: str) -> Architecture:
 
 
 def _writable(architecture: Architecture, index: int, where: str) -> Architecture:
-    """The architecture, all of whose texts a file can hold: half of a surrogate pair has no UTF-8."""
+    """The architecture, if all of its texts can be written to a file. Half of a surrogate pair has no UTF-8
+    form.
+    """
     for text in (architecture.name, *architecture.facts, *architecture.facts.values()):
         if isinstance(text, str):
             try:
@@ -66,7 +69,7 @@ def _inputs_by_batch(inputs: Any, name: str) -> Callable[[int], tuple[tuple[Any,
 
 
 def _repeated(value: Any, batch: int) -> Any:
-    """A tensor without data whose first dimension is `batch` times as long."""
+    """A tensor without data whose first dimension is multiplied by `batch`."""
     import torch
 
     if not isinstance(value, torch.Tensor):

@@ -1,4 +1,4 @@
-"""All 15,625 cells of NAS-Bench-201 as a space, named as they are published."""
+"""A space of all 15,625 cells of NAS-Bench-201, with their published names."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class NasBench201Cells(Sequence[Architecture]):
 
 
 def _network(operations: Sequence[str], stand_ins: bool) -> nn.Module:
-    # Imported when a network is made: the sweep's own process needs only the names, and no torch for them.
+    # Imported only when a network is made, since the sweep's own process needs only names, without torch.
     from addercost.models.nasbench201 import NasBench201
 
     return NasBench201(operations, stand_ins=stand_ins)

@@ -1,13 +1,13 @@
-"""A space of one's own: a Python file that defines `architectures`.
+"""A user's space: a Python file that defines `architectures`.
 
 `architectures` is a sequence, or a function that returns an iterator, of
 
     (name, factory, inputs)  or  (name, factory, inputs, facts)
 
-factory: returns the module; a worker calls it without arguments. inputs: a tensor, a tuple or a dict like a
-model file's `example_inputs`, or a function from a batch size to one of these. facts: further columns by
-name, such as `{"accuracy": 93.1}`: numbers, texts or None. A member may also be an `Architecture`, which can
-say more.
+factory: returns the module; a worker calls it without arguments. inputs: a tensor, a tuple or a dict, like a
+model file's `example_inputs`, or a function of the batch size that returns one of these. facts: further
+columns by name, such as `{"accuracy": 93.1}`, with numbers, texts or None. A member may also be an
+`Architecture`, which has more fields.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def file_members(source: SpaceSource) -> Any:
 
     module = ModuleType("_addercost_space")
     module.__file__ = source.spec
-    # Dataclasses and pickling look their module up by name.
+    # Dataclasses and pickle look modules up by name.
     sys.modules[module.__name__] = module
     try:
         with import_path(source.folder), user_output():

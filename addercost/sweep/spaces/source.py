@@ -1,4 +1,4 @@
-"""SPACE as the user names it, in a form that can be sent to a worker."""
+"""A SPACE in a form that can be sent to a worker."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SpaceSource:
-    """What the user named and, where that is a file, its text: a worker on another machine may lack the file.
+    """The user's text and, if it names a file, the file's content, since a worker on another machine may lack
+    the file.
 
-    folder: of the file, from which it may import.
+    folder: the folder of the file, from which it may import.
     """
 
     spec: str
@@ -19,5 +20,5 @@ class SpaceSource:
 
     @property
     def digest(self) -> str:
-        """Does not depend on the folder that a file is in."""
+        """A digest of the space. It does not depend on the folder of a file."""
         return hashlib.sha256(f"{self.spec.rpartition('/')[2]}\0{self.text}".encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""An open space: its architectures, all in order or some from any index on."""
+"""An open space, which gives its architectures from any index on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from addercost.sweep.spaces.source import SpaceSource
 
 
 class Space:
-    """The members of a source. A sequence can be entered at any index; a generator is walked up to it."""
+    """The members of a source. A sequence is entered at any index; a generator is walked to that index."""
 
     def __init__(self, source: SpaceSource) -> None:
         self.source = source
@@ -27,12 +27,12 @@ class Space:
             yield as_architecture(member, index, self.source.spec).name
 
     def slice(self, start: int, stop: int) -> Iterator[Architecture]:
-        """The members from `start` up to `stop`, fewer where the space ends before."""
+        """The members from `start` to `stop` (excluded), fewer where the space ends before."""
         if isinstance(self._members, Sequence):
             for index in range(start, min(stop, len(self._members))):
                 yield as_architecture(self._members[index], index, self.source.spec)
             return
-        # A worker gets its chunks in rising order, so that it walks a generator once and not once a chunk.
+        # A worker gets its chunks in rising order, so it walks a generator once and not once for each chunk.
         if self._iterator is None or self._position > start:
             self._iterator, self._position = self._iterated(), 0
         for member in itertools.islice(self._iterator, start - self._position, stop - self._position):

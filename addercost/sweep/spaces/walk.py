@@ -1,5 +1,5 @@
-"""The sweep's own walk through a space, before any work: how many architectures it has, and which names occur
-twice.
+"""The sweep's own walk through a space, before any work. It finds how many architectures there are and which
+names occur twice.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from addercost.sweep.spaces.space import Space
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """duplicates: the index of an architecture whose name came before → the index where it came first.
-    digest: of all names in order.
+    """duplicates: the index of an architecture with an earlier name → the index of that name's first
+    architecture. digest: a digest of all names in order.
     """
 
     architectures: int
@@ -27,8 +27,8 @@ class Walk:
 
 
 def walk(source: SpaceSource, first: int | None = None) -> Walk:
-    """Walks the names once and keeps eight bytes of each. Raises ModelError for a space that cannot be
-    walked.
+    """Walks the names once and keeps an eight-byte digest of each. Raises ModelError for a space that cannot
+    be walked.
     """
     import numpy as np
 
@@ -58,12 +58,12 @@ def names(source: SpaceSource, first: int | None = None) -> Iterator[str]:
 
 
 def duplicate_of(first: int) -> str:
-    """The error of an architecture whose name came before, at index `first`."""
+    """The error of an architecture whose name is that of an earlier one, at index `first`."""
     return f"duplicate name: architecture {first} is called so too"
 
 
 def _duplicates(source: SpaceSource, suspects: set[int]) -> dict[int, int]:
-    """The suspects whose names, and not only the digests of them, are equal."""
+    """The suspects whose names are equal, and not only the digests of their names."""
     seen: dict[str, int] = {}
     found = {}
     for index, name in enumerate(names(source)):
