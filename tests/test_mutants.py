@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 import tests
-from tools.mutants.__main__ import entered
+from tools.mutants import __main__ as tool
+from tools.mutants.__main__ import PARTS, entered, files_of
 from tools.mutants.accepted import accepted_mutants
 from tools.mutants.collected import in_place
 from tools.mutants.direct_imports import direct_imports
@@ -75,6 +76,21 @@ class Half:
         "@dataclass(frozen=False, slots=True)",
         "",
     }
+
+
+def test_lengths_that_have_to_be_equal_are_no_mutant(tmp_path: Path) -> None:
+    file = tmp_path / "zips.py"
+    file.write_text("equal = zip('ab', 'cd', strict=True)\nother = zip('ab', 'c', strict=False)\n")
+    assert {changed_lines(mutant)[1] for mutant in mutants_of(file)} == {
+        "other = zip('ab', 'c', strict=True)"
+    }
+
+
+def test_a_part_inside_another_is_counted_apart() -> None:
+    files = {part: set(files_of(part)) for part in ("addercost/counts", "addercost/counts/rules")}
+    assert all(files.values()) and not set.intersection(*files.values())
+    assert set.union(*files.values()) == set(Path("addercost/counts").rglob("*.py"))
+    assert tool.tests_for("addercost/counts/rules/losses.py") == PARTS["addercost/counts/rules"]
 
 
 def test_a_function_is_replaced_where_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

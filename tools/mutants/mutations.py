@@ -79,14 +79,15 @@ def mutants_of(file: Path) -> Iterator[Mutant]:
 
 def _silent(tree: ast.AST) -> Iterator[ast.AST]:
     """Annotations and imports for them, which no run evaluates; `slots` of a data class and the cache of a
-    function, without which the same comes out later."""
+    function, without which the same comes out later; `strict=True` of `zip`, which only ends a run whose
+    lengths are wrong already."""
     for node in ast.walk(tree):
         for name in ("annotation", "returns"):
             if isinstance(found := getattr(node, name, None), ast.expr):
                 yield found
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             yield node
-        if isinstance(node, ast.keyword) and node.arg == "slots":
+        if isinstance(node, ast.keyword) and (node.arg == "slots" or ast.unparse(node) == "strict=True"):
             yield node
         yield from _caches(node)
 
