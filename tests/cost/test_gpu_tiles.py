@@ -39,6 +39,37 @@ def scheduled(product: MatrixProduct, multiprocessors: int, high: int, wide: int
     return max(busy)
 
 
+def test_the_sizes_of_tiles_are_nvidias_and_a_sum_is_halved_up_to_four_times() -> None:
+    """Table of section 4 in the Matrix Multiplication Background User's Guide: thread blocks of cuBLAS."""
+    halves = ((256, 128), (256, 64), (128, 64))
+    turned = {(wide, high) for high, wide in halves}
+    assert set(TILES) == {*halves, *turned, (128, 128), (64, 64)}
+    assert [2**times for times in range(5)] == list(PIECES)
+
+
+@pytest.mark.parametrize(
+    ("rows", "filters", "loses"),
+    [(8, 64, True), (64, 8, True), (7, 64, False), (64, 7, False)],
+    ids=["eight-rows", "eight-filters", "seven-rows", "seven-filters"],
+)
+def test_products_of_fewer_than_eight_rows_or_filters_have_other_kernels(
+    rows: int, filters: int, loses: bool
+) -> None:
+    """A tile of 64 × 64 of which 8 rows are used is computed eight times too often."""
+    found = waves_factor([MatrixProduct(rows, 64, filters, rows * 64)], 1)
+    assert found == (64 / 8 if loses else 1)
+
+
+@pytest.mark.parametrize(("rows", "filters"), [(8, 1024), (1024, 8)], ids=["rows", "filters"])
+def test_a_product_of_eight_rows_is_read_again_and_one_of_seven_is_not(rows: int, filters: int) -> None:
+    """Four tiles of 256 cover the long side; three of them read the short side's operand again."""
+    product = MatrixProduct(rows, 16, filters, rows * 16, operand_bytes=1)
+    assert reread_bytes([product]) == 3 * 8 * 16
+    one_less = {8: 7}
+    sizes = one_less.get(rows, rows), one_less.get(filters, filters)
+    assert reread_bytes([replace(product, outputs_each=sizes[0], filters=sizes[1])]) == 0
+
+
 @settings(max_examples=25)
 @given(
     sizes=st.tuples(st.integers(8, 700), st.integers(1, 900), st.integers(8, 400)),
