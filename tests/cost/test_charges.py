@@ -3,7 +3,7 @@
 import pytest
 
 from addercost.arithmetic import OpClass
-from addercost.cost.charges import many_at_once, one_at_a_time
+from addercost.cost.charges import many_at_once, one_at_a_time, or_polynomial
 from addercost.cost.models.latency_sum import latency_cycles
 from addercost.cost.target import Target
 from addercost.hardware import Form, Instruction, Quality
@@ -164,3 +164,97 @@ def test_the_latency_of_another_width_stands_in():
     assert latency_cycles(mine, wanted) == 8
     assert latency_cycles(mine, far) == 2
     assert latency_cycles(target(row("fp32_abs", latency=1), wanted), wanted) is None
+
+
+@pytest.mark.parametrize(
+    ("op", "note"), [("add", "a multiply-add by one"), ("mul", "a multiply-add to zero")]
+)
+@pytest.mark.parametrize(
+    ("cycles", "replaces"), [(2, False), (1, True), (3, False)], ids=["as-fast", "faster", "slower"]
+)
+def test_multiply_adds_do_sums_and_products_only_where_they_are_faster(op, note, cycles, replaces):
+    """Four lanes a cycle of the operation itself; eight in so many cycles of a multiply-add."""
+    own, fused = vector(f"fp32_{op}", 128, 4, 1), vector("fp32_fma", 128, 8, cycles)
+    charge = many_at_once(target(own, fused), OpClass(op), "fp32")
+    assert charge.instruction is (fused if replaces else own)
+    assert (charge.ops_per_instruction, charge.assumption) == ((8, note) if replaces else (4, ""))
+
+
+def test_comparisons_are_no_multiply_adds():
+    own, fused = vector("fp32_max", 128, 4, 1), vector("fp32_fma", 128, 4, 0.5)
+    assert many_at_once(target(own, fused), OpClass.COMPARE, "fp32").instruction is own
+
+
+def test_a_table_of_bytes_is_a_shuffle_and_one_of_floats_a_load():
+    """Sixteen bytes are in a register of 128 bits; each load has one address."""
+    shuffle, load = vector("shuffle", 128, 16, 1), vector("load", 128, 4, 1)
+    both = target(shuffle, load)
+    charge = many_at_once(both, OpClass.LOOKUP, "int8")
+    assert (charge.instruction, charge.ops_per_instruction) == (shuffle, 16)
+    charge = many_at_once(both, OpClass.LOOKUP, "fp32")
+    assert (charge.instruction, charge.ops_per_instruction) == (load, 1)
+    assert many_at_once(target(load), OpClass.LOOKUP, "int8").ops_per_instruction == 1
+
+
+@pytest.mark.parametrize(
+    ("number_format", "lanes"),
+    [("ternary", 16), ("bool", 16), ("float8_e4m3fn", 16), ("bit", 4), ("uint16", 8)],
+)
+def test_the_room_that_a_number_takes_in_a_mask(number_format, lanes):
+    """Selections and truth values are kept as bytes. A single bit without a width is taken for a word."""
+    assert (
+        many_at_once(target(vector("and", 128, 4, 1)), OpClass.LOGIC, number_format).ops_per_instruction
+        == lanes
+    )
+
+
+BY_POLYNOMIAL = [OpClass.TRANSCENDENTAL, OpClass.DIVIDE, OpClass.SQRT]
+
+
+@pytest.mark.parametrize("op_class", BY_POLYNOMIAL)
+def test_a_function_without_a_figure_is_fifty_multiply_adds(op_class):
+    charge = or_polynomial(target(vector("fp32_fma", 256, 8, 1)), op_class, "fp32")
+    assert charge.ops_per_instruction == pytest.approx(8 / 50)
+    assert charge.assumption == "a polynomial of 50 multiply-adds"
+
+
+@pytest.mark.parametrize("op_class", BY_POLYNOMIAL)
+def test_without_multiply_adds_a_polynomial_is_a_hundred_products_and_sums(op_class):
+    product = vector("fp32_mul", 128, 4, 1)
+    charge = or_polynomial(target(product), op_class, "fp32")
+    assert (charge.instruction, charge.assumption) == (product, "a polynomial of 100 operations")
+    assert charge.ops_per_instruction == pytest.approx(4 / 100)
+
+
+def test_a_polynomial_is_computed_in_the_faster_of_the_formats_that_have_its_values():
+    """Halves, eight lanes: at a cycle each they win against four singles, at four cycles they do not."""
+    single = vector("fp32_fma", 128, 4, 1)
+    for cycles, wins in ((1, True), (4, False)):
+        half = vector("fp16_fma", 128, 8, cycles)
+        charge = or_polynomial(target(half, single), OpClass.SQRT, "fp16")
+        assert charge.instruction is (half if wins else single)
+
+
+def test_only_functions_of_floats_without_a_figure_are_polynomials():
+    fused, division = vector("fp32_fma", 128, 4, 1), vector("fp32_div", 128, 4, 5)
+    assert or_polynomial(target(fused, division), OpClass.DIVIDE, "fp32").instruction is division
+    assert or_polynomial(target(fused), OpClass.ABS, "fp32") is None
+    assert or_polynomial(target(fused), OpClass.DIVIDE, "int32") is None
+    assert or_polynomial(target(vector("fp32_max", 128, 4, 1)), OpClass.SQRT, "fp32") is None
+
+
+def test_floats_of_eight_bits_are_computed_in_the_narrowest_that_holds_them():
+    rows = [row(f"{wide}_mul") for wide in ("fp32", "fp16", "bf16")]
+    for known, used in ((3, "bf16"), (2, "fp16"), (1, "fp32")):
+        charge = one_at_a_time(target(*rows[:known]), OpClass.MUL, "float8_e5m2")
+        assert (charge.instruction.op, charge.assumption) == (f"{used}_mul", f"computed in {used}")
+
+
+def test_the_form_that_a_table_prefers_is_taken_without_a_word():
+    rows = row("fp32_add"), row("fp32_add", Form.VECTOR, 128, 4)
+    charge = one_at_a_time(target(*rows), OpClass.ADD, "fp32", Form.VECTOR)
+    assert (charge.instruction, charge.assumption) == (rows[1], "")
+    charge = one_at_a_time(target(rows[1]), OpClass.COMPARE, "fp16")
+    assert charge.assumption == (
+        "a comparison costs a subtraction, taken from the vector form, computed in fp32"
+    )
