@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,6 +16,8 @@ from addercost.cost.calibrated.features import sizes_of
 from addercost.cost.calibrated.predict import predict
 from addercost.cost.calibrated.tables import differences, fitted, why_unusable
 from addercost.cost.estimate import estimate
+from addercost.cost.layer_table import layer_costs, layer_table
+from addercost.cost.layers import Parts, kind_of
 from addercost.cost.models import cost_model_named
 from addercost.cost.target import IN_NETWORK, STREAMED
 from addercost.cost.target_registry import load_target
@@ -298,3 +301,21 @@ def test_shares_of_layers_add_up_to_the_network_and_its_ends(target, trace):
     assert found.total.value == pytest.approx(cost.seconds)
     sums = [sum(ends) for ends in zip(*found.shares, strict=True)]
     assert sums == pytest.approx([cost.seconds, *cost.interval_s])
+
+
+def test_a_sweep_of_predicted_layers_sums_to_what_a_profile_says(target, trace):
+    """One network that has each layer once: its cycles and the ends of its interval."""
+    layers = count(trace).layers
+    kinds = [kind_of(layer, Parts(kernels=True)) for layer in layers]
+    costs = layer_costs(layer_table(kinds), [target], "calibrated")
+    found = costs.networks(np.ones((1, len(kinds))))
+    cost = estimate(layers, target, "calibrated")
+    assert costs.complete.all() and costs.far.weights.sum() > 0
+    assert found.cycles[0, 0] == pytest.approx(cost.seconds * target.clock_hz)
+    assert (found.low_s[0, 0], found.high_s[0, 0]) == pytest.approx(cost.interval_s)
+
+
+def test_a_layer_of_a_sweep_that_cannot_be_predicted_is_incomplete_in_its_row_alone(target, trace):
+    layers = count(trace, what_if=["int8"]).layers[:1] + count(trace).layers[:1]
+    kinds = [kind_of(layer, Parts(kernels=True)) for layer in layers]
+    assert layer_costs(layer_table(kinds), [target], "calibrated").complete[:, 0].tolist() == [False, True]

@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 
 from addercost.arithmetic import Arithmetic, OpClass, OpCounts
 from addercost.cost.energy import operation_energy
+from addercost.cost.engine import Engine
 from addercost.cost.estimate import estimate
 from addercost.cost.layer_table import FarWeights, LayerCosts, layer_costs, layer_energies, layer_table
-from addercost.cost.layers import LayerKind
-from addercost.cost.models import COST_MODELS
+from addercost.cost.layers import LayerKind, moved_by
+from addercost.cost.lowering import operations_of
+from addercost.cost.models import COST_MODELS, cost_model_named
 from addercost.cost.target_registry import load_target
+from addercost.counts.matrix_products import MatrixProduct
 from addercost.counts.runs import NOTHING, LayerRuns, Run
 from addercost.errors import ArgumentError
 from addercost.hardware import list_hardware, load_energy
@@ -161,3 +164,44 @@ def test_far_weights_add_by_the_size_of_the_network_that_a_layer_is_in():
     assert found.high_s.ravel() == pytest.approx([48, 60 + 40 / 3])
     plain = costs._replace(low_s=None, high_s=None, far=None).networks(times)
     assert plain.cycles.ravel().tolist() == [20, 30] and plain.low_s is None
+
+
+def test_on_a_gpu_each_layer_has_its_own_waves_and_bytes():
+    """What each takes is what the engine says of it alone."""
+    gpu = load_target("rtx-3090")
+    products = [MatrixProduct(100, 64, 300, 6400), MatrixProduct(4096, 512, 4096, 4096 * 512), None]
+    rows = [
+        LayerKind(
+            Arithmetic.MAC,
+            OpCounts.of(mul=sites, add=sites).items,
+            sites,
+            1000,
+            products=None if product is None else (product,),
+        )
+        for sites, product in ((10**6, products[0]), (10**10, products[1]), (10**7, products[2]))
+    ]
+    for model in ("throughput", "roofline"):
+        engine = Engine(gpu, cost_model_named(model))
+        alone = [
+            engine.cost(engine.lower(operations_of(kind)), moved_by(kind, gpu.multiprocessors)).cycles
+            for kind in rows
+        ]
+        cycles, *_ = layer_costs(layer_table(rows), [gpu], model)
+        assert cycles[:, 0] == pytest.approx(alone, rel=1e-12)
+    assert moved_by(rows[0], gpu.multiprocessors).waves > 1
+
+
+@pytest.mark.parametrize("memories", [(), ("dram",), ("sram 32 KiB", "dram")], ids=len)
+def test_joules_of_memory_are_those_of_each_byte_at_each_level(memories):
+    """An access of 8 bytes takes 20 pJ, in DRAM 1,950 in the middle; an addition takes 0.9."""
+    kind = LayerKind(None, ((OpClass.ADD, "fp32", 10),), 0, 80)
+    joules, complete = layer_energies(layer_table([kind]), [load_energy("45nm")], memories)
+    access = {"dram": 1950, "sram 32 KiB": 20}
+    assert joules.tolist() == [[pytest.approx((9 + 10 * sum(access[name] for name in memories)) * 1e-12)]]
+    assert complete.all()
+
+
+def test_what_a_table_lacks_makes_its_column_incomplete_for_the_layers_that_need_it():
+    rows = [LayerKind(None, ((OpClass.ADD, f, 1),), 0, 0) for f in ("fp32", "bf16")]
+    _, complete = layer_energies(layer_table(rows), [load_energy("7nm"), load_energy("45nm")])
+    assert complete[:, 0].tolist() == [True, False]
