@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from addercost.counts.memory import traffic
+from addercost.counts.call_work import work_of
+from addercost.counts.memory import packed_traffic, touched_experts, traffic, used_weight_bytes
 from addercost.counts.model import LayerCounts, count
-from addercost.trace.record import OpCall, TensorSpec
+from addercost.trace.record import IN_REGISTERS, OpCall, TensorSpec, Trace
 from addercost.trace.tracer import trace
 from tests.counts.oracle import traced
 
@@ -111,3 +112,95 @@ def test_a_broadcast_operand_counts_as_it_is() -> None:
 def test_a_call_without_outputs_writes_nothing() -> None:
     call = OpCall("aten._assert_async.default", "", {"self": TensorSpec((), "bool")}, (), 0)
     assert traffic(call) == (1, 0)
+
+
+def spec(*shape: int, dtype: str = "float32", role: str = "activation", name: str = "") -> TensorSpec:
+    return TensorSpec(shape, dtype, role, name)
+
+
+def call(op: str, out: TensorSpec, *tags: str, **args: Any) -> OpCall:
+    return OpCall(f"{op}.default", "layer", args, (out,), 0, tags)
+
+
+def layer_call(op: str, arithmetic: str, dtype: str = "float32", role: str = "parameter") -> OpCall:
+    """[4, 6] by [6, 3] as a matrix product, or an image of 4 pixels by 3 filters of 6 channels."""
+    weight = {"dtype": dtype, "role": role}
+    if op == "aten.mm":
+        return call(op, spec(4, 3), f"arithmetic:{arithmetic}", self=spec(4, 6), mat2=spec(6, 3, **weight))
+    sizes = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "transposed": False, "groups": 1}
+    operands = {"input": spec(1, 6, 2, 2), "weight": spec(3, 6, 1, 1, **weight), "bias": None}
+    return call(op, spec(1, 3, 2, 2), f"arithmetic:{arithmetic}", **operands, **sizes)
+
+
+@pytest.mark.parametrize("op", ["aten.mm", "aten.convolution"])
+@pytest.mark.parametrize(
+    ("arithmetic", "weights"),
+    [
+        pytest.param("mac", 4 * 18, id="as-they-are"),
+        # 18 bits are three bytes, and each of three filters has a factor of four bytes.
+        pytest.param("xnor", 3 + 4 * 3, id="bits-and-factors"),
+        pytest.param("ternary", 18 * 2 / 8 + 0.5, id="two-bits"),
+    ],
+)
+def test_weights_are_read_as_their_arithmetic_packs_them(op: str, arithmetic: str, weights: float) -> None:
+    made = layer_call(op, arithmetic)
+    assert packed_traffic(made, work_of(made)) == (4 * 24 + weights, 4 * 12)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "role"), [("int32", "parameter"), ("uint8", "parameter"), ("float32", "activation")]
+)
+def test_weights_that_are_packed_already_and_activations_are_read_as_they_are(dtype: str, role: str) -> None:
+    made = layer_call("aten.mm", "xnor", dtype, role)
+    assert packed_traffic(made, work_of(made)) == traffic(made)
+
+
+def test_a_computed_weight_is_packed_too() -> None:
+    made = layer_call("aten.mm", "xnor", role="derived")
+    assert packed_traffic(made, work_of(made))[0] == 4 * 24 + 3 + 4 * 3
+
+
+def test_without_work_nothing_is_packed() -> None:
+    made = call("nowhere.thing", spec(3), x=spec(5))
+    assert packed_traffic(made, None) == (20, 12)
+
+
+@pytest.mark.parametrize(
+    ("rows", "experts", "read"), [(2, 5, 2), (5, 5, 5), (9, 5, 5)], ids=["few", "as-many", "more"]
+)
+def test_as_many_experts_are_read_as_there_are_rows(rows: int, experts: int, read: int) -> None:
+    """Weights [G, 4, 3] and rows [n, 4]."""
+    x, w = spec(rows, 4), spec(experts, 4, 3, role="parameter")
+    assert touched_experts(x, w).shape == (read, 4, 3)
+    made = call("aten._grouped_mm", spec(rows, 3), self=x, mat2=w)
+    assert traffic(made) == (4 * (rows * 4 + read * 12), 4 * rows * 3)
+
+
+@pytest.mark.parametrize(("x", "w"), [((2, 4), (4, 3)), ((2, 3, 4), (5, 4, 3))], ids=["one-weight", "padded"])
+def test_other_shapes_say_nothing_of_experts(x: tuple[int, ...], w: tuple[int, ...]) -> None:
+    assert touched_experts(spec(*x), spec(*w)).shape == w
+
+
+def test_what_is_made_in_registers_moves_nothing() -> None:
+    inner = spec(5, role=IN_REGISTERS)
+    assert traffic(call("aten.add", spec(5), self=inner, other=spec(5))) == (20, 20)
+    assert traffic(call("aten.add", inner, self=spec(5), other=spec(5))) == (40, 0)
+    weights = spec(5, 4, 3, role=IN_REGISTERS)
+    assert traffic(call("aten._grouped_mm", spec(2, 3), self=spec(2, 4), mat2=weights)) == (4 * 8, 4 * 6)
+
+
+def test_a_gather_from_a_single_number() -> None:
+    table = spec(role="parameter")
+    made = call("aten.take", spec(3), self=table, index=spec(3, dtype="int64"))
+    assert traffic(made) == (4 + 3 * 8, 3 * 4)
+
+
+def test_weights_are_read_once_in_the_narrowest_format_that_a_layer_uses() -> None:
+    """Ten numbers looked up in four bytes and multiplied in one; another weight of three numbers."""
+    wide, narrow = spec(10, role="parameter", name="e"), spec(10, dtype="int8", role="parameter", name="e")
+    other = spec(3, role="parameter", name="b")
+    calls = tuple(
+        call("aten.add", spec(10), self=one, other=two) for one, two in ((wide, other), (narrow, other))
+    )
+    assert used_weight_bytes(Trace("net", calls, {}, {})) == 10 + 12
+    assert used_weight_bytes(Trace("net", calls[::-1], {}, {})) == 10 + 12
