@@ -11,6 +11,7 @@ from addercost.arithmetic import OpClass, OpCounts
 from addercost.counts.model import count
 from addercost.counts.weight_formats import WEIGHT_FORMATS, format_of
 from addercost.counts.what_if import apply
+from addercost.counts.what_if.weights import with_stored_weights
 from addercost.errors import ArgumentError
 from addercost.trace.record import OpCall, TensorSpec, Trace
 
@@ -241,3 +242,26 @@ def test_attention_without_tokens_before_reads_no_cache() -> None:
 def test_what_cannot_be_is_refused(text: str, said: str) -> None:
     with pytest.raises(ArgumentError, match=said):
         apply(linear(), text)
+
+
+def test_weights_without_a_format_and_activations_stay_as_they_are() -> None:
+    made = linear()
+    assert with_stored_weights(made, [0], lambda path, name: None, True).calls == made.calls
+    (call,) = made.calls
+    activation = replace(call.tensor("mat2"), role="activation")
+    of_activations = replace(made, calls=(replace(call, args={**call.args, "mat2": activation}),))
+    form = WEIGHT_FORMATS["q4_0"]
+    assert (
+        with_stored_weights(of_activations, [0], lambda path, name: form, True).calls == of_activations.calls
+    )
+    assert with_stored_weights(made, [], lambda path, name: form, True).calls == made.calls
+
+
+def test_a_layer_is_asked_for_by_its_path_and_its_parameter() -> None:
+    asked: list[tuple[str, str]] = []
+
+    def form(path: str, name: str) -> None:
+        asked.append((path, name))
+
+    with_stored_weights(linear("layers.3.down_proj"), [0], form, False)
+    assert asked == [("layers.3.down_proj", "layers.3.down_proj.weight")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from addercost.counts.what_if import ALTERNATIVES, apply, parse
 from addercost.counts.what_if.narrow import in_bits
 from addercost.errors import ArgumentError
 from addercost.results.trace import trace_from_json, trace_to_json
-from addercost.trace.record import Trace
+from addercost.trace.record import OpCall, TensorSpec, Trace
 from addercost.trace.tracer import trace
+from tests.counts.oracle import Function
 
 # Convolutions 3→8 and 8→16 of 3×3 on 8×8, padding 1, the second with stride 2; linear 16·4·4 → 10.
 FIRST, SECOND, LAST = 64 * 8 * 27, 16 * 16 * 72, 256 * 10
@@ -219,3 +221,199 @@ def test_depthwise_networks_prune_their_groups() -> None:
         16 * 8 * 4,
         16 * 4 * 8,
     ]
+
+
+def image(channels: int, size: int = 4) -> torch.Tensor:
+    return torch.empty(1, channels, size, size, device="meta")
+
+
+def test_a_channel_is_left_of_each_layer() -> None:
+    """A hundredth of eight channels rounds to none."""
+    model = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 1), nn.Conv2d(8, 4, 1))
+    changed = count(trace(model, image(3)), "macs", what_if=["prune=0.01"])
+    assert [layer.mac_sites for layer in changed.layers] == [16 * 3, 16, 16 * 4]
+
+
+def test_pruning_changes_nothing_before_the_first_layer_and_after_the_last() -> None:
+    model = nn.Sequential(
+        nn.BatchNorm2d(6), nn.Conv2d(6, 8, 1), nn.BatchNorm2d(8), nn.Conv2d(8, 10, 1), nn.BatchNorm2d(10)
+    )
+    made = trace(model.eval(), image(6))
+    before, after = count(made), count(made, what_if=["prune=0.5"])
+    for place in (0, 4):
+        assert after.layers[place].counts == before.layers[place].counts
+        assert after.layers[place].output_shape == before.layers[place].output_shape
+    # Scale and shift of 6, 4 and 10 channels; the layers have 6·4 + 4 and 4·10 + 10.
+    assert after.parameters == 2 * (6 + 4 + 10) + 28 + 50
+
+
+def test_pruning_leaves_the_number_of_groups_of_channels_alone() -> None:
+    """Two groups of four channels each become two of two."""
+    model = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, groups=2, padding=1), nn.Conv2d(8, 3, 1))
+    made = trace(model, image(3))
+    changed = apply(made, "prune=0.5")
+    assert changed.calls[1].args["groups"] == 2
+    assert changed.calls[1].shape("weight") == (4, 2, 3, 3)
+    assert changed.calls[1].shape("bias") == (4,)
+    assert [call.output.shape[1] for call in changed.calls] == [4, 4, 3]
+    assert [call.shape("input")[1] for call in changed.calls] == [3, 4, 4]
+
+
+def test_a_network_without_layers_has_nothing_to_prune() -> None:
+    made = trace(nn.ReLU(), image(3))
+    assert count(made, what_if=["prune=0.5"]).total == count(made).total
+
+
+@pytest.mark.parametrize(
+    ("layer", "x", "ratio", "sites"),
+    [
+        # Rank 2 of 4 has 2·(4 + 4) weights, as many as 4·4.
+        pytest.param(nn.Linear(4, 4), (1, 4), 0.5, 16, id="as-many-as-before"),
+        pytest.param(nn.Linear(4, 5), (1, 4), 0.5, 2 * 9, id="fewer"),
+        pytest.param(nn.Linear(4, 4), (1, 4), 0.01, 8, id="rank-one-at-least"),
+        # Eight filters of 2·2·2 terms: rank 4 has 4·16 weights, as many as 8·8.
+        pytest.param(nn.Conv2d(2, 8, 2), (1, 2, 2, 2), 0.5, 64, id="convolution-as-many"),
+        pytest.param(nn.Conv2d(2, 9, 2), (1, 2, 2, 2), 0.5, 4 * 17, id="convolution-fewer"),
+        pytest.param(nn.Conv2d(2, 8, 2), (1, 2, 2, 2), 0.01, 16, id="convolution-rank-one"),
+        pytest.param(nn.Conv2d(8, 8, 2, groups=2), (1, 8, 2, 2), 0.1, 8 * 16, id="groups-stay"),
+        pytest.param(nn.ConvTranspose2d(8, 8, 2), (1, 8, 1, 1), 0.1, 8 * 8 * 4, id="transposed-stays"),
+    ],
+)
+def test_layers_are_factorised_where_that_is_fewer_sites(
+    layer: nn.Module, x: tuple[int, ...], ratio: float, sites: int
+) -> None:
+    made = trace(layer, torch.empty(x, device="meta"))
+    assert count(made, "macs", what_if=[f"lowrank={ratio}"]).mac_sites == sites
+
+
+def test_a_factorised_convolution_strides_in_its_first_part() -> None:
+    """9 × 9 images to 5 × 5: the kernel of rank 2 goes there, the 1×1 filters stay there and add the bias."""
+    made = trace(nn.Conv2d(8, 8, 3, stride=2, padding=1), image(8, 9))
+    kernel, point = apply(made, "lowrank=0.25").calls
+    assert (kernel.shape("weight"), point.shape("weight")) == ((2, 8, 3, 3), (8, 2, 1, 1))
+    assert (kernel.output.shape, point.output.shape) == ((1, 2, 5, 5), (1, 8, 5, 5))
+    assert (kernel.args["stride"], kernel.args["padding"]) == ((2, 2), (1, 1))
+    assert (point.args["stride"], point.args["padding"], point.args["dilation"]) == ((1, 1), (0, 0), (1, 1))
+    assert kernel.args["bias"] is None and point.shape("bias") == (8,)
+
+
+CHANGES = ["lowrank=0.4", "separable", "shift-add", "shift", "int8", "density=0.5", "weights=int8"]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize(
+    ("make", "x", "outputs"),
+    [
+        pytest.param(lambda bias: nn.Linear(6, 5, bias=bias), (2, 6), 2 * 5, id="linear"),
+        pytest.param(lambda bias: nn.Conv2d(6, 5, 3, bias=bias), (2, 6, 4, 4), 2 * 5 * 4, id="convolution"),
+    ],
+)
+def test_a_changed_layer_adds_its_bias_once(
+    change: str, make: Callable[[bool], nn.Module], x: tuple[int, ...], outputs: int
+) -> None:
+    """However many layers stand in its place."""
+    biased, bare = (
+        count(trace(make(bias), torch.empty(x, device="meta")), what_if=[change]).total
+        for bias in (True, False)
+    )
+    assert biased.total - bare.total == outputs
+    assert biased[OpClass.ADD] - bare[OpClass.ADD] == outputs
+
+
+@pytest.mark.parametrize("change", ["lowrank=0.25", "separable"])
+def test_the_second_part_of_a_split_layer_is_not_grouped(small: Trace, change: str) -> None:
+    first, second = apply(small, change).calls[:2]
+    assert second.args["groups"] == 1
+    assert first.args["groups"] == (3 if change == "separable" else 1)
+
+
+def test_a_later_arithmetic_takes_the_place_of_an_earlier_one(small: Trace) -> None:
+    changed = apply(apply(small, "adder"), "shift")
+    tags = [tag for call in changed.calls for tag in call.tags if tag.startswith("arithmetic:")]
+    assert tags == ["arithmetic:shift"] * 3
+    untouched = small.calls[0].tags
+    assert changed.calls[0].tags == (*untouched, "arithmetic:shift")
+
+
+def test_a_batch_norm_after_multiply_adds_that_were_asked_for_is_folded(small: Trace) -> None:
+    for arithmetic, stays in (("mac", False), ("shift", True)):
+        changed = apply(apply(small, arithmetic), "fold-bn")
+        assert any("batch_norm" in call.name for call in changed.calls) is stays
+
+
+def test_first_and_last_are_kept_where_products_of_activations_change_too() -> None:
+    """Two linear layers around attention, of which `lmul` leaves the layers alone."""
+
+    class Attends(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(8, 24), nn.Linear(8, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            q, k, v = self.first(x).chunk(3, -1)
+            return self.last(nn.functional.scaled_dot_product_attention(q, k, v))
+
+    made = trace(Attends(), torch.empty(1, 5, 8, device="meta"))
+    kept = count(made, "macs", arithmetic="lmul", keep_first_last=True).total
+    assert kept[OpClass.MUL] == 5 * 8 * 24 + 5 * 8 * 3
+    assert count(made, "macs", arithmetic="lmul").total[OpClass.MUL] == 0
+
+
+def test_a_weight_that_is_turned_by_hand_is_no_parameter_beside_its_factors() -> None:
+    class Turned(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(5, 6))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x @ self.weight.transpose(0, 1)
+
+    changed = count(trace(Turned(), torch.empty(2, 6, device="meta")), what_if=["lowrank=0.4"])
+    assert changed.parameters == sum(layer.parameters for layer in changed.layers) == 2 * (5 + 6)
+
+
+def nowhere(calls: int) -> Trace:
+    """A trace that does not say which tensors are the same."""
+    x = TensorSpec((2,), "float32")
+    made = tuple(OpCall("aten.relu.default", "", {"self": x}, (x,), i) for i in range(calls))
+    return Trace("nowhere", made, {}, {})
+
+
+@pytest.mark.parametrize("change", ["fuse", "fold-bn"])
+def test_a_trace_that_does_not_number_its_tensors_is_refused(change: str) -> None:
+    with pytest.raises(ArgumentError, match="nowhere does not say so; trace the model again"):
+        apply(nowhere(1), change)
+    assert apply(nowhere(0), change).calls == ()
+
+
+@pytest.mark.parametrize("change", ["fuse", "fold-bn"])
+def test_a_training_step_is_refused_where_gradients_read_tensors(change: str) -> None:
+    made = trace(nn.Linear(3, 2), torch.zeros(1, 3), backward=True)
+    with pytest.raises(ArgumentError, match=f"what-if {change} is for inference"):
+        apply(made, change)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("prune=half", "what-if 'prune=half' needs a share kept above 0", id="a-wrong-value"),
+        pytest.param("prune", "what-if 'prune' needs a share kept above 0", id="no-value"),
+    ],
+)
+def test_a_wrong_share_is_quoted(text: str, said: str) -> None:
+    with pytest.raises(ArgumentError, match=said):
+        parse(text)
+
+
+def test_the_module_whose_channels_are_not_known_is_named() -> None:
+    attention = nn.Sequential(nn.Linear(8, 8), Function(lambda x: x @ x.mT))
+    with pytest.raises(ArgumentError, match=r"the channels of aten\.\w+ in 1"):
+        apply(trace(attention, torch.empty(2, 3, 8, device="meta")), "prune=0.5")
+    with pytest.raises(ArgumentError, match=r"the channels of aten\.\w+ in Function"):
+        apply(trace(Function(lambda x: x @ x.mT), torch.empty(2, 3, 8, device="meta")), "prune=0.5")
+
+
+def test_gradients_stay_as_they_are_and_that_is_said() -> None:
+    made = trace(nn.Linear(3, 2), torch.zeros(1, 3), backward=True)
+    assert apply(made, "adder").notes[-1].endswith("; gradients stay as they are")
+    assert "gradients" not in apply(trace(nn.Linear(3, 2), torch.zeros(1, 3)), "adder").notes[-1]

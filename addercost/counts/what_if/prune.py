@@ -56,7 +56,8 @@ def _pruned(call: OpCall, share: float, inputs: bool, outputs: bool, layer: bool
         return max(1, round(share * channels))
 
     groups = call.args.get("groups")
-    depthwise = isinstance(groups, int) and groups > 1 and layer and call.shape("weight")[1] == 1
+    # A convolution of one input channel passes for a depthwise one: both keep that channel.
+    depthwise = isinstance(groups, int) and layer and call.shape("weight")[1] == 1
     # The weight of a linear layer is transposed here, [in, out].
     in_axis, out_axis = (0, 1) if call.name in ("aten.mm", "aten.addmm") else (1, 0)
 
