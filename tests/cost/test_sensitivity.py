@@ -17,8 +17,9 @@ from addercost.cost.sensitivity import (
     monte_carlo,
     tornado,
 )
+from addercost.cost.target import Target
 from addercost.cost.target_registry import load_target
-from addercost.hardware import list_hardware
+from addercost.hardware import Form, Instruction, Quality, list_hardware
 
 TARGETS = [load_target(file.name) for file in list_hardware(kind="cpu")]
 CNN = OpCounts.of(mul=435_000, add=435_000)
@@ -92,3 +93,53 @@ def test_break_even_needs_a_difference_in_multiplications():
     assert break_even_ratio(ADDER, ADDER) is None
     with pytest.raises(ValueError, match="divide"):
         break_even_ratio(OpCounts.of(mul=1), OpCounts.of(divide=1))
+
+
+def made(low: float | None, high: float | None) -> Target:
+    row = Instruction(
+        "fp32_add", Form.SCALAR, 32, 1, "add", 4, low, high, 1, None, None, 1, "", Quality.MODEL, "own"
+    )
+    return Target("mine", "Mine", (row,))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ends"),
+    [
+        pytest.param(3, 6, (3, 6), id="a-range"),
+        pytest.param(4, 4, (3.2, 4.8), id="both-ends-alike"),
+        pytest.param(None, None, (3.2, 4.8), id="none"),
+    ],
+)
+def test_a_figure_without_a_range_is_widened_by_a_fifth(low, high, ends):
+    table = latencies([made(low, high)], (("add", "fp32"), ("mul", "fp32")))
+    assert (table.low[0, 0], table.high[0, 0]) == pytest.approx(ends)
+    assert table.nominal.tolist() == [[4, 0]] and table.known.tolist() == [[True, False]]
+    assert table.low[0, 1] == table.high[0, 1] == 0
+
+
+def test_a_spread_of_one_s_own():
+    table = latencies([made(None, None)], (("add", "fp32"),), spread=0.5)
+    assert (table.low[0, 0], table.high[0, 0]) == (2, 6)
+
+
+def test_a_thousand_draws_of_seed_0_where_nothing_else_is_said():
+    table = latencies([made(3, 6)], (("add", "fp32"),))
+    matrix = count_matrix([OpCounts.of(add=1)], table.keys)
+    drawn = monte_carlo(table, matrix)
+    assert drawn.shape == (1000, 1, 1)
+    np.testing.assert_array_equal(drawn, monte_carlo(table, matrix, 1000, 0))
+    # Uniform from 3 to 6: the mean of a thousand is within 5 standard errors, 5·√(9/12/1000), of 4.5.
+    assert drawn.mean() == pytest.approx(4.5, abs=0.14)
+
+
+def test_latencies_that_neither_network_has_move_nothing():
+    table = latencies([made(3, 6)], (("add", "fp32"), ("mul", "fp32")))
+    (swing,) = tornado(table, "mine", OpCounts.of(add=2), OpCounts.of(add=1))
+    assert (swing.figure, swing.low, swing.high) == ("add (fp32)", 3, 6)
+    assert (swing.ratio_at_low, swing.ratio_at_high, swing.width) == (2, 2, 0)
+
+
+def test_an_absolute_value_costs_an_addition_where_nothing_else_is_said():
+    adder = adder_layer(100, with_abs=True).counts
+    assert break_even_ratio(mac_layer(100).counts, adder) == 2
+    assert break_even_ratio(mac_layer(100).counts + OpCounts.of(abs=40), adder) == 2 - 0.4
