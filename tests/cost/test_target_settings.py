@@ -15,7 +15,7 @@ from addercost.cost.bounds import Bound, binding
 from addercost.cost.columns import ONE_LAYER
 from addercost.cost.shared_layers import TOO_SMALL, shared
 from addercost.cost.target_registry import load_target
-from addercost.cost.target_settings import TargetSettings, settings_text, split_name
+from addercost.cost.target_settings import TargetSettings, settings_text, split_name, with_settings
 from addercost.errors import ArgumentError
 
 A57 = load_target("cortex-a57")
@@ -209,3 +209,77 @@ def test_a_gpu_beside_a_processor_is_what_python_says(capsys):
         "zoo:lenet5-bn", cpus=["raspberry-pi-5@4cores", "h100-sxm@graphs"], cost_models=["throughput"]
     )
     assert found == {cost.hardware: cost.cycles for cost in python.estimates}
+
+
+@pytest.mark.parametrize(
+    ("setting", "settings"),
+    [
+        pytest.param("1kHz", TargetSettings(clock_hz=1e3), id="slowest-clock"),
+        pytest.param("100GHz", TargetSettings(clock_hz=1e11), id="fastest-clock"),
+        pytest.param("1kB/s", TargetSettings(bandwidth_bytes_per_s=1e3), id="least-bandwidth"),
+        pytest.param("1PB/s", TargetSettings(bandwidth_bytes_per_s=1e15), id="most-bandwidth"),
+        pytest.param("1cores", TargetSettings(cores=1), id="one-core"),
+        pytest.param("100000cores", TargetSettings(cores=100_000), id="most-cores"),
+    ],
+)
+def test_the_ends_of_what_is_in_reach(setting, settings):
+    assert split_name(f"a@{setting}") == ("a", settings)
+
+
+@pytest.mark.parametrize(
+    "setting", ["999Hz", "101GHz", "999B/s", "1.1PB/s", "100001cores", "1000000001cores"]
+)
+def test_just_beyond_what_is_in_reach(setting):
+    with pytest.raises(ArgumentError, match=r"out of reach|no number of cores"):
+        split_name(f"a@{setting}")
+
+
+ONE_GB, THREE_GB = 1e9, 3e9
+
+
+@pytest.mark.parametrize(
+    ("one", "of_all", "shares", "cores", "drawn"),
+    [
+        pytest.param(ONE_GB, THREE_GB, False, 2, 2e9, id="each-its-own"),
+        pytest.param(ONE_GB, THREE_GB, False, 3, 3e9, id="just-all"),
+        pytest.param(ONE_GB, THREE_GB, False, 4, 3e9, id="no-more-than-all"),
+        pytest.param(ONE_GB, None, False, 4, 4e9, id="all-unknown"),
+        pytest.param(THREE_GB, THREE_GB, True, 4, 3e9, id="one-draws-all"),
+        pytest.param(None, THREE_GB, False, 4, 3e9, id="one-unknown"),
+        pytest.param(None, None, False, 4, None, id="nothing-known"),
+    ],
+)
+def test_what_so_many_cores_draw(one, of_all, shares, cores, drawn):
+    target = replace(
+        A57,
+        memory_bandwidth_bytes_per_s=one,
+        part_bandwidth_bytes_per_s=of_all,
+        shares_memory_bandwidth=shares,
+        cores=8,
+    )
+    made = with_settings(target, TargetSettings(cores=cores), "mine")
+    assert made.memory_bandwidth_bytes_per_s == made.part_bandwidth_bytes_per_s == drawn
+    assert (made.name, made.cores, made.working_cores) == ("mine", cores, cores)
+    assert not made.shares_memory_bandwidth
+    assert f"{cores} cores, given (the table has 8): each layer is shared by its output" in made.made_of
+    said = [text for text in made.made_of if text.startswith("memory gives them")]
+    assert len(said) == (drawn is not None)
+
+
+def test_a_given_bandwidth_is_of_the_part_and_shared_by_nobody():
+    target = replace(A57, memory_bandwidth_bytes_per_s=2e9, shares_memory_bandwidth=True)
+    made = with_settings(target, TargetSettings(bandwidth_bytes_per_s=8e9), "mine")
+    assert made.memory_bandwidth_bytes_per_s == made.part_bandwidth_bytes_per_s == 8e9
+    assert not made.shares_memory_bandwidth and made.working_cores == 1
+    assert made.made_of == (*target.made_of, "memory bandwidth: 8 GB/s, given (the table has 2 GB/s)")
+
+
+def test_no_setting_leaves_a_target_as_it_is():
+    assert with_settings(A57, TargetSettings(), "another") is A57
+    assert settings_text(None, None, None) == ""
+    assert settings_text("1.8 GHz", None, 2, True) == "@1.8GHz+2cores+graphs"
+
+
+def test_cores_of_a_table_that_has_none_are_given():
+    made = with_settings(replace(A57, cores=None), TargetSettings(cores=2), "mine")
+    assert "2 cores, given: each layer is shared by its output" in made.made_of
