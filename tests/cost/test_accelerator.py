@@ -7,10 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from addercost.arithmetic import Arithmetic
-from addercost.cost.accelerator.dataflow import passes, systolic_cycles
+from addercost.cost.accelerator.dataflow import passes, systolic_cycles, vector_cycles
 from addercost.cost.accelerator.element import element_of
-from addercost.cost.accelerator.estimate import equal_area, estimate_accelerator
-from addercost.cost.accelerator.product import ELEMENTS
+from addercost.cost.accelerator.estimate import (
+    LEAKAGE,
+    Mapper,
+    doubtful_figures,
+    equal_area,
+    estimate_accelerator,
+)
+from addercost.cost.accelerator.product import ELEMENTS, product_cost
 from addercost.cost.columns import ONE_LAYER
 from addercost.counts.matrix_products import MatrixProduct
 from addercost.errors import ArgumentError
@@ -233,3 +239,111 @@ def test_leakage_is_named_where_there_is_some():
 
 def test_sites_without_a_product_make_a_lower_bound():
     assert not estimate_accelerator([("layer", [RESNET18_LAYER])], TPU, NM45, unplaced_sites=7).complete
+
+
+MOVES = {"weight-stationary": 0, "output-stationary": 1, "input-stationary": 2}
+"""Which of T, K and N moves through a fold."""
+
+
+@settings(max_examples=60)
+@given(
+    dataflow=st.sampled_from(list(MOVES)),
+    sizes=st.tuples(*[st.integers(1, 9)] * 3),
+    sides=st.tuples(*[st.integers(1, 5)] * 2),
+    chunks=st.integers(1, 3),
+)
+def test_what_comes_in_chunks_is_so_many_products_after_each_other(dataflow, sizes, sides, chunks):
+    """Of each the dimension that moves is a part; what they read, write and take adds up."""
+    r, c = sides
+    whole = list(sizes)
+    whole[MOVES[dataflow]] *= chunks
+    moved = passes(dataflow, *whole, r, c, ONE_LAYER, chunks)
+    parts = [simulated(dataflow, *sizes, r, c) for _ in range(chunks)]
+    reads = [sum(part[i] for part in parts) for i in (1, 2, 3)]
+    assert [moved.input_reads, moved.filter_reads, moved.output_writes] == reads
+    t, k, n = whole
+    assert moved.output_reads == moved.output_writes - t * n
+    assert (moved.input_passes * t * k, moved.filter_passes * k * n) == (
+        moved.input_reads,
+        moved.filter_reads,
+    )
+    assert systolic_cycles(dataflow, *whole, r, c, chunks) + 1 == sum(part[0] + 1 for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("dataflow", "sizes", "live"),
+    [
+        # Seven pixels wait for the next terms in each of the columns that have a filter.
+        pytest.param("weight-stationary", (7, 4, 5), 7 * 3, id="weights"),
+        pytest.param("weight-stationary", (7, 4, 2), 7 * 2, id="fewer-filters-than-columns"),
+        pytest.param("input-stationary", (7, 4, 5), 5 * 3, id="inputs"),
+        pytest.param("input-stationary", (2, 4, 5), 5 * 2, id="fewer-pixels-than-columns"),
+        pytest.param("output-stationary", (7, 4, 5), 0, id="sums-stay-in-the-array"),
+    ],
+)
+def test_sums_that_are_under_way(dataflow, sizes, live):
+    assert passes(dataflow, *sizes, 2, 3, ONE_LAYER).live_outputs == live
+
+
+def test_a_vector_takes_a_cycle_for_each_term_of_its_lanes_filters():
+    """7 pixels, 4 terms and 10 filters on 4 lanes: three groups of filters."""
+    assert vector_cycles(7, 4, 10, 4) == 7 * 4 * 3
+    one_row = replace(TPU, structure="vector", rows=1, columns=4)
+    found = cost(Arithmetic.MAC, one_row, MatrixProduct(7, 4, 10, 28, repeats=2))
+    assert found.compute_cycles == 2 * 7 * 4 * 3
+
+
+def test_a_network_is_the_sum_of_its_layers_and_of_what_it_leaks():
+    first, second = RESNET18_LAYER, replace(RESNET18_LAYER, filters=128, arithmetic=Arithmetic.ADDER)
+    alone = [estimate_accelerator([("a", [one])], TPU, NM45) for one in (first, second)]
+    both = estimate_accelerator([("a", [first]), ("b", [second, first])], TPU, NM45, leakage_w=0.25)
+    assert both.cycles == pytest.approx(2 * alone[0].cycles + alone[1].cycles)
+    assert both.compute_cycles == pytest.approx(2 * alone[0].compute_cycles + alone[1].compute_cycles)
+    assert [layer.path for layer in both.layers] == ["a", "b"]
+    assert [layer.cycles for layer in both.layers] == pytest.approx(
+        [alone[0].cycles, alone[0].cycles + alone[1].cycles]
+    )
+    without = 2 * alone[0].total_j + alone[1].total_j
+    assert [layer.energy_j for layer in both.layers] == pytest.approx(
+        [alone[0].total_j, alone[0].total_j + alone[1].total_j]
+    )
+    assert both.seconds == pytest.approx(both.cycles / TPU.clock_hz)
+    assert both.energy_j[LEAKAGE] == pytest.approx(0.25 * both.seconds)
+    assert both.total_j == pytest.approx(without + 0.25 * both.seconds)
+    sites = 2 * first.sites + second.sites
+    assert both.utilization == pytest.approx(sites / (both.cycles * TPU.rows * TPU.columns))
+    assert "elements for mac and adder beside each other, of which one kind works" in both.assumptions
+    assert not any("beside each other" in text for text in alone[0].assumptions)
+    assert LEAKAGE not in alone[0].energy_j
+
+
+def test_what_is_left_out_and_who_mapped_is_said():
+    mapper = Mapper("hand", product_cost, ("by hand",))
+    found = estimate_accelerator([("a", [RESNET18_LAYER])], TPU, NM45, unplaced_sites=1234, mapper=mapper)
+    assert found.missing == ("a matrix product for 1,234 sites",)
+    assert found.hardware == f"{TPU.name} by hand" and "by hand" in found.assumptions
+    plain = estimate_accelerator([("a", [RESNET18_LAYER])], TPU, NM45)
+    assert (plain.hardware, plain.missing, plain.complete) == (TPU.name, (), True)
+
+
+def test_figures_without_a_source_are_said():
+    name = next(iter(TPU.assumed or TPU.unconfirmed), "clock_hz")
+    bare = replace(TPU, assumed=(), unconfirmed=())
+    assert list(doubtful_figures(bare)) == []
+    (unconfirmed,) = doubtful_figures(replace(bare, unconfirmed=(name,)))
+    (assumed,) = doubtful_figures(replace(bare, assumed=(name,)))
+    assert unconfirmed.startswith(f"unconfirmed of {TPU.name}") and assumed.startswith(
+        f"assumed of {TPU.name}"
+    )
+
+
+def test_equal_area_keeps_a_vector_a_single_row():
+    """An adder element of int8 has 171.25 of a multiplier's 419 µm²: 2.4467 times as many lanes."""
+    vector = replace(TPU, structure="vector", rows=1, columns=100)
+    bigger = equal_area(vector, NM45, [Arithmetic.ADDER])
+    assert (bigger.rows, bigger.columns) == (1, 244)
+    assert equal_area(vector, NM45, [Arithmetic.MAC]).columns == 100
+    assert equal_area(vector, NM45, []).columns == 100
+    square = equal_area(replace(TPU, rows=10, columns=10), NM45, [Arithmetic.ADDER])
+    # √2.4467 = 1.564: 15 rows, and 244.67 / 15 = 16.3 columns.
+    assert (square.rows, square.columns) == (15, 16)

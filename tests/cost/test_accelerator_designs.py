@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from addercost.arithmetic import Arithmetic
+from addercost.cost.accelerator import designs
 from addercost.cost.accelerator.designs import SUM_FORMATS, Designs, DesignSpace, costed_designs, fronts
 from addercost.cost.accelerator.element import element_of
 from addercost.cost.accelerator.estimate import estimate_accelerator
@@ -102,3 +103,36 @@ def test_fronts_are_those_of_all_pairs() -> None:
             for i in shown:
                 equal = [j for j in own if (seconds[j], energy[j]) == (seconds[i], energy[i])]
                 assert area[i] == min(area[j] for j in equal)
+
+
+@pytest.mark.parametrize("cells", [1, 9, 10_000])
+def test_arrays_are_costed_in_parts_that_change_nothing(monkeypatch: pytest.MonkeyPatch, cells: int) -> None:
+    """Of one array, of two (four distinct layers each), and all at once."""
+    space = replace(SPACE, kinds=(Arithmetic.MAC,), dataflows=("weight-stationary",))
+    whole = costed_designs(PRODUCTS, space, NM45)
+    monkeypatch.setattr(designs, "_CELLS", cells)
+    parted = costed_designs(PRODUCTS, space, NM45)
+    np.testing.assert_allclose(parted.cycles, whole.cycles, rtol=1e-12)
+    np.testing.assert_allclose(parted.energy_j, whole.energy_j, rtol=1e-12)
+    assert [(part.start, part.stop) for part in designs._parts(5, 2)] == [(0, 2), (2, 4), (4, 6)]
+
+
+def test_a_network_without_products_takes_nothing_on_any_array() -> None:
+    found = costed_designs([], SPACE, NM45)
+    assert len(found.cycles) == SPACE.size
+    assert not found.cycles.any() and not found.energy_j.any()
+
+
+def test_without_a_figure_for_any_element_no_design_is_left() -> None:
+    space = replace(SPACE, number_formats=("fp16",), kinds=(Arithmetic.MAC,))
+    found = costed_designs(PRODUCTS, space, load_energy("40nm"))
+    assert (len(found.cycles), found.left_out) == (0, space.size)
+    assert fronts(found, np.zeros(0, dtype=bool)) == []
+
+
+def test_areas_are_no_reason_to_leave_a_design_out() -> None:
+    found = costed_designs(PRODUCTS, SPACE, NM45)
+    assert not any("area" in text for text in found.missing)
+    assert set(SUM_FORMATS.items()) == {
+        ("int8", "int32"), ("int16", "int32"), ("fp16", "fp32"), ("fp32", "fp32"),
+    }  # fmt: skip

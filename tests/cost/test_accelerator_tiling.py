@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from addercost.arithmetic import Arithmetic
+from addercost.cost.accelerator import tiling
 from addercost.cost.accelerator.dataflow import MOVING, sides
 from addercost.cost.accelerator.element import element_of
 from addercost.cost.accelerator.product import shape_cost
-from addercost.cost.accelerator.tiling import OPERANDS, Shape, best_traffic
+from addercost.cost.accelerator.tiling import OPERANDS, Shape, Traffic, _Layer, best_traffic
 from addercost.cost.arrays import MANY_LAYERS
 from addercost.cost.columns import ONE_LAYER
 from addercost.hardware import load_accelerator, load_energy
@@ -53,10 +54,12 @@ def fetched(order, trips):
     return count
 
 
-def dram_bytes(shape, tile, order):
-    """Bytes through DRAM of a loop nest over whole tiles, by its simulation."""
+def dram_bytes(shape, tile, order, least_innermost=1):
+    """Bytes through DRAM of a loop nest over whole tiles, by its simulation. least_innermost: so many trips
+    at least, as where nothing is made of a single one."""
     size = {"t": shape.t, "k": shape.k, "n": shape.n}
     trips = {name: math.ceil(size[name] / tile[name]) for name in "tkn"}
+    trips[order[-1]] = max(trips[order[-1]], least_innermost)
     count = fetched(order, tuple(trips[name] for name in order))
     distinct = {"input": shape.inputs * 2, "filter": shape.k * shape.n * 2}
     total = 0
@@ -155,3 +158,89 @@ def test_what_moves_through_the_array_is_cut_where_sums_do_not_fit(dataflow):
     }
     assert edge == expected[stationary[dataflow]]
     assert math.ceil(moving / chunks) >= 16  # r + c
+
+
+def layer_of(shape, dataflow, room):
+    return _Layer(shape, with_buffer(room, dataflow), MAC, ONE_LAYER)
+
+
+def needs(tile):
+    """Bytes of a tile's inputs, filters and sums, which are 2, 2 and 4 bytes wide."""
+    return 2 * tile["t"] * tile["k"] + 2 * tile["k"] * tile["n"] + 4 * tile["t"] * tile["n"]
+
+
+def one_fold(shape, dataflow):
+    side = sides(dataflow, shape.rows, shape.columns)
+    return {name: min(getattr(shape, name), side[name]) for name in "tkn"}, side
+
+
+SMALL = {
+    "sizes": st.tuples(*[st.integers(1, 14)] * 3),
+    "side": st.tuples(*[st.integers(1, 3)] * 2),
+    "dataflow": st.sampled_from(DATAFLOWS),
+}
+
+
+@settings(max_examples=40)
+@given(
+    **SMALL,
+    room=st.integers(20, 800),
+    innermost=st.sampled_from("tkn"),
+    share=st.sampled_from([1.0, 0.25]),
+)
+def test_a_tiled_layer_moves_what_loops_over_some_tiles_move(sizes, side, dataflow, room, innermost, share):
+    """Tiles of whole folds that fit together, and the loop over one dimension inside the two others. That
+    this loop may have a single trip is left to the way that has another loop there."""
+    shape = Shape(*sizes, sizes[0] * sizes[1], *side)
+    smallest, steps = one_fold(shape, dataflow)
+    layer = layer_of(shape, dataflow, room)
+    for others in permutations([name for name in "tkn" if name != innermost]):
+        fits, moved = layer.tiled(innermost, (*others, innermost), share)
+        assert bool(fits) == (needs(smallest) <= room)
+        if not fits:
+            continue
+        lengths = {name: {min(getattr(shape, name), steps[name] * i) for i in range(1, 15)} for name in "tkn"}
+        possible = {
+            dram_bytes(shape, dict(zip("tkn", tile, strict=True)), (*others, innermost), 2)
+            for tile in product(*(lengths[name] for name in "tkn"))
+            if needs(dict(zip("tkn", tile, strict=True))) <= room
+        }
+        assert sum(moved.dram) in possible
+
+
+@settings(max_examples=60)
+@given(**SMALL, room=st.integers(20, 800), name=st.sampled_from("tkn"))
+def test_a_side_of_a_tile_grows_as_far_as_the_buffer_holds_it(sizes, side, dataflow, room, name):
+    """In whole folds; the last one may be short."""
+    shape = Shape(*sizes, sizes[0] * sizes[1], *side)
+    tile, steps = one_fold(shape, dataflow)
+    if needs(tile) > room:
+        return
+    lengths = [min(getattr(shape, name), steps[name] * i) for i in range(1, 15)]
+    longest = max(length for length in lengths if needs({**tile, name: length}) <= room)
+    assert layer_of(shape, dataflow, room)._grown(tile, name, 1.0) == longest
+
+
+def test_a_share_of_the_room_is_left_for_the_other_sides():
+    """1 × 1 elements; each pixel takes 2·10 bytes of inputs and 4·1 of sums. A buffer of 24·11 + 20 bytes
+    holds eleven: half of the room for ten more is five."""
+    shape = Shape(100, 10, 1, 1000, 1, 1)
+    tile = {"t": 1, "k": 10, "n": 1}
+    layer = layer_of(shape, "output-stationary", 24 * 11 + 20)
+    assert [layer._grown(tile, "t", share) for share in (1.0, 0.5, 0.25)] == [11, 6, 3]
+
+
+@pytest.mark.parametrize(
+    ("energies", "kept"), [((1.0, 1.0), False), ((1.0, 0.5), True)], ids=["equal", "less"]
+)
+def test_of_two_ways_that_cost_the_same_the_first_is_taken(monkeypatch, energies, kept):
+    ways = [Traffic(i, (0, 0, 0), (energy, 0, 0)) for i, energy in enumerate(energies)]
+    monkeypatch.setattr(tiling, "_ways", lambda *given: iter([(True, way) for way in ways]))
+    found = best_traffic(Shape(1, 1, 1, 1, 1, 1), EYERISS, MAC, ONE_LAYER)
+    assert found == ways[kept]
+
+
+def test_a_way_that_does_not_fit_is_not_taken(monkeypatch):
+    ways = [(True, Traffic(0, (0, 0, 0), (2.0, 0, 0))), (False, Traffic(1, (0, 0, 0), (1.0, 0, 0)))]
+    monkeypatch.setattr(tiling, "_ways", lambda *given: iter(ways))
+    assert best_traffic(Shape(1, 1, 1, 1, 1, 1), EYERISS, MAC, ONE_LAYER) == ways[0][1]
