@@ -1,4 +1,6 @@
-"""Adder, binary, shift and ternary layers as torch modules, each one operator in `torch.ops.addercost`."""
+"""Adder, binary, shift and ternary layers as torch modules. Each is a single operator in
+`torch.ops.addercost`.
+"""
 
 from addercost.layers.adder import AdderConv2d, AdderLinear
 from addercost.layers.adder_state import load_adder_state

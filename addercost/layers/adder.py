@@ -11,22 +11,22 @@ from addercost.layers.module import IntOrPair, KernelConv2d, KernelLinear
 from addercost.layers.ops import adder as ops
 
 AUTHORS_NAMES = {"adder": "weight", "b": "bias"}
-"""Parameters of the AdderNet authors' `adder2d`, and what torch's layers call them."""
+"""Parameter names of the AdderNet authors' `adder2d`, and the names in torch's layers."""
 
 
 def _rename(state: dict[str, Any], prefix: str) -> None:
-    """Parameters of the authors' code take our names, in the copy that `load_state_dict` makes."""
+    """Renames the authors' parameters in the copy of the state that `load_state_dict` makes."""
     for theirs, ours in AUTHORS_NAMES.items():
         if prefix + theirs in state and prefix + ours not in state:
             state[prefix + ours] = state.pop(prefix + theirs)
 
 
 class AdderConv2d(KernelConv2d):
-    """out[n,k,p,q] = -Σ_{c,r,s} |x[n,c,p·u+r,q·v+s] - w[k,c,r,s]| (+ bias); a padded tap contributes -|w|.
+    """out[n,k,p,q] = -Σ_{c,r,s} |x[n,c,p·u+r,q·v+s] - w[k,c,r,s]| (+ bias). A padded tap contributes -|w|.
 
     x: [N, C, H, W] or [C, H, W]; weight: [K, C/G, R, S], drawn from N(0, 1). `gradient` is "full"
-    (AdderNet's: x - w for the weight, HardTanh(w - x) for the input) or "sign" (the signs of both).
-    `load_state_dict` takes the names of the authors' code too (`adder` and `b`).
+    (AdderNet's: x - w for the weight, HardTanh(w - x) for the input) or "sign" (the signs of these
+    differences). `load_state_dict` also accepts the names of the authors' code (`adder` and `b`).
     Source: Chen et al., CVPR 2020.
     """
 
@@ -64,7 +64,9 @@ class AdderConv2d(KernelConv2d):
 
 
 class AdderLinear(KernelLinear):
-    """out[..., j] = -Σ_i |x[..., i] - w[j, i]| (+ bias). x: [..., in]; weight: [out, in], from N(0, 1)."""
+    """out[..., j] = -Σ_i |x[..., i] - w[j, i]| (+ bias). x: [..., in]; weight: [out, in], drawn from
+    N(0, 1).
+    """
 
     def __init__(
         self,

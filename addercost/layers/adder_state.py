@@ -1,4 +1,4 @@
-"""Weights that the AdderNet authors' code saved, in our adder layers."""
+"""Loads weights that the AdderNet authors' code saved into adder layers."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from addercost.errors import DataError
 from addercost.layers.adder import AUTHORS_NAMES
 
 _REFUSED = "was not an allowed global"
-"""What torch says of a file that would run code."""
+"""Part of torch's error message for a file that would run code."""
 
 
 def load_adder_state(model: nn.Module, file: str | Path) -> None:
     """Loads the state that the AdderNet authors' code saved (`conv1.adder`, `conv1.b`) into `model`.
 
-    Names that torch's layers have are taken as they are; so is a state within a training checkpoint
-    (`state_dict`), and one of a DataParallel model (`module.conv1.adder`). The file is read as tensors alone,
-    so it runs no code. Raises DataError where it contains anything else, or does not fit the model; the model
-    is then as it was.
-    Source: github.com/huawei-noah/AdderNet, adder.py.
+    The names of torch's layers are accepted too, and so is a state inside a training checkpoint
+    (`state_dict`) or that of a DataParallel model (`module.conv1.adder`). Only tensors are read from the
+    file, so it runs no code. Raises DataError if the file contains anything else or does not fit the model;
+    the model then stays as it was. Source: github.com/huawei-noah/AdderNet, adder.py.
     """
     try:
         found: Any = torch.load(file, map_location="cpu", weights_only=True)
@@ -32,7 +31,7 @@ def load_adder_state(model: nn.Module, file: str | Path) -> None:
             f"{file} cannot be read: {error.strerror}", "give a file that torch.save wrote"
         ) from None
     except Exception as error:
-        # torch raises whatever its reader meets: six kinds of errors for 1,500 files of random bytes.
+        # torch passes on whatever its reader raises: six kinds of errors for 1,500 files of random bytes.
         if _REFUSED in str(error):
             raise DataError(
                 f"{file} contains more than tensors", "save the model's state_dict(), not the model"
@@ -46,7 +45,7 @@ def load_adder_state(model: nn.Module, file: str | Path) -> None:
         raise DataError(f"{file} holds no state of a model", "save the model's state_dict()")
     state = {_renamed(str(name)): value for name, value in found.items()}
     own = model.state_dict()
-    # Older versions of torch did not count the batches.
+    # Older versions of torch did not save the number of batches.
     state |= {name: own[name] for name in own if name.endswith("num_batches_tracked") and name not in state}
     wrong = [f"{name} is missing" for name in own if name not in state]
     wrong += [f"{name} is not in the model" for name in state if name not in own]

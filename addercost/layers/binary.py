@@ -1,4 +1,4 @@
-"""Binary layers: signs of inputs and weights, one scale per filter."""
+"""Binary layers: the signs of inputs and weights, and one scale for each filter."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from addercost.layers.ops import binary as ops
 
 
 class BinaryConv2d(KernelConv2d):
-    """out = α_k · Σ sign(x)·sign(w) (+ bias), α_k the mean of |w| over filter k; sign(0) is +1.
+    """out = α_k · Σ sign(x)·sign(w) (+ bias), where α_k is the mean of |w| over filter k and sign(0) is +1.
 
     x: [N, C, H, W] or [C, H, W]; weight: [K, C/G, R, S] in full precision. A padded tap is sign(0) = +1.
-    Gradients pass straight through the signs where |x| ≤ 1 and |w| ≤ 1.
-    Source: Rastegari et al., XNOR-Net, ECCV 2016.
+    Gradients pass straight through the signs where |x| ≤ 1 and |w| ≤ 1, and are 0 elsewhere. Source:
+    Rastegari et al., XNOR-Net, ECCV 2016.
     """
 
     def _convolve(self, input: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Linear layers with ternary weights and inputs of 8 bits (BitNet b1.58), for training."""
+"""Linear layers with ternary weights and 8-bit inputs (BitNet b1.58), for training."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from addercost.layers.ops import ternary as ops
 
 
 class BitLinear(KernelLinear):
-    """out[..., j] = s·Σ_i x̂[..., i]·ŵ[j, i] (+ bias): ŵ = -1, 0 or 1 by the mean of |w|, x̂ of 8 bits by the
-    largest |x| of a row, s the product of both scales.
+    """out[..., j] = s·Σ_i x̂[..., i]·ŵ[j, i] (+ bias), with ŵ = -1, 0 or 1.
 
-    x: [..., in]; weight: [out, in] in full precision; gradients pass straight through both roundings. The
-    norm that BitNet has before such a layer is not part of it.
+    ŵ is rounded by the mean of |w|, x̂ to 8 bits by the largest |x| of its row, and s is the product of both
+    scales. x: [..., in]; weight: [out, in] in full precision. Gradients pass straight through both roundings.
+    BitNet's norm before such a layer is not part of it.
     Source: Ma et al., arXiv:2402.17764 (BitNet b1.58).
     """
 

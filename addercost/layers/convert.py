@@ -1,4 +1,4 @@
-"""Turns the convolutions and linear layers of a model into another arithmetic, and back."""
+"""Converts the convolutions and linear layers of a model to another arithmetic, and back."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ def convert(
 ) -> nn.Module:
     """A copy of `model` whose `nn.Conv2d`, `nn.Linear` and addercost layers compute in `arithmetic`.
 
-    Weights, biases, hooks, dtype, device, training mode and `requires_grad` are kept, so MAC to ADDER and
-    back is the model one began with; a module used in several places stays one module. `keep_first_last`
-    leaves the first and last of them (in the order of `model.modules()`) as they are, as the papers do.
-    Ternary layers are linear ones alone (`BitLinear`), so convolutions stay then.
-    Subclasses of `nn.Conv2d` and `nn.Linear` stay as they are, since their forward may do something else.
-    With `fuse`, adder layers compute the batch norms and ReLUs behind them, for inference (`layers.fuse`).
-    Raises ModelError, with the layer's name, for a convolution with string or non-zero-filled padding that
-    has no such form and for a weight that is computed from others (parametrisations, spectral and weight
-    norm, pruning); ArgumentError for an unknown arithmetic.
+    Weights, biases, hooks, dtype, device, training mode and `requires_grad` are kept, so converting MAC to
+    ADDER and back gives the original model. A module that is used in several places stays one module.
+    keep_first_last: the first and the last of these layers (in the order of `model.modules()`) stay as they
+    are, as in the papers. Only linear layers can be ternary (`BitLinear`); convolutions then stay as they
+    are. Subclasses of `nn.Conv2d` and `nn.Linear` stay too, because their forward may do something else.
+    fuse: adder layers also compute the batch norms and ReLUs that follow them, for inference (`layers.fuse`).
+    Raises ModelError, with the layer's name, for a convolution whose padding cannot be converted (a
+    `padding_mode` other than zeros, or an unsymmetrical padding="same") and for a weight that is computed
+    from others (parametrisations, spectral and weight norm, pruning). Raises ArgumentError for an unknown
+    arithmetic.
     """
     wanted = arithmetic_named(arithmetic)
     if wanted not in LINEARS:
@@ -41,7 +42,9 @@ def convert(
     if wanted is Arithmetic.TERNARY:
         sites = [(path, module) for path, module in sites if isinstance(module, nn.Linear | KernelLinear)]
     for path, module in sites:
-        _require_plain(path, module)  # before the copy, which computed weights refuse
+        _require_plain(
+            path, module
+        )  # This comes before the copy, because a computed weight cannot be copied.
     converted = copy.deepcopy(model)
     found = [(path, converted.get_submodule(path)) for path, _ in sites]
     new = {id(module): _converted(path, module, wanted) for path, module in found}
@@ -52,12 +55,12 @@ def convert(
 def _is_site(module: nn.Module) -> bool:
     kind = type(module)
     if is_parametrized(module):
-        kind = kind.__bases__[0]  # torch makes a class of its own for each such module
+        kind = kind.__bases__[0]  # torch makes a separate class for each such module.
     return kind in (nn.Conv2d, nn.Linear, *CONVOLUTIONS.values(), *LINEARS.values())
 
 
 def _require_plain(path: str, module: nn.Module) -> None:
-    """Raises ModelError if the weight is not a parameter of its own: what computes it would be lost."""
+    """Raises ModelError unless weight and bias are parameters. Otherwise what computes them would be lost."""
     if is_parametrized(module):
         how = "torch.nn.utils.parametrize.remove_parametrizations(layer, name)"
     elif "weight" not in module._parameters or ("bias" not in module._parameters):
@@ -90,7 +93,7 @@ def _converted(path: str, module: nn.Module, arithmetic: Arithmetic) -> nn.Modul
             new = linear(arithmetic, module.in_features, module.out_features, bias=module.bias is not None)
     if type(new) is current:
         return module
-    # The parameters themselves, not copies: shared ones stay shared, and names, dtype and device are kept.
+    # The same parameters, not copies, so shared ones stay shared, and names, dtype and device are kept.
     new._parameters.update(module._parameters)
     new._buffers.update(module._buffers)
     new.__dict__.update({name: value for name, value in module.__dict__.items() if "_hooks" in name})

@@ -1,4 +1,4 @@
-"""A layer by its arithmetic, so that a model is written once."""
+"""Makes a layer in a given arithmetic, so that a model is written only once."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def conv2d(
     bias: bool = False,
     dilation: IntOrPair = 1,
 ) -> nn.Module:
-    """A convolution [N, C, H, W] to [N, K, P, Q] of the given arithmetic; MAC gives `nn.Conv2d`. Raises
-    ArgumentError for an arithmetic without one.
+    """A convolution from [N, C, H, W] to [N, K, P, Q] in the given arithmetic; MAC gives `nn.Conv2d`. Raises
+    ArgumentError for an arithmetic without convolutions.
     """
     layered(arithmetic)
     if arithmetic is Arithmetic.MAC:
@@ -58,7 +58,9 @@ def conv2d(
 
 
 def linear(arithmetic: Arithmetic, in_features: int, out_features: int, bias: bool = True) -> nn.Module:
-    """A linear layer of the given arithmetic, [..., in] to [..., out]; MAC gives `nn.Linear`."""
+    """A linear layer from [..., in] to [..., out] in the given arithmetic; MAC gives `nn.Linear`. Raises
+    ArgumentError for an arithmetic without linear layers.
+    """
     if arithmetic is Arithmetic.MAC:
         return nn.Linear(in_features, out_features, bias=bias)
     if arithmetic not in LINEARS:

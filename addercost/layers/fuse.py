@@ -1,7 +1,7 @@
-"""Networks of adder layers for inference: what follows a layer is computed where its kernel stores the sums.
+"""Networks of adder layers for inference: a layer's kernel also computes what follows the layer.
 
-fuse(model)                             adder layers take in their batch norms and ReLUs
-quantize_network(model, calibration)    the same on bytes, and layers hand each other bytes
+fuse(model)                             adder layers include their batch norms and ReLUs
+quantize_network(model, calibration)    the same on bytes; layers pass bytes to each other
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ from addercost.text import error_text
 
 _RELUS = (F.relu, F.relu_, torch.relu, torch.relu_)
 _KEEP_CODES = (nn.MaxPool2d, nn.Flatten, nn.Identity, nn.Dropout, nn.Dropout2d)
-"""What gives the same of byte codes as of the values that they stand for: an order is kept by both."""
+"""Modules that commute with the conversion to byte codes, because codes have the same order as values."""
 
 
 def fuse(model: nn.Module) -> nn.Module:
-    """A copy of `model` as an `fx.GraphModule`, whose adder layers compute the batch norm and the ReLU behind
-    them in their kernels. Batch norms behind packed binary layers and `nn.Conv2d` are folded into these.
+    """A copy of `model` as an `fx.GraphModule`. Its adder layers compute the batch norm and the ReLU that
+    follow them in their kernels. Batch norms after packed binary layers and `nn.Conv2d` are folded into
+    these.
 
-    A batch norm's factor and addend are rounded to fp32, so results differ from the model's by as much as
-    this rounding. Hooks of modules that are taken apart are lost. Raises ArgumentError in training mode, and
+    A batch norm's factor and addend are rounded to fp32, and the results differ from the model's by the
+    effect of this rounding. Hooks of replaced modules are lost. Raises ArgumentError in training mode, and
     ModelError where torch.fx cannot trace the forward.
     """
     _require_eval(model, "fuse")
@@ -60,12 +61,13 @@ def fuse(model: nn.Module) -> nn.Module:
 
 
 def quantize_network(model: nn.Module, calibration: Tensor) -> nn.Module:
-    """A copy of `model` whose adder layers are fused and compute on bytes. Where every reader of a layer's
-    output is such a layer, also through pooling, the layer writes their byte codes.
+    """A copy of `model` whose adder layers are fused and compute on bytes. If a layer's output is read only
+    by such layers, also through pooling, the layer writes byte codes.
 
     The range of a layer's codes covers its weights and what it reads when the model runs on `calibration`.
-    Layers that read the same have one range. The results are those of the same layers when each of them
-    writes floats, bit for bit. Raises as `fuse`, and ArgumentError where there is no adder layer.
+    Layers that read the same output have the same range. The results are equal, bit for bit, to those of the
+    same layers when each writes floats. Raises what `fuse` raises, and ArgumentError where there is no adder
+    layer.
     """
     graph = fuse(model)
     assert isinstance(graph, fx.GraphModule)
@@ -101,7 +103,7 @@ def _traced(model: nn.Module) -> fx.GraphModule:
         root = nn.Sequential(root).eval()
     try:
         graph = tracer.trace(root)
-    except Exception as error:  # whatever a forward does with proxies
+    except Exception as error:  # A forward may raise anything when it gets torch.fx's proxies.
         raise ModelError(
             f"{type(model).__name__} cannot be taken apart by torch.fx: {error_text(error)[:200]}",
             "fuse the parts whose forward does not depend on values",
@@ -110,8 +112,8 @@ def _traced(model: nn.Module) -> fx.GraphModule:
 
 
 def _layers(graph: fx.GraphModule, *kinds: type[nn.Module]) -> Iterator[tuple[fx.Node, str, nn.Module]]:
-    """The calls of such modules, each with a path for what replaces it: a module that is called twice gets
-    two."""
+    """The calls of modules of these kinds, each with a path for its replacement. A module that is called
+    twice gets two replacements."""
     calls = [node for node in graph.graph.nodes if isinstance(_module(graph, node), kinds)]
     uses, seen = Counter(node.target for node in calls), Counter[Any]()
     for node in calls:
@@ -131,7 +133,7 @@ def _only_reader(node: fx.Node) -> fx.Node | None:
 
 
 def _norm_behind(graph: fx.GraphModule, node: fx.Node) -> BatchNorm | None:
-    """The batch norm with running statistics that alone reads `node`."""
+    """The batch norm with running statistics that is the only reader of `node`, or None."""
     reader = _only_reader(node)
     norm = None if reader is None else _module(graph, reader)
     if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d) and norm.running_mean is not None:
@@ -168,7 +170,7 @@ def _finished(graph: fx.GraphModule) -> fx.GraphModule:
 
 
 def _source(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
-    """What `node` reads, before modules that keep codes."""
+    """The node that `node` reads, leaving out modules in between that keep codes."""
     source = node.args[0]
     assert isinstance(source, fx.Node)
     while isinstance(_module(graph, source), _KEEP_CODES):
@@ -178,21 +180,21 @@ def _source(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
 
 
 def _readers(graph: fx.GraphModule, node: fx.Node) -> Iterator[fx.Node]:
-    """The nodes that read `node`, behind modules that keep codes."""
+    """The nodes that read `node`, leaving out modules in between that keep codes."""
     for user in node.users:
         yield from _readers(graph, user) if isinstance(_module(graph, user), _KEEP_CODES) else (user,)
 
 
 def _next(graph: fx.GraphModule, node: fx.Node, codes: dict[fx.Node, Codes]) -> Codes | None:
-    """The codes that all readers of a layer take, if all of them take codes."""
+    """The codes that all readers of a layer take. None if some reader does not take codes."""
     readers = [_module(graph, reader) for reader in _readers(graph, node)]
     coded = bool(readers) and all(isinstance(reader, FusedAdder | CodedAdder) for reader in readers)
     return codes[node] if coded else None
 
 
 class _Ranges(fx.Interpreter):
-    """Runs a network and keeps the range of what its adder layers read and of their weights, by what they
-    read."""
+    """Runs a network and records the range of the inputs and weights of its adder layers. Layers that read
+    the same node share a range."""
 
     def __init__(self, graph: fx.GraphModule) -> None:
         super().__init__(graph)

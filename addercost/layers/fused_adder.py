@@ -1,4 +1,4 @@
-"""Adder layers for inference with the bias, batch norm, ReLU and byte codes that follow them."""
+"""Adder layers for inference, including the bias, batch norm, ReLU and byte codes that follow them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from addercost.layers.ops import fused as ops
 
 
 class _Stored(nn.Module):
-    """A convolution's weights, with the factors and the ReLU of a store. A linear layer's rows are pixels."""
+    """A convolution's weights, with the factors and the ReLU of its `Store`. The rows of a linear layer's
+    input are treated as pixels.
+    """
 
     weight: Tensor
     factors: Tensor
@@ -51,11 +53,11 @@ class _Stored(nn.Module):
 
 
 class FusedAdder(_Stored):
-    """factor_k · -Σ|x - w| + addend_k of an adder layer, and 0 in place of negative values with `relu`.
+    """factor_k · -Σ|x - w| + addend_k, and with `relu` 0 in place of negative values.
 
-    x: [N, C, H, W] or [C, H, W], or [..., in] for a linear layer. Factor and addend stand for the layer's
-    bias and its batch norm's running statistics, and the result is rounded after both. For inference: it has
-    no gradient.
+    x: [N, C, H, W] or [C, H, W]; for a linear layer [..., in]. Factor and addend include the layer's bias and
+    the running statistics of its batch norm. The result is rounded after the product and after the sum. This
+    is for inference and has no gradient.
     """
 
     def __init__(
@@ -77,10 +79,10 @@ class FusedAdder(_Stored):
 
 
 class CodedAdder(_Stored):
-    """A `FusedAdder` on bytes: factor_k · step · -Σ|q(x) - q(w)| + addend_k, q as in `codes.quantize`.
+    """A `FusedAdder` on bytes: factor_k · step · -Σ|q(x) - q(w)| + addend_k, where q is `codes.quantize`.
 
     x: fp32, or the byte codes that the layer before made for this one. The output is fp32, or with `next` the
-    codes of the layer behind. For inference: it has no gradient.
+    byte codes for the layer that follows. This is for inference and has no gradient.
     """
 
     def __init__(self, layer: FusedAdder, codes: Codes, next: Codes | None = None) -> None:
@@ -103,7 +105,7 @@ class CodedAdder(_Stored):
 
 
 def codes_of_range(low: float, high: float) -> Codes:
-    """The codes that cover `low` to `high` and 0."""
+    """Codes whose range includes `low`, `high` and 0."""
     low, high = min(low, 0.0), max(high, 0.0)
     step = torch.tensor((high - low) / LEVELS, dtype=torch.float32).item()
     return Codes(step, round(-low / step))

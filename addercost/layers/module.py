@@ -1,4 +1,4 @@
-"""What the adder, binary and shift modules share: parameters, geometry, and how they print."""
+"""What the adder, binary and shift modules share: parameters, geometry, and how they are printed."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ class KernelConv2d(nn.Module):
         self.reset_parameters()
 
     def forward(self, input: Tensor) -> Tensor:
-        """input: [N, C, H, W], or one image, [C, H, W]; returns as many dimensions."""
+        """input: [N, C, H, W], or one image [C, H, W]. Returns as many axes."""
         return with_batch(self._convolve, input)
 
     def _convolve(self, input: Tensor) -> Tensor:
         raise NotImplementedError
 
     def reset_parameters(self) -> None:
-        """Fresh weights, as `nn.Conv2d` draws them; the bias starts at zero."""
+        """Draws new weights as `nn.Conv2d` does. The bias starts at zero."""
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
@@ -69,7 +69,7 @@ class KernelConv2d(nn.Module):
         raise not_scriptable(self)
 
     def geometry_arguments(self) -> tuple[list[int], list[int], list[int], int]:
-        """stride, padding, dilation, groups as the operators take them."""
+        """Stride, padding, dilation and groups, in the form that the operators take."""
         return list(self.stride), list(self.padding), list(self.dilation), self.groups
 
     def extra_repr(self) -> str:
@@ -107,7 +107,7 @@ class KernelLinear(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Fresh weights, as `nn.Linear` draws them; the bias starts at zero."""
+        """Draws new weights as `nn.Linear` does. The bias starts at zero."""
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
@@ -122,7 +122,7 @@ class KernelLinear(nn.Module):
 
 
 def not_scriptable(layer: nn.Module) -> ArgumentError:
-    """What `torch.jit.script` ends with, which calls `__prepare_scriptable__` of every layer."""
+    """The error for `torch.jit.script`, which calls `__prepare_scriptable__` of every layer."""
     return ArgumentError(
         f"torch.jit.script does not take {type(layer).__name__}: its kernel is chosen in Python",
         "use torch.jit.trace(model, example_inputs), torch.export or torch.compile",
@@ -130,7 +130,9 @@ def not_scriptable(layer: nn.Module) -> ArgumentError:
 
 
 def with_batch(convolve: Callable[[Tensor], Tensor], input: Tensor) -> Tensor:
-    """`convolve` of images, [N, C, H, W], or of one image, [C, H, W], as torch's convolutions take both."""
+    """Applies `convolve` to images [N, C, H, W], or to one image [C, H, W], because torch's convolutions take
+    both.
+    """
     return convolve(input.unsqueeze(0)).squeeze(0) if input.dim() == 3 else convolve(input)
 
 

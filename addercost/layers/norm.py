@@ -1,4 +1,4 @@
-"""A batch norm by its running statistics, as one factor and one addend a channel."""
+"""A batch norm with running statistics as one factor and one addend for each channel."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
 
 
 def affine(bias: Tensor | None, norm: BatchNorm | None, filters: Tensor) -> tuple[Tensor, Tensor]:
-    """Factor and addend [K] of a layer's bias and the batch norm behind it, in fp64; `filters`: [K, ...]."""
+    """Factor and addend, [K] each in fp64, for a layer's bias followed by the batch norm; filters:
+    [K, ...].
+    """
     factor = torch.ones(filters.shape[0], dtype=torch.float64, device=filters.device)
     addend = torch.zeros_like(factor) if bias is None else bias.detach().double()
     if norm is None:

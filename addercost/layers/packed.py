@@ -1,4 +1,4 @@
-"""Binary layers for inference: signs of the weights packed once, 32 in a word."""
+"""Binary layers for inference. The signs of the weights are packed once, 32 in a word."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from addercost.layers.replaced import with_replaced
 
 
 class PackedBinary(nn.Module):
-    """A binary layer whose weights are words of sign bits, and α and bias a pair of factors for each filter.
+    """A binary layer whose weights are words of sign bits, and whose α and bias are a factor and an addend
+    for each filter.
 
-    The result is the layer's own, bit for bit. x: [N, C, H, W], or [..., in] for a linear layer. The weights
-    take a 32nd of the memory, and no call packs them again. For inference: it has no gradient.
+    The result equals the original layer's, bit for bit. x: [N, C, H, W], or [..., in] for a linear layer. The
+    weights take 1/32 of the memory, and no call packs them again. This is for inference and has no gradient.
     """
 
     words: Tensor
@@ -37,7 +38,7 @@ class PackedBinary(nn.Module):
             self.geometry = layer.geometry_arguments()
         self.weight_shape, groups = list(weight.shape), self.geometry[3]
         scale, bias = ops.filter_scale(weight), None if layer.bias is None else layer.bias.detach()
-        # Half precision is exact in fp32, which the kernels compute in.
+        # The kernels compute in fp32, which represents half precision exactly.
         wide = torch.promote_types(weight.dtype, torch.float32)
         self.register_buffer("words", pack_filters(weight, groups))
         self.register_buffer(
@@ -62,8 +63,8 @@ class PackedBinary(nn.Module):
         return output
 
     def with_norm(self, norm: BatchNorm) -> PackedBinary:
-        """The layer with the batch norm behind it, by its running statistics: α and bias times the norm's
-        factor, each rounded once."""
+        """The layer including the batch norm that follows it, with running statistics: α and bias are
+        multiplied by the norm's factor, and each is rounded once."""
         k = self.weight_shape[0]
         scale, bias = unpack_factors(self.factors, k)
         factor, addend = affine(bias, norm, scale)
@@ -85,8 +86,8 @@ class PackedBinary(nn.Module):
 
 
 def pack_binary(model: nn.Module) -> nn.Module:
-    """A copy of `model` whose binary layers are packed for inference; a binary layer alone gives a
-    `PackedBinary`. A module used in several places stays one module.
+    """A copy of `model` whose binary layers are packed for inference. For a single binary layer it is a
+    `PackedBinary`. A module that is used in several places stays one module.
 
     Raises ArgumentError where there is no binary layer, or a weight is NaN.
     """

@@ -1,4 +1,4 @@
-"""Ternary linear layers for inference: weights rounded and packed once, four in a byte."""
+"""Ternary linear layers for inference. Weights are rounded and packed once, four in a byte."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from addercost.layers.replaced import with_replaced
 
 
 class PackedBitLinear(nn.Module):
-    """A `BitLinear` whose weights are packed, 2 bits each, with the same results. For inference: it has no
-    gradient. x: [..., in].
+    """A `BitLinear` whose weights are packed, 2 bits each, with the same results. x: [..., in]. This is for
+    inference and has no gradient.
     """
 
     words: Tensor
@@ -43,8 +43,8 @@ class PackedBitLinear(nn.Module):
 
 
 def pack_bitlinear(model: nn.Module) -> nn.Module:
-    """A copy of `model` whose ternary layers are packed for inference. A module used in several places stays
-    one module. Raises ArgumentError where there is none, or a weight is NaN.
+    """A copy of `model` whose ternary layers are packed for inference. A module that is used in several
+    places stays one module. Raises ArgumentError where there is no ternary layer, or a weight is NaN.
     """
     packed = copy.deepcopy(model)
     layers = [module for module in packed.modules() if isinstance(module, BitLinear)]

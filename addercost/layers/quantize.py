@@ -1,4 +1,4 @@
-"""8-bit inference of a trained adder layer: one scale for input and weight keeps |x - w| an integer."""
+"""8-bit inference of a trained adder layer. Input and weight share a scale, so |x - w| is an integer."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from addercost.layers.ops import adder as ops
 
 
 class QuantizedAdder(nn.Module):
-    """An adder layer on bytes: out = -scale · Σ|q(x) - q(w)| (+ bias), q as in `quantize`.
+    """An adder layer on bytes: out = -scale · Σ|q(x) - q(w)| (+ bias), where q is `codes.quantize`.
 
-    x: [N, C, H, W], or [..., in] for a linear layer, in floating point. `zero` is the byte that stands for 0,
-    so a padded tap is exact. For inference: it has no gradient.
+    x: [N, C, H, W], or [..., in] for a linear layer, in floating point. `zero` is the byte for the value 0,
+    so a padded tap is exact. This is for inference and has no gradient.
     """
 
     scale: Tensor
@@ -67,9 +67,10 @@ class QuantizedAdder(nn.Module):
 
 
 def quantize_adder(layer: AdderConv2d | AdderLinear, calibration: Tensor | None = None) -> QuantizedAdder:
-    """`layer` for 8-bit inference. The range covers its weights and `calibration`, a typical input to it;
-    without one, the weights alone, and inputs beyond them are clipped.
+    """`layer` for 8-bit inference.
 
+    calibration: a typical input of the layer. The range of the codes covers it and the weights. Without it,
+    the range covers only the weights, and inputs outside are clipped.
     Raises ArgumentError for another kind of layer or an empty range.
     """
     if not isinstance(layer, AdderConv2d | AdderLinear):

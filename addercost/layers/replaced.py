@@ -1,4 +1,4 @@
-"""Modules of a model exchanged for others."""
+"""Replaces modules of a model by others."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from torch import nn
 
 
 def with_replaced(model: nn.Module, new: Mapping[int, nn.Module]) -> nn.Module:
-    """`model` with modules exchanged in place for those under their id, or the one for `model` itself."""
+    """`model`, in which modules are replaced in place by those that `new` has for their ids. If `model`
+    itself is replaced, its replacement.
+    """
     if id(model) in new:
         return new[id(model)]
     for parent in model.modules():
-        # Not named_children(), which reports a module only once when it stands under two names.
+        # Not named_children(), which yields a module only once even if it has two names.
         for name, child in parent._modules.items():
             if child is not None and id(child) in new:
                 setattr(parent, name, new[id(child)])

@@ -1,4 +1,4 @@
-"""Shift layers: weights rounded to signed powers of two."""
+"""Shift layers: weights are rounded to signed powers of two."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from addercost.layers.ops import shift as ops
 
 
 class ShiftConv2d(KernelConv2d):
-    """A convolution whose weights act as ±2^e, e = round(log2|w|) within ±15, or 0 (+ bias).
+    """A convolution whose weights act as ±2^e, e = round(log2|w|) within ±15, or as 0 (+ bias).
 
-    x: [N, C, H, W] or [C, H, W]; weight: [K, C/G, R, S] in full precision; gradients pass straight through
-    the rounding.
-    Source: Elhoushi et al., DeepShift, CVPR-W 2021.
+    x: [N, C, H, W] or [C, H, W]; weight: [K, C/G, R, S] in full precision. Gradients pass straight through
+    the rounding. Source: Elhoushi et al., DeepShift, CVPR-W 2021.
     """
 
     def _convolve(self, input: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Layers that several models of the zoo are made of."""
+"""Layers that several models of the zoo consist of."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from addercost.arithmetic import Arithmetic
 def conv_bn(
     arithmetic: Arithmetic, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1
 ) -> nn.Sequential:
-    """A convolution that keeps the size (at stride 1), and a batch norm, whose shift replaces its bias."""
+    """A convolution and a batch norm. At stride 1 it keeps the image's size. It has no bias, because the
+    batch norm has a shift.
+    """
     return nn.Sequential(
         layers.conv2d(
             arithmetic,
@@ -27,7 +29,7 @@ def conv_bn(
 
 
 def activation(arithmetic: Arithmetic) -> nn.Module:
-    """ReLU; before a binary layer HardTanh, since the signs of a ReLU's outputs are all +1.
+    """ReLU. Before a binary layer it is HardTanh, because the signs of a ReLU's outputs are all +1.
 
     Source: Hubara et al., Binarized Neural Networks, NeurIPS 2016, which clips to [-1, 1] before the sign.
     """

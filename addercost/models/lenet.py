@@ -1,4 +1,6 @@
-"""LeNet-5 with batch norm, from the paper's MNIST and latency comparisons; LeNet++, from its pictures."""
+"""LeNet-5 with batch norm, from the paper's comparisons on MNIST and of latency, and LeNet++, from its
+figures.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +14,12 @@ from addercost.models.blocks import activation, conv_bn
 class LeNet5BN(nn.Module):
     """x: [N, 1, 32, 32] → [N, classes].
 
-    normalized: whether a batch norm follows each linear layer too; by default in every arithmetic but MAC.
+    normalized: a batch norm follows each linear layer too; by default in every arithmetic except MAC.
 
-    Every layer has the arithmetic, also the fully connected ones. The outputs of adder layers are sums far
-    from zero, and these layers do not train without a normalisation after them, so the linear layers of an
-    adder network have one as well. The paper's counts leave it out. Source: LeCun et al., 1998; Chen et al.,
-    CVPR 2020, section 4.1.
+    Every layer has the arithmetic, including the fully connected ones. The outputs of adder layers are sums
+    far from zero, and such layers do not train unless a normalisation follows. Therefore the linear layers of
+    an adder network have one too. The paper's counts do not include it. Source: LeCun et al., 1998; Chen et
+    al., CVPR 2020, section 4.1.
     """
 
     def __init__(
@@ -51,12 +53,12 @@ class LeNet5BN(nn.Module):
 
 
 class LeNetPlusPlus(nn.Module):
-    """x: [N, 1, 32, 32] → [N, classes], through two features that can be drawn.
+    """x: [N, 1, 32, 32] → [N, classes], by way of two features that can be drawn.
 
-    Six layers of 5×5 filters, 32, 32, 64, 64, 128 and 128 wide, pooled after every second; a linear layer to
-    two values, `embed`; and the classifier. Every layer has the arithmetic and, but for the CNN's last two,
-    a batch norm. An adder network chooses the class whose template is nearest to the features, so that they
-    gather around centres; in a CNN classes differ in direction.
+    Six layers of 5×5 filters, 32, 32, 64, 64, 128 and 128 wide, with pooling after every second; a linear
+    layer to two values, `embed`; and the classifier. Every layer has the arithmetic, and each is followed by
+    a batch norm, except the CNN's last two. An adder network chooses the class whose template is nearest to
+    the features, so the features gather around centres. In a CNN the classes differ in direction.
     Source: Wen et al., ECCV 2016 (the filter size and pooling); Chen et al., CVPR 2020 (the widths).
     """
 

@@ -1,8 +1,8 @@
 """The networks of NAS-Bench-201, from their published description: Dong and Yang, ICLR 2020, section 2.1.
 
-`nasbench201_cells` has the cells. A network is a 3×3 stem of 16 channels, three stages of five equal
-cells with 16, 32 and 64 channels, a residual block that halves the size between stages, and global average
-pooling before the classifier, on 32×32 images.
+The cells are in `nasbench201_cells`. A network takes 32×32 images. It has a 3×3 stem of 16 channels; three
+stages of five equal cells with 16, 32 and 64 channels; between stages a residual block that halves the size;
+and global average pooling before the classifier.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WIDTHS = (16, 32, 64)
 _INTO = tuple(
     tuple((start, f"edge{start}{end}") for start, end in EDGES if end == node) for node in (1, 2, 3)
 )
-"""For each node but the first: (from, name) of the edges that reach it."""
+"""For each node except the first: (from, name) of the edges that lead to it."""
 
 
 def _relu_conv_bn(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Sequential:
@@ -46,8 +46,8 @@ def _edge(operation: str, channels: int, edge: int) -> nn.Module:
 
 
 _stand_in_edge = functools.cache(_edge)
-"""Edges that many networks share; the number `edge` keeps those of one cell apart. Their weights stand for
-each network's own, which is enough where only shapes matter."""
+"""Edges that many networks share. `edge` is an edge's number and keeps the edges of one cell apart. The
+shared weights represent each network's own, which is enough where only shapes matter."""
 
 
 class NasBench201Cell(nn.Module):
@@ -71,13 +71,15 @@ class NasBench201Cell(nn.Module):
                 if edge is not None:
                     value = edge(nodes[start])
                     total = value if total is None else total + value
-            # A node without an edge to it is zero, and convolutions of it are still computed.
+            # A node to which no edge leads is zero. Convolutions of it are still computed.
             nodes.append(x.new_zeros(x.shape) if total is None else total)
         return nodes[3]
 
 
 class Reduction(nn.Module):
-    """x: [N, C, H, W] → [N, 2C, H/2, W/2]: two 3×3 layers beside average pooling and a 1×1."""
+    """x: [N, C, H, W] → [N, 2C, H/2, W/2]: two 3×3 layers in parallel with average pooling and a 1×1
+    convolution.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -115,9 +117,9 @@ _stand_in_head = functools.cache(_head)
 class NasBench201(nn.Module):
     """x: [N, 3, 32, 32] → [N, classes], with the same cell throughout.
 
-    stand_ins: every network made so has the same modules, except for its cells, and one cell is registered at
-    all five places of a stage. Thousands of networks are then made in the time of one.
-    For tracing only: training one of them would train all.
+    stand_ins: all networks made this way share their modules except for the cells, and one cell is registered
+    at all five places of a stage. Thousands of networks are then made in the time of one. This is only for
+    tracing: training one of them would train all.
     """
 
     def __init__(self, operations: Sequence[str], classes: int = 10, stand_ins: bool = False) -> None:

@@ -1,7 +1,8 @@
 """Residual networks: ResNet-20 and -32 for CIFAR, ResNet-18 and -50 for ImageNet.
 
-The first convolution and the classifier stay convolutional in every arithmetic, as in Chen et al., CVPR 2020,
-section 4.2; shortcuts that change the shape are 1×1 layers (option B of He et al.) of the same arithmetic.
+The first convolution and the classifier are ordinary layers in every arithmetic, as in Chen et al., CVPR
+2020, section 4.2. Shortcuts that change the shape are 1×1 layers (option B of He et al.) of the network's
+arithmetic.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from addercost.models.blocks import activation, conv_bn
 
 
 class BasicBlock(nn.Module):
-    """Two 3×3 layers beside a shortcut."""
+    """Two 3×3 layers in parallel with a shortcut."""
 
     expansion = 1
 
@@ -33,8 +34,8 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1×1, 3×3 and 1×1 layers beside a shortcut. v1 has its stride in the first 1×1 (He et al.), v1.5 in the
-    3×3.
+    """1×1, 3×3 and 1×1 layers in parallel with a shortcut. v1 has its stride in the first 1×1 layer (He et
+    al.), v1.5 in the 3×3 layer.
     """
 
     expansion = 4
@@ -68,7 +69,7 @@ def _stages(
     depths: Sequence[int],
     v1: bool,
 ) -> tuple[nn.Sequential, int]:
-    """Stages of `depths` blocks; from the second on each doubles the width and halves the size."""
+    """Stages of `depths` blocks. Each stage after the first doubles the width and halves the size."""
     stages: list[nn.Module] = []
     channels = in_channels
     for stage, depth in enumerate(depths):

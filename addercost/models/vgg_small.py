@@ -1,4 +1,4 @@
-"""VGG-small, a network for CIFAR-10 by which papers on binary networks compare their methods."""
+"""VGG-small, a network for CIFAR-10 that papers on binary networks use to compare their methods."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from addercost.models.blocks import activation, conv_bn
 class VggSmall(nn.Module):
     """x: [N, 3, 32, 32] → [N, classes]: 128-128-pool-256-256-pool-512-512-pool and one linear layer.
 
-    The first and the last layer stay convolutional, as in Chen et al., CVPR 2020, section 4.2.
+    The first and the last layer are ordinary layers in every arithmetic, as in Chen et al., CVPR 2020,
+    section 4.2.
     """
 
     def __init__(self, arithmetic: Arithmetic = Arithmetic.MAC, classes: int = 10) -> None:

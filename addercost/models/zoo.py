@@ -1,6 +1,6 @@
-"""The models of the paper's tables by name, each written once with the arithmetic passed in.
+"""The models of the paper's tables by name. Each is written once and takes its arithmetic as an argument.
 
-Names and input shapes need no torch: a model's own file is imported when it is built.
+Names and input shapes need no torch: a model's own file is imported only when the model is built.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ZooModel:
-    """network: makes the model in an arithmetic with so many classes. input_shape: what its forward takes,
-    batch of one. classes: of the data set that the paper trains it on.
+    """One model. network: makes it, from an arithmetic and a number of classes. input_shape: of its input,
+    with a batch of one. classes: of the data set on which the paper trains it.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""Training of adder, binary, shift and ordinary networks, and the records of it."""
+"""Training of adder, binary, shift and ordinary networks, and its records."""

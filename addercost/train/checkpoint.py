@@ -1,4 +1,6 @@
-"""The state of a training run on disk, whole or not at all, from which a resumed run goes on."""
+"""The state of a training run on disk. It is written whole or not at all, and a run can be resumed
+from it.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,10 @@ CHECKPOINT = "checkpoint.pt"
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """epoch: how many epochs are finished. step: how many steps of the next one are, with `sums` over them.
-    rows: the log so far. There is no state of a random generator: every choice follows from the seed and the
+    """How far a run is.
+
+    epoch: finished epochs. step: finished steps of the next epoch, with `sums` over them. rows: the log so
+    far. There is no state of a random generator, because every random choice follows from the seed and the
     position.
     """
 
@@ -41,7 +45,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class _SavedPosition:
-    """The plain values of a position in a file."""
+    """The plain values of a position, as in a file."""
 
     epoch: Size
     step: Size
@@ -55,7 +59,9 @@ def save_checkpoint(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
 ) -> None:
-    """Replaces the checkpoint at `path`; a kill leaves the old one or the new one. Raises OutputError."""
+    """Replaces the checkpoint at `path`. If the process is killed meanwhile, the old or the new one is there.
+    Raises OutputError.
+    """
     buffer = io.BytesIO()
     torch.save(
         {
@@ -74,9 +80,9 @@ def save_checkpoint(
 
 
 def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Reads what `save_checkpoint` wrote: tensors and plain values only, so that no code in the file is run.
+    """Reads what `save_checkpoint` wrote: only tensors and plain values, so no code in the file runs.
 
-    Raises DataError for a missing, damaged or foreign file.
+    Raises DataError for a missing or damaged file, and for one of another kind.
     """
     check_readable(path, "name the folder of a training run", largest=sys.maxsize)
     try:
@@ -107,7 +113,9 @@ def restore(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
 ) -> Position:
-    """Loads weights and momentum. Raises DataError where they are of another model or run."""
+    """Loads weights and momentum, and returns the position. Raises DataError if they belong to another model
+    or run.
+    """
     load_weights(content, path, model)
     try:
         if different := difference(settings_from_data(content["settings"], str(path)), settings):
@@ -127,7 +135,7 @@ def restore(
 
 
 def load_weights(content: Mapping[str, Any], path: Path, model: nn.Module) -> None:
-    """Loads weights and running statistics. Raises DataError where they are of another model."""
+    """Loads weights and running statistics. Raises DataError if they belong to another model."""
     own, there = model.state_dict(), content.get("model")
     if not isinstance(there, Mapping):
         raise DataError(f"{path} holds no weights", "remove it to start over")

@@ -1,6 +1,6 @@
 """A data SPEC → images: scikit-learn's digits, MNIST, CIFAR, ImageNet, or a folder of image files.
 
-Nothing is downloaded: DIR must hold the files as they are published.
+Nothing is downloaded: DIR must contain the files as they are published.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ DATA_FORMS = "digits, mnist:DIR, cifar10:DIR, cifar100:DIR, imagenet:DIR or fold
 WITHOUT_FOLDER = ("digits", "digits-tune")
 
 Open = Callable[[Path, int | None, int | None, bool | None, int], Data]
-"""Opens the data in a folder: with channels, image size, whether to augment, and reading processes."""
+"""Opens the data in a folder, given the channels, the image size, whether to augment, and the number of
+reading processes.
+"""
 
 
 def _openers() -> dict[str, Open]:
@@ -39,12 +41,11 @@ def open_data(
     augment: bool | None = None,
     workers: int = 0,
 ) -> Data:
-    """The data that `spec` names, in `channels` × size × size; None for the size and channels of the data
-    itself.
+    """The data that `spec` names, in `channels` × size × size; None takes the data's own channels or size.
 
-    augment: random crops and flips in training; None for what the data set is usually trained with. workers:
-    processes that read image files. Raises ArgumentError for an unknown SPEC, DataError for missing or
-    damaged files.
+    augment: random crops and flips in training; None does what is usual for the data set. workers: processes
+    that read image files. Raises ArgumentError for an unknown SPEC, and DataError for missing or damaged
+    files.
     """
     kind, colon, rest = spec.partition(":")
     openers = _openers()

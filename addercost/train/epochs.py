@@ -24,9 +24,11 @@ TEST_BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class EpochRow:
-    """One line of the log. gradient_norms: the mean over the steps of the ℓ2 norm of each layer's weight
-    gradient, before any scaling. test_loss may be infinite or NaN, which does not stop training.
-    zero_gradients: how many steps had a gradient of zeros, by layer, for layers with any."""
+    """One line of the log.
+
+    gradient_norms: for each layer, the mean over the steps of the ℓ2 norm of its weight gradient, before
+    scaling. test_loss: may be infinite or NaN, which does not stop training. zero_gradients: in how many
+    steps a layer's gradient was all zeros, for layers in which that happened."""
 
     epoch: int
     learning_rate: float
@@ -40,7 +42,9 @@ class EpochRow:
 
 @dataclass(slots=True)
 class Sums:
-    """Over the steps of an epoch so far. totals: [loss, correct, images] float64; norms, zeros: [layers]."""
+    """Sums over the steps of an epoch so far. totals: [loss, correct, images] float64. norms, zeros:
+    [layers].
+    """
 
     totals: Tensor
     norms: Tensor
@@ -52,7 +56,9 @@ class Sums:
 
 
 class Trainer:
-    """A model in training: `run_steps` trains it, `finish` ends an epoch, `test` measures its accuracy."""
+    """A model in training. `run_steps` trains it, `finish` ends an epoch, and `test` measures its
+    accuracy.
+    """
 
     def __init__(
         self,
@@ -78,15 +84,16 @@ class Trainer:
                 f"give --batch {settings.batch - settings.batch % together.count or together.count}",
             )
         self.steps_per_epoch = images // settings.batch
-        """The images after the last whole batch are left out; they are others in every epoch."""
+        """The images after the last whole batch are left out. They are different ones in every epoch."""
 
     def empty_sums(self) -> Sums:
         return Sums.empty(len(self.weights), self.together.device)
 
     def run_steps(self, epoch: int, first: int, sums: Sums, after: Callable[[int], None]) -> None:
-        """Takes the steps of `epoch` from `first` on; `after` is called with how many are done.
+        """Runs the steps of `epoch` from number `first` on. `after` is called with the number of finished
+        steps.
 
-        Raises TrainingError at a loss or gradient that is not finite, before it reaches the weights.
+        Raises TrainingError at a loss or gradient that is not finite, before the weights change.
         """
         settings = self.settings
         self.model.train()
@@ -102,8 +109,8 @@ class Trainer:
 
     def _step(self, epoch: int, step: int, images: Tensor, labels: Tensor, sums: Sums) -> None:
         images, labels = images.to(self.together.device), labels.to(self.together.device)
-        # Dropout draws from the global generator. Seeded in every step, it has no state for a checkpoint to
-        # keep.
+        # Dropout draws from the global generator. It is seeded in every step, so a checkpoint need not
+        # contain its state.
         torch.manual_seed(derived_seed("step", self.settings.seed, epoch, step, self.together.rank))
         self.optimizer.zero_grad(set_to_none=True)
         scores = self.parallel(images)
@@ -136,7 +143,9 @@ class Trainer:
         return f"; the checkpoint of epoch {epoch} is kept" if epoch else ""
 
     def finish(self, epoch: int, rate: float, sums: Sums) -> EpochRow:
-        """The log's line for a finished epoch. Raises TrainingError where every gradient was zero."""
+        """The log's line for a finished epoch. Raises TrainingError if every gradient of the epoch
+        was zero.
+        """
         loss, correct, count = self.together.summed(sums.totals.clone()).tolist()
         zeros = {name: int(n) for name, n in zip(self.weights, sums.zeros.tolist(), strict=True) if n}
         if zeros and len(zeros) == len(self.weights) and min(zeros.values()) == self.steps_per_epoch:
@@ -162,7 +171,9 @@ class Trainer:
 
     @torch.no_grad()
     def test(self, images: Images) -> tuple[float, Tensor]:
-        """Mean loss, and the class predicted for each image [N] int64 on the CPU, in evaluation mode."""
+        """Mean loss, and the predicted class of each image, [N] int64 on the CPU. The model is in evaluation
+        mode.
+        """
         self.together.same_buffers(self.model)
         self.model.eval()
         count, device = len(images.labels), self.together.device

@@ -1,4 +1,4 @@
-"""The folder of a run: its settings, its checkpoint, its log as CSV and JSON, its record for plots."""
+"""The folder of a run: its settings, its checkpoint, its log as CSV and JSON, and its record for plots."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RUN, LOG_CSV, LOG_JSON, PREDICTIONS = "run.json", "log.csv", "log.json", "predic
 
 
 def environment(together: Processes) -> dict[str, str | int]:
-    """What may change the last bits of a result and is no setting."""
+    """What may change the last bits of a result but is not a setting."""
     device = together.device
     return {
         "addercost": __version__,
@@ -45,7 +45,11 @@ def environment(together: Processes) -> dict[str, str | int]:
 
 
 def check_run(folder: Path, settings: TrainSettings, resume: bool) -> None:
-    """Raises ArgumentError for a folder with a run, unless `resume` is set and its settings are these."""
+    """Checks that a run with these settings may use the folder.
+
+    Raises ArgumentError if it contains a run, unless `resume` is set and that run has the same settings.
+    Raises DataError if it contains a checkpoint without settings.
+    """
     if not (folder / RUN).exists():
         if (folder / CHECKPOINT).exists():
             raise DataError(f"{folder} holds a checkpoint but no {RUN}", "name another folder")
@@ -60,9 +64,9 @@ def check_run(folder: Path, settings: TrainSettings, resume: bool) -> None:
 
 
 def open_run(folder: Path, settings: TrainSettings, here: Mapping[str, str | int]) -> list[str]:
-    """Makes the folder, or goes on in it. Returns remarks for the user, one line each.
+    """Creates the folder, or continues the run in it. Returns remarks for the user, one line each.
 
-    Raises OutputError where it cannot be written.
+    Raises OutputError if it cannot be written.
     """
     make_folder(folder)
     path = folder / RUN
@@ -79,7 +83,7 @@ def open_run(folder: Path, settings: TrainSettings, here: Mapping[str, str | int
 
 
 def read_run(folder: Path) -> tuple[TrainSettings, Mapping[str, Any]]:
-    """Settings and environment of the run in `folder`. Raises DataError where there is none."""
+    """Settings and environment of the run in `folder`. Raises DataError if there is no run."""
     path = folder / RUN
     source = str(path)
     if not path.exists():
@@ -90,14 +94,14 @@ def read_run(folder: Path) -> tuple[TrainSettings, Mapping[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """The file that says what a folder is the run of."""
+    """The content of the file that identifies a folder's run."""
 
     settings: Mapping[str, Any]
     environment: Mapping[str, str | int] = field(default_factory=dict)
 
 
 def write_log(folder: Path, rows: Sequence[EpochRow]) -> None:
-    """Writes both logs whole, so that they have the rows of the checkpoint and no others."""
+    """Writes both logs completely, so that they always have exactly the rows of the checkpoint."""
     plain = [_finite(asdict(row)) for row in rows]
     write_file(folder / LOG_JSON, json.dumps(plain, indent=1) + "\n", force=True)
     buffer = io.StringIO()
@@ -112,18 +116,18 @@ def write_log(folder: Path, rows: Sequence[EpochRow]) -> None:
 
 
 def write_record(folder: Path, record: TrainingRun) -> None:
-    """Writes the record that `addercost plot` draws from."""
+    """Writes the record from which `addercost plot` draws."""
     write_file(folder / RECORD, training_to_json(record), force=True)
 
 
 def write_predictions(folder: Path, labels: Sequence[int], predicted: Sequence[int]) -> None:
-    """Writes one line a test image, in the order of the data: its class, and the predicted one."""
+    """Writes one line for each test image, in the order of the data: its class, and the predicted one."""
     lines = [f"{i},{label},{said}" for i, (label, said) in enumerate(zip(labels, predicted, strict=True))]
     write_file(folder / PREDICTIONS, "\n".join(["image,class,predicted", *lines]) + "\n", force=True)
 
 
 def _finite(value: Any) -> Any:
-    """The value with null in place of NaN and infinity, which JSON does not have."""
+    """The value with null in place of NaN and infinity, which do not exist in JSON."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value

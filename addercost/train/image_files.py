@@ -1,4 +1,6 @@
-"""Data sets of image files, read when they are needed: ImageNet, or any folder with one folder a class."""
+"""Data sets of image files, which are read when needed: ImageNet, or any folder with one folder for each
+class.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +17,18 @@ from addercost.train.images import Data, FileImages
 from addercost.train.small_images import reading, torchvision_datasets
 
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Mean and standard deviation of ImageNet's training images, with which torchvision's models are trained."""
+"""Mean and standard deviation of ImageNet's training images, with which torchvision's models were trained."""
 _SIZE = 224
 _MARGIN = 256 / 224
-"""Test images are resized to this many times the size, and their middle is cut out."""
+"""Test images are resized to this many times the wanted size, and their middle is cut out."""
 
 
 def imagenet(
     folder: Path, channels: int | None, size: int | None, augment: bool | None, workers: int
 ) -> Data:
-    """ILSVRC 2012 as torchvision lays it out: DIR/train, DIR/val, DIR/meta.bin."""
+    """ILSVRC 2012 in torchvision's layout: DIR/train, DIR/val, DIR/meta.bin. Raises DataError for missing or
+    damaged files.
+    """
     datasets = torchvision_datasets()
     with reading("ImageNet", folder):
         parts = [datasets.ImageNet(str(folder), split=split) for split in ("train", "val")]
@@ -33,7 +37,9 @@ def imagenet(
 
 
 def folder(folder: Path, channels: int | None, size: int | None, augment: bool | None, workers: int) -> Data:
-    """DIR/train/CLASS/FILE and DIR/test/CLASS/FILE, or DIR/val, in any format that Pillow reads."""
+    """DIR/train/CLASS/FILE and DIR/test/CLASS/FILE (or DIR/val), in any format that Pillow reads. Raises
+    DataError for missing or damaged files.
+    """
     datasets = torchvision_datasets()
     places = [folder / "train", folder / "test" if (folder / "test").is_dir() else folder / "val"]
     for place in places:
@@ -84,7 +90,9 @@ def _reader(part: Any, folder: Path) -> Callable[[int], Any]:
 def _transforms(
     channels: int, size: int, augment: bool
 ) -> tuple[Callable[[Any], Tensor], Callable[[Any], Tensor]]:
-    """The transforms for testing and for training; the latter takes random parts and mirrors half of them."""
+    """The transforms for testing and for training. The latter crops at random and mirrors half of the
+    images.
+    """
     from torchvision.transforms import v2
 
     ending: list[Any] = [v2.Grayscale()] if channels == 1 else []

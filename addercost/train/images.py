@@ -1,4 +1,4 @@
-"""Sets of labelled images as batches: in memory, or read from files by worker processes."""
+"""Sets of labelled images in batches: from memory, or from files that worker processes read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from addercost.errors import DataError
 from addercost.train.randomness import derived_seed, generator
 
 PADDING = 4
-"""Pixels around an image from which a crop of its own size is taken. Source: Chen et al., CVPR 2020."""
+"""Pixels around an image. A crop of the image's own size is taken from this larger area. Source: Chen et al.,
+CVPR 2020.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +28,15 @@ class Draw:
 
 
 class Images(Protocol):
-    """labels: [N] int64."""
+    """Labelled images. labels: [N] int64."""
 
     @property
     def labels(self) -> Tensor: ...
 
     def batches(self, indices: Sequence[Tensor], draw: Draw | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """For each of `indices`, [n] int64, the images [n, C, H, W] float32, normalised, and labels [n].
+        """For each of `indices`, [n] int64: the images [n, C, H, W] float32, normalised, and the labels [n].
 
-        draw: the crops and flips of training images, where the data is augmented; without it no image is
-        changed.
+        draw: crops and flips for training, if the data is augmented. Without it no image is changed.
         """
         ...
 
@@ -52,7 +53,9 @@ class Data:
 
 
 class MemoryImages:
-    """pixels: [N, C, H, W] uint8; labels: [N] int64; mean, deviation: [C], of pixels scaled to 0 to 1."""
+    """Images in memory. pixels: [N, C, H, W] uint8; labels: [N] int64; mean, deviation: [C], of pixels scaled
+    to 0 to 1.
+    """
 
     def __init__(
         self, pixels: Tensor, labels: Tensor, mean: Tensor, deviation: Tensor, augment: bool
@@ -74,16 +77,16 @@ class MemoryImages:
 
 
 def _crops_and_flips(count: int, draw: Draw) -> tuple[Tensor, Tensor, Tensor]:
-    """Row and column where the crop of each of `count` images begins, and whether it is mirrored."""
+    """For each of `count` images, the row and column at which its crop begins, and whether it is mirrored."""
     source = generator("augment", draw.seed, draw.epoch)
     rows, columns = torch.randint(0, 2 * PADDING + 1, (2, count), generator=source)
     return rows, columns, torch.rand(count, generator=source) < 0.5
 
 
 def crop_and_flip(pixels: Tensor, rows: Tensor, columns: Tensor, flips: Tensor) -> Tensor:
-    """Crops of `pixels` [n, C, H, W] with a border of PADDING zeros around it, each of the size of an image.
+    """Crops of `pixels` [n, C, H, W] with a border of PADDING zeros. Each crop has the size of an image.
 
-    rows, columns: [n], where each crop begins, from 0; flips: [n], whether it is mirrored left to right.
+    rows, columns: [n], where each crop begins, from 0. flips: [n], whether it is mirrored left to right.
     """
     height, width = pixels.shape[2:]
     padded = F.pad(pixels, (PADDING,) * 4)
@@ -97,7 +100,9 @@ def crop_and_flip(pixels: Tensor, rows: Tensor, columns: Tensor, flips: Tensor) 
 def split_in_memory(
     train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], augment: bool
 ) -> tuple[MemoryImages, MemoryImages]:
-    """Both parts, normalised by the training images' mean and standard deviation of each channel."""
+    """Training and test images, normalised by the mean and standard deviation of each channel of the training
+    images.
+    """
     pixels = train[0].double() / 255
     mean, deviation = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3), correction=0).clamp_min(1e-6)
     first, second = mean.float(), deviation.float()
@@ -105,7 +110,9 @@ def split_in_memory(
 
 
 class FileImages:
-    """Images that are read from files. read: an image by its index. workers: how many processes read."""
+    """Images that are read from files. read: returns an image by its index. workers: how many
+    processes read.
+    """
 
     def __init__(
         self,
@@ -130,7 +137,7 @@ class FileImages:
             _ImageReader(self, draw),
             batch_sampler=[[int(i) for i in chosen] for chosen in indices],
             num_workers=self.workers,
-            # Without one of its own the loader would draw from the run's generator, and advance it.
+            # Without a generator of its own the loader would draw from the run's generator and advance it.
             generator=torch.Generator(),
         )
         try:
@@ -141,7 +148,7 @@ class FileImages:
 
 
 class _ImageReader(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
-    """One image by its index; its random crop and flip depend on the draw and the index alone."""
+    """Reads one image by its index. Its random crop and flip depend only on the draw and the index."""
 
     def __init__(self, images: FileImages, draw: Draw | None) -> None:
         self.images, self.draw = images, draw

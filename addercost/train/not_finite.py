@@ -1,4 +1,4 @@
-"""The layer in which a training step's numbers first became infinite or NaN."""
+"""Finds the layer in which a training step's numbers first became infinite or NaN."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 @torch.no_grad()
 def first_not_finite(model: nn.Module, images: Tensor) -> str:
-    """The first layer whose weights or output are not finite, in words; runs the forward once more."""
+    """A text about the first layer whose weights or output are not finite. Runs the forward again."""
     if not bool(torch.isfinite(images).all()):
         return "an input image is not finite"
     found: list[str] = []
@@ -39,7 +39,7 @@ def first_not_finite(model: nn.Module, images: Tensor) -> str:
 
 
 def first_bad_gradient(weights: Mapping[str, Tensor], norms: Tensor) -> str:
-    """The last layer of the forward whose gradient is not finite, in words: the backward reached it first."""
+    """A text about the first layer, in the order of the backward pass, whose gradient is not finite."""
     names = [
         name
         for name, norm in zip(weights, norms.tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""A model and its data, built to fit each other."""
+"""Makes a model and its data so that they fit each other."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from addercost.train.settings import TrainSettings
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """folder: of the model's code; its forward may import more from it."""
+    """A model and its data. folder: of the model's code; its forward may import more files from there."""
 
     model: nn.Module
     data: Data
@@ -29,10 +29,10 @@ class Prepared:
 
 
 def prepare(settings: TrainSettings, module: nn.Module | None = None, workers: int = 0) -> Prepared:
-    """The data, and the model with its first weights, drawn from the seed; or `module`, as it is.
+    """The data, and the model with initial weights drawn from the seed. A given `module` is used as it is.
 
-    A zoo model gets as many classes as the data has; images get the size and the channels of the model's
-    example input. Raises ModelError for a model that cannot be trained and for data without images.
+    A zoo model gets as many classes as the data has. Images get the size and the channels of the model's
+    example input. Raises ModelError for a model that cannot be trained, and for data without images.
     """
     maker = _given(module) if module is not None else _from_spec(settings.model)
     size = settings.image_size or maker.size
@@ -50,7 +50,9 @@ def prepare(settings: TrainSettings, module: nn.Module | None = None, workers: i
 
 @dataclass(frozen=True, slots=True)
 class _Maker:
-    """channels, size: of a model's images where known. make: makes the model with its weights, for some data.
+    """How to make the model.
+
+    channels, size: of its images; None if unknown. make: makes the model with its weights, for given data.
     folder: of its code.
     """
 
@@ -84,7 +86,9 @@ def _from_spec(spec: str) -> _Maker:
 
 
 def _image_shape(inputs: tuple[Any, ...]) -> tuple[int | None, int | None]:
-    """(channels, size) of a model's example input, if that is one batch of square images."""
+    """(channels, size) of a model's example input, if this is one batch of square images; else None
+    for both.
+    """
     if len(inputs) == 1 and isinstance(inputs[0], Tensor) and inputs[0].dim() == 4:
         _, channels, height, width = inputs[0].shape
         if height == width:
@@ -94,9 +98,9 @@ def _image_shape(inputs: tuple[Any, ...]) -> tuple[int | None, int | None]:
 
 @torch.no_grad()
 def check_fit(model: nn.Module, data: Data, device: torch.device, spec: str) -> None:
-    """Runs two images through the model in evaluation mode, which changes nothing in it.
+    """Runs two images through the model in evaluation mode, which changes nothing in the model.
 
-    Raises TraceError where its forward fails, ModelError where it has not one output a class.
+    Raises TraceError if its forward fails, and ModelError if it does not have one output for each class.
     """
     images, _ = next(data.test.batches([torch.arange(min(2, len(data.test.labels)))]))
     shape = "x".join(str(n) for n in images.shape)

@@ -1,4 +1,4 @@
-"""One process, or the processes of `torchrun`, that train one model together."""
+"""The process, or the processes of `torchrun`, that train one model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from addercost.errors import ArgumentError
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """rank: of this process, from 0. count: how many there are. device: where this one computes."""
+    """The processes of a run. rank: the number of this one, from 0. count: how many there are. device: that
+    of this one.
+    """
 
     rank: int
     count: int
@@ -27,11 +29,13 @@ class Processes:
         return self.rank == 0
 
     def share(self, batches: Sequence[Tensor]) -> list[Tensor]:
-        """This process's equal part of each batch of indices. Every batch must be divisible by `count`."""
+        """This process's share of each batch of indices. All shares are equal, so `count` must divide every
+        batch.
+        """
         return [batch.chunk(self.count)[self.rank] for batch in batches]
 
     def summed(self, values: Tensor) -> Tensor:
-        """The sum over processes, on every one of them."""
+        """The sum over all processes. Every process gets it."""
         if self.count > 1:
             torch.distributed.all_reduce(values)
         return values
@@ -41,14 +45,14 @@ class Processes:
             torch.distributed.barrier()
 
     def parallel(self, model: nn.Module) -> nn.Module:
-        """`model` with its gradients averaged over processes; the model itself where there is one process."""
+        """`model`, with gradients averaged over processes. With a single process it is the model itself."""
         if self.count == 1:
             return model
         devices = [self.device.index] if self.device.type == "cuda" else None
         return nn.parallel.DistributedDataParallel(model, device_ids=devices)
 
     def same_buffers(self, model: nn.Module) -> None:
-        """Gives every process the first one's running statistics."""
+        """Copies the running statistics of the first process to all others."""
         if self.count > 1:
             for buffer in model.buffers():
                 torch.distributed.broadcast(buffer, src=0)
@@ -58,7 +62,7 @@ class Processes:
 def processes(device: str) -> Iterator[Processes]:
     """Joins the processes that `torchrun` started, if it did, on `device`: cpu, cuda or cuda:N.
 
-    Raises ArgumentError for a device that is not there.
+    Raises ArgumentError for a device that does not exist.
     """
     count, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     chosen = _device(device, int(os.environ.get("LOCAL_RANK", "0")), count)

@@ -1,7 +1,7 @@
-"""Every random choice as a pure function of the seed and of where it is made.
+"""Every random choice as a pure function of the seed and of what it is for.
 
-So no generator has a state that a checkpoint would have to include, and the choices for an image are the same
-in whichever process or worker it is loaded.
+Therefore no generator has a state that a checkpoint would have to contain. The choices for an image are the
+same in whichever process or worker it is loaded.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def derived_seed(*parts: int | str) -> int:
-    """63 bits that differ for different `parts`."""
+    """A 63-bit number; different `parts` give different ones."""
     text = "/".join(str(part) for part in parts).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 

@@ -1,4 +1,4 @@
-"""The learning rate of adder layers: AdderNet's adaptive one and its alternatives."""
+"""The learning rate of adder layers: AdderNet's adaptive rate and its alternatives."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from addercost.layers.module import KernelConv2d, KernelLinear
 from addercost.train.settings import AdderGradient, AdderRate, Optimizer, TrainSettings
 
 SMALLEST_NORM = 1e-12
-"""A smaller norm of a gradient is replaced by this one, so that a gradient of zeros stays zero."""
+"""A smaller norm of a gradient is replaced by this, so that a gradient of zeros stays zero."""
 
 
 def layer_weights(model: nn.Module) -> dict[str, Tensor]:
@@ -27,7 +27,7 @@ def layer_weights(model: nn.Module) -> dict[str, Tensor]:
 
 
 def adder_weights(model: nn.Module) -> list[Tensor]:
-    """The trained weights of adder layers."""
+    """The trained weights of all adder layers."""
     return [
         module.weight
         for module in model.modules()
@@ -36,18 +36,19 @@ def adder_weights(model: nn.Module) -> list[Tensor]:
 
 
 def set_adder_gradient(model: nn.Module, gradient: AdderGradient) -> None:
-    """Full-precision gradients, or signs, in every adder layer."""
+    """Selects full-precision gradients, or signs, in every adder layer."""
     for module in model.modules():
         if isinstance(module, AdderConv2d | AdderLinear):
             module.gradient = str(gradient)
 
 
 def scale_adaptively(weights: Sequence[Tensor], eta: float) -> None:
-    """Multiplies the gradient of each weight by η√k / ‖gradient‖₂, k its number of elements, in place.
+    """Multiplies the gradient of each weight by η√k / ‖gradient‖₂ in place, where k is its number of
+    elements.
 
-    Afterwards every gradient has the norm η√k, unless all of it is zero. Called between `backward` and the
-    optimizer's step, so that momentum and weight decay use the scaled gradient, as in the authors' code.
-    Source: Chen et al., CVPR 2020, section 3.3.
+    Afterwards every gradient has the norm η√k, unless all of it is zero. Call this between `backward` and the
+    optimizer's step: momentum and weight decay then use the scaled gradient, as in the authors' code. Source:
+    Chen et al., CVPR 2020, section 3.3.
     """
     gradients = [weight.grad for weight in weights if weight.grad is not None]
     if not gradients:
@@ -60,7 +61,9 @@ def scale_adaptively(weights: Sequence[Tensor], eta: float) -> None:
 
 
 def gradient_norms(weights: Mapping[str, Tensor]) -> Tensor:
-    """ℓ2 norms of the gradients [layers], in the order of `weights`; 0 for a weight without a gradient."""
+    """The ℓ2 norms of the gradients, [layers], in the order of `weights`. The norm is 0 for a weight without
+    a gradient.
+    """
     gradients = [
         weight.grad if weight.grad is not None else torch.zeros_like(weight) for weight in weights.values()
     ]
@@ -68,7 +71,7 @@ def gradient_norms(weights: Mapping[str, Tensor]) -> Tensor:
 
 
 def make_optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.SGD:
-    """SGD over all parameters that learn; with the increased rate, adder weights are a group of their own.
+    """SGD over all parameters that learn. With the increased rate, adder weights are a group of their own.
 
     Each group has a `factor`, by which `set_learning_rate` multiplies the rate.
     """

@@ -1,4 +1,4 @@
-"""The record of a trained network, from which plots are drawn."""
+"""The record of a trained network. Plots are drawn from it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from addercost.train.rates import layer_weights
 from addercost.train.settings import TrainSettings
 
 MOST_FILTERS, MOST_WEIGHTS, MOST_LAYERS, MOST_FEATURES = 64, 4000, 24, 2000
-"""The most that a record keeps: filters of the first layer, weights of a layer, layers, features. Of more it
-keeps evenly spaced ones."""
+"""The most filters of the first layer, weights of a layer, layers, and features that a record contains. If
+there are more, it contains evenly spaced ones."""
 
 CURVES = {
     "train loss": "train_loss",
@@ -26,7 +26,7 @@ CURVES = {
 def record_of(
     name: str, settings: TrainSettings, data: Data, rows: tuple[EpochRow, ...], model: nn.Module
 ) -> TrainingRun:
-    """The record of the run so far. Its accuracy is that of the last epoch, not of the best."""
+    """The record of the run so far. Its accuracy is that of the last epoch, not of the best one."""
     weights = layer_weights(model)
     return TrainingRun(
         name=name,
@@ -45,7 +45,9 @@ def record_of(
 
 
 def _filters(weights: dict[str, Tensor]) -> dict[str, tuple[tuple[tuple[float, ...], ...], ...]]:
-    """[K][R][S], the first input channel, of the first layer that has filters larger than 1×1."""
+    """[K][R][S]: the first input channel of the filters of the first layer whose filters are larger
+    than 1×1.
+    """
     for layer, weight in weights.items():
         if weight.dim() == 4 and weight.shape[2] > 1 and weight.shape[3] > 1:
             kernels = _spaced(weight.detach()[:, 0], MOST_FILTERS)
@@ -55,7 +57,7 @@ def _filters(weights: dict[str, Tensor]) -> dict[str, tuple[tuple[tuple[float, .
 
 @torch.no_grad()
 def _features(model: nn.Module, data: Data) -> Features:
-    """Two features of test images, for a model with a method `embed` that returns two, as LeNet++ has."""
+    """Two features of test images, for a model with a method `embed` that returns two, such as LeNet++."""
     embed = getattr(model, "embed", None)
     if embed is None:
         return Features()
@@ -71,12 +73,12 @@ def _features(model: nn.Module, data: Data) -> Features:
 
 
 def _spaced(values: Tensor, most: int) -> Tensor:
-    """At most `most` of the first dimension, evenly spaced."""
+    """At most `most` entries along the first axis, evenly spaced."""
     if len(values) <= most:
         return values
     return values[torch.linspace(0, len(values) - 1, most, dtype=torch.float64).long().to(values.device)]
 
 
 def _rounded(values: Tensor) -> list[float]:
-    """To five digits, more than a plot shows."""
+    """The values rounded to five digits, which is more than a plot shows."""
     return [float(f"{value:.5g}") for value in values.tolist()]

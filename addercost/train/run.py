@@ -31,7 +31,9 @@ from addercost.train.settings import TrainSettings
 
 @dataclass(frozen=True, slots=True)
 class TrainingReport:
-    """rows: the log. correct, tested: numbers of test images. remarks: for the user, one line each."""
+    """The result of a run. rows: the log. correct, tested: numbers of test images. remarks: for the user, one
+    line each.
+    """
 
     folder: Path
     rows: tuple[EpochRow, ...]
@@ -48,17 +50,19 @@ class TrainingReport:
 
     @property
     def standard_error_percent(self) -> float:
-        """The standard error that the number of test images gives an accuracy: 100·√(p(1 - p)/n)."""
+        """The standard error of the accuracy because of the finite number n of test images: 100·√(p(1 -
+        p)/n).
+        """
         share = self.correct / self.tested
         return float(100 * (share * (1 - share) / self.tested) ** 0.5)
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Functions called during a run.
+    """Functions that are called during a run.
 
-    step: with epoch, steps done and steps an epoch, after each step. row: with the log's line and how many
-    epochs there are, after each epoch. remark: with each remark, at once.
+    step: after each step, with the epoch, the finished steps and the steps of an epoch. row: after each
+    epoch, with the log's line and the number of epochs. remark: with each remark, as soon as there is one.
     """
 
     step: Callable[[int, int, int], None] = lambda epoch, done, steps: None
@@ -78,14 +82,14 @@ def train(
     workers: int = 0,
     watch: Watch | None = None,
 ) -> TrainingReport:
-    """Trains by `settings` and keeps everything in `folder`.
+    """Trains by `settings` and stores everything in `folder`.
 
-    name: the name of the run in plots, the folder's name by default. module: a model to train in place of the
-    one that the settings name. resume: go on from the folder's checkpoint, or begin where there is none.
-    checkpoint_every: steps between checkpoints within an epoch; there is one at the end of each anyway.
-    workers: processes that read image files. On a CPU equal settings, versions and threads give the same
-    bits, whether a run was resumed or not. Raises TrainingError where training cannot go on; the last
-    checkpoint is kept.
+    name: the name of the run in plots; by default the folder's name. module: a model to train instead of the
+    one that the settings name. resume: continue from the folder's checkpoint; if there is none, begin.
+    checkpoint_every: steps between checkpoints within an epoch; at the end of each epoch there is one in any
+    case. workers: processes that read image files.
+    On a CPU, equal settings, versions and threads give the same bits, whether a run was resumed or not.
+    Raises TrainingError if training cannot continue; the last checkpoint is kept.
     """
     settings = settings.checked()
     watch = watch or Watch()
@@ -115,7 +119,8 @@ def train(
             if resume and path.exists():
                 position = restore(read_checkpoint(path, together.device), path, settings, model, optimizer)
                 if not together.first:
-                    # The checkpoint has the sums of all processes, which the first one goes on with.
+                    # The checkpoint has the sums of all processes. Only the first process continues with
+                    # them.
                     position.sums.totals.zero_()
             began = position.epoch
             title = name or folder.resolve().name
@@ -133,7 +138,8 @@ def train(
                 watch.row(row, settings.epochs)
             _, predicted = trainer.test(data.test)
             if together.first:
-                # Once more, in case a kill came between the checkpoint and these.
+                # Written again, because the process may have been killed between the checkpoint and these
+                # files.
                 write_log(folder, position.rows)
                 write_record(folder, record_of(title, settings, data, position.rows, model))
                 write_predictions(folder, data.test.labels.tolist(), predicted.tolist())
@@ -150,7 +156,7 @@ def train(
 
 
 def _epoch(trainer: Trainer, position: Position, path: Path, every: int, watch: Watch) -> Position:
-    """The rest of the epoch after `position`."""
+    """Trains the rest of the epoch after `position`."""
     settings, epoch, sums = trainer.settings, position.epoch, position.sums
     rate = learning_rate(settings.schedule, settings.learning_rate, epoch, settings.epochs)
     set_learning_rate(trainer.optimizer, rate)
@@ -168,7 +174,7 @@ def _epoch(trainer: Trainer, position: Position, path: Path, every: int, watch: 
 def _save_within(trainer: Trainer, position: Position, path: Path) -> None:
     together: Processes = trainer.together
     if together.count > 1:
-        # The sums so far are of this process only; the checkpoint needs those of all.
+        # So far the sums are those of this process. The checkpoint needs those of all.
         totals = together.summed(position.sums.totals.clone())
         position.sums.totals.copy_(totals if together.first else torch.zeros_like(totals))
     if together.first:
@@ -177,7 +183,7 @@ def _save_within(trainer: Trainer, position: Position, path: Path) -> None:
 
 @contextlib.contextmanager
 def _own_generator() -> Iterator[None]:
-    """Restores the caller's global random state."""
+    """Restores the caller's global random state afterwards."""
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices=devices):
         yield
@@ -185,7 +191,9 @@ def _own_generator() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _imports_from(folder: Path) -> Iterator[None]:
-    """Lets a forward import more of the user's files, and keeps what it prints off stdout."""
+    """While active, a forward can import more of the user's files, and what it prints does not go to
+    stdout.
+    """
     from addercost.sources.build import import_path, user_output
 
     with import_path(folder), user_output():

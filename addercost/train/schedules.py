@@ -10,11 +10,11 @@ POLY_POWER = 0.9
 
 
 def learning_rate(schedule: RateSchedule, base: float, epoch: int, epochs: int) -> float:
-    """The rate of `epoch`, from 0. cosine: base·(1 + cos(π·epoch/epochs))/2; poly: base·(1 -
+    """The rate of `epoch`, counted from 0. cosine: base·(1 + cos(π·epoch/epochs))/2; poly: base·(1 -
     epoch/epochs)^0.9.
 
-    Source: AdderNet is trained with both, by the polynomial in Chen et al., CVPR 2020, by the cosine in their
-    code.
+    Source: AdderNet was trained with both, with the polynomial in Chen et al., CVPR 2020, and with the cosine
+    in the authors' code.
     """
     progress = epoch / epochs
     match schedule:

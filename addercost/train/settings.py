@@ -1,4 +1,6 @@
-"""What decides the result of a training run, and nothing else: equal settings give equal weights."""
+"""Everything that determines the result of a training run, and nothing else: equal settings give equal
+weights.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,9 @@ from addercost.results.document import advising
 E = TypeVar("E", bound=StrEnum)
 
 _MOST = 2**63 - 1
-"""What documents keep."""
+"""The largest integer that the result files can contain."""
 _LARGEST_IMAGE = 1 << 14
-"""Pixels along a side; four images of it in three channels and fp32 take 13 GB."""
+"""The most pixels along a side. Four such images with three channels in fp32 take 13 GB."""
 
 
 class Optimizer(StrEnum):
@@ -36,12 +38,12 @@ class RateSchedule(StrEnum):
 
 
 class AdderRate(StrEnum):
-    """The learning rate of the weights of adder layers, from γ, that of all others."""
+    """The learning rate of the weights of adder layers, relative to γ, the rate of all other parameters."""
 
     ADAPTIVE = "adaptive"
-    """γ·α_l, α_l = η√k / ‖ΔL(F_l)‖₂: AdderNet's own."""
+    """γ·α_l with α_l = η√k / ‖ΔL(F_l)‖₂: AdderNet's own rate."""
     INCREASED = "increased"
-    """γ times one factor for all adder layers: that of the paper's ablation."""
+    """γ times one factor for all adder layers, as in the paper's ablation."""
     PLAIN = "plain"
     """γ, as for every other parameter."""
 
@@ -55,11 +57,12 @@ class AdderGradient(StrEnum):
 class TrainSettings:
     """model: a SPEC. data: a data SPEC. batch: images of one step, over all processes.
 
-    eta: η of the adaptive rate. increase: the factor of the increased rate, by default the one that was best
-    on the digits (the paper prints none). augment: random crops and flips; None for what the data set is
-    usually trained with. image_size: of the square images the model gets; None for the size of its example
-    input, or else of the data. Learning rate, momentum, weight decay and epochs default to those with which
-    the paper trains LeNet-5-BN (Chen et al., CVPR 2020, section 4.1, and the authors' code).
+    eta: η of the adaptive rate. increase: the factor of the increased rate. The paper does not print one; the
+    default is the one that was best on the digits. augment: random crops and flips; None does what is usual
+    for the data set. image_size: side of the square images that the model gets; None takes that of the
+    model's example input, or else that of the data. The defaults of learning rate, momentum, weight decay and
+    epochs are those with which the paper trains LeNet-5-BN (Chen et al., CVPR 2020, section 4.1, and the
+    authors' code).
     """
 
     model: str
@@ -80,12 +83,15 @@ class TrainSettings:
     image_size: int | None = None
 
     def __post_init__(self) -> None:
-        # A name may be given in place of a member; as a plain string no `is` would recognise it.
+        # A name may be given in place of an enum's member. As a plain string it would fail every comparison
+        # by `is`.
         for name, known in _CHOICES.items():
             object.__setattr__(self, name, chosen(name, getattr(self, name), known))
 
     def checked(self) -> TrainSettings:
-        """These settings, if they can be trained with. Raises ArgumentError naming the one that cannot."""
+        """These settings, if they are valid. Raises ArgumentError, which names the first setting that
+        is not.
+        """
         for name, value, least, included in (
             ("epochs", self.epochs, 1, True),
             ("batch", self.batch, 1, True),
@@ -123,14 +129,14 @@ _CHOICES: Mapping[str, type[StrEnum]] = {
 
 
 def chosen(name: str, text: str, known: type[E]) -> E:
-    """The member that `text` names. Raises ArgumentError with the nearest names."""
+    """The member that `text` names. Raises ArgumentError, with the nearest names, for an unknown one."""
     if text not in list(known):
         raise unknown_name(name, text, known)
     return known(text)
 
 
 def difference(there: TrainSettings, wanted: TrainSettings) -> str:
-    """The first setting in which the two differ, in words; empty where they are equal."""
+    """A text about the first setting in which the two differ; empty if they are equal."""
     wanted_values = asdict(wanted)
     for name, value in asdict(there).items():
         if value != wanted_values[name]:
@@ -143,14 +149,14 @@ def _shown(value: object) -> str:
 
 
 def settings_as_data(settings: TrainSettings) -> dict[str, str | int | float | bool | None]:
-    """Plain values by name, for JSON and checkpoints; `settings_from_data` reads them back."""
+    """The settings as plain values by name, for JSON and checkpoints. `settings_from_data` reads them."""
     return {
         name: str(value) if isinstance(value, StrEnum) else value for name, value in asdict(settings).items()
     }
 
 
 def settings_from_data(data: Any, source: str) -> TrainSettings:
-    """Raises DataError for anything that `settings_as_data` did not make."""
+    """Reads what `settings_as_data` made. Raises DataError for anything else."""
     if not isinstance(data, Mapping):
         raise DataError(f"{source} holds no settings of a training run")
     known = {item.name for item in fields(TrainSettings)}

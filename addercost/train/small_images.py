@@ -20,9 +20,13 @@ from addercost.text import error_text
 from addercost.train.images import Data, split_in_memory
 
 DIGITS_TRAINING = 1197
-"""Of 1,797 images. The other 600, the last in the file's order, are the test set, most by other writers."""
+"""The first 1,197 of 1,797 images. The other 600, the last in the file's order, are the test set; most of
+them are by other writers.
+"""
 DIGITS_TUNING = 1000
-"""Of the training images, those to train with while settings are chosen; the other 197 test the settings."""
+"""The training images that are used while settings are chosen. The other 197 training images test the
+settings.
+"""
 
 _MNIST_FILES = tuple(
     f"{part}-{what}" for part in ("train", "t10k") for what in ("images-idx3-ubyte", "labels-idx1-ubyte")
@@ -33,10 +37,10 @@ _DAMAGE = (OSError, EOFError, ValueError, AssertionError, RuntimeError, KeyError
 
 
 def digits(channels: int | None, size: int | None, augment: bool | None, *, tune: bool = False) -> Data:
-    """scikit-learn's 1,797 handwritten digits of 8×8 pixels; 32×32 if no size is asked for.
+    """scikit-learn's 1,797 handwritten digits of 8×8 pixels, resized to 32×32 if no size is given.
 
-    Fixed split in the file's order. tune: the training part alone, split once more.
-    Raises ArgumentError where scikit-learn is not installed.
+    The split is fixed, in the file's order. tune: uses only the training images, which are split once more.
+    Raises ArgumentError if scikit-learn is not installed.
     """
     try:
         from sklearn.datasets import load_digits
@@ -53,7 +57,9 @@ def digits(channels: int | None, size: int | None, augment: bool | None, *, tune
 
 
 def mnist(folder: Path, channels: int | None, size: int | None, augment: bool | None) -> Data:
-    """MNIST from its four idx files, gzipped or not, in DIR, DIR/raw or DIR/MNIST/raw. 28×28 pixels."""
+    """MNIST from its four idx files, gzipped or not, in DIR, DIR/raw or DIR/MNIST/raw. 28×28 pixels. Raises
+    DataError for missing or damaged files.
+    """
     datasets = torchvision_datasets()
     with _mnist_layout(folder) as root, reading("MNIST", folder):
         parts = [datasets.MNIST(root, train=train, download=False) for train in (True, False)]
@@ -65,14 +71,15 @@ def mnist(folder: Path, channels: int | None, size: int | None, augment: bool | 
 
 
 def cifar(folder: Path, title: str, channels: int | None, size: int | None, augment: bool | None) -> Data:
-    """CIFAR-10 or -100 from its python files in DIR/cifar-10-batches-py or DIR/cifar-100-python. 32×32.
+    """CIFAR-10 or -100 from its python files in DIR/cifar-10-batches-py or DIR/cifar-100-python. 32×32
+    pixels.
 
-    The files are pickles, which can run code, so only ones with the published checksums are opened.
-    Crops and flips where `augment` is None.
+    The files are pickles, which can run code, so a file is opened only if it has the published checksum. If
+    `augment` is None, training images are cropped and flipped.
     """
     datasets = torchvision_datasets()
     reader = {"CIFAR-10": datasets.CIFAR10, "CIFAR-100": datasets.CIFAR100}[title]
-    # The inner folder may be named too.
+    # DIR may also name the inner folder.
     root = folder.parent if folder.name == reader.base_folder else folder
     with reading(title, folder):
         parts = [reader(str(root), train=train, download=False) for train in (True, False)]
@@ -87,7 +94,9 @@ def cifar(folder: Path, title: str, channels: int | None, size: int | None, augm
 
 
 def torchvision_datasets() -> Any:
-    """torchvision's module of data sets. Raises an error that says what to install."""
+    """torchvision's module of data sets. Raises ArgumentError, which says what to install, if it is
+    missing.
+    """
     make_importable()
     try:
         from torchvision import datasets
@@ -98,7 +107,9 @@ def torchvision_datasets() -> Any:
 
 @contextmanager
 def reading(title: str, folder: Path) -> Iterator[None]:
-    """Turns what a reader raises for missing or damaged files into a DataError, and refuses pipes."""
+    """While active, turns what a reader raises for missing or damaged files into a DataError. Refuses
+    pipes.
+    """
     try:
         for place in (folder, *(each for each in folder.iterdir() if each.is_dir())):
             for file in place.iterdir():
@@ -117,7 +128,9 @@ def reading(title: str, folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _mnist_layout(folder: Path) -> Iterator[str]:
-    """A folder laid out as torchvision's reader expects, with the files of `folder` unpacked or linked."""
+    """A temporary folder in the layout that torchvision's reader expects, with the files of `folder` unpacked
+    or linked.
+    """
     for place in (folder, folder / "raw", folder / "MNIST" / "raw"):
         if any((place / name).is_file() or (place / f"{name}.gz").is_file() for name in _MNIST_FILES):
             break
@@ -166,7 +179,9 @@ def _data(
     size: int | None,
     augment: bool,
 ) -> Data:
-    """The data of `pixels` [N, C, H, W] within 0 to 255, resized bilinearly to `size`, with `channels`."""
+    """The data set with training and test pixels [N, C, H, W] from 0 to 255, resized bilinearly to `size`,
+    with `channels`.
+    """
     parts = [(_fitted(pixels, channels, size), labels) for pixels, labels in (train, test)]
     shape = parts[0][0].shape
     return Data(title, classes, *split_in_memory(parts[0], parts[1], augment), (shape[1], shape[2], shape[3]))

@@ -1,4 +1,4 @@
-"""The layers' operators: one torch op per layer, so that every tracer sees a layer as one call."""
+"""The layers' operators. Each layer is one torch operator, so every tracer sees a layer as one call."""
 
 from addercost.layers.ops import adder, binary, shift
 

@@ -1,4 +1,4 @@
-"""The adder operators: L1 convolution and linear layer with AdderNet's gradients."""
+"""The adder operators: L1 convolution and linear layer, with AdderNet's gradients."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from addercost.layers.ops import library
 from addercost.layers.ops.pair import Gradients, define_pair
 
 GRADIENTS = ("full", "sign")
-"""AdderNet's gradients (weight: x - w, input: HardTanh(w - x)), or the true derivative's signs for both."""
+""""full": AdderNet's gradients (weight: x - w, input: HardTanh(w - x)). "sign": the signs of the true
+derivatives.
+"""
 
 
 def _check_gradient(gradient: str = "full") -> None:
@@ -38,8 +40,8 @@ def _gradients(
     gradient: str = "full",
 ) -> Gradients:
     if 0 in grad.stride():
-        # The gradient of a sum is one number expanded to a shape. It is copied here once, not by both
-        # gradients.
+        # The gradient of a sum is one number, expanded to a shape. It is copied once here; otherwise both
+        # gradients would copy it.
         grad = empty_output(input, list(grad.shape), grad.dtype).copy_(grad)
     arguments = (grad, input, weight, *place, gradient)
     return (
@@ -49,7 +51,7 @@ def _gradients(
 
 
 def _with_geometry(kernel: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """The gradient `kernel` with an operator's arguments in place of a geometry."""
+    """The gradient `kernel`, changed to take an operator's arguments instead of a `Geometry`."""
 
     def run(grad: Tensor, input: Tensor, weight: Tensor, *rest: Any) -> Tensor:
         return kernel(grad, input, weight, Geometry.of(*rest[:4]), rest[4])
@@ -66,7 +68,7 @@ def _conv2d_u8(
     dilation: list[int],
     groups: int,
 ) -> Tensor:
-    """-Σ|x - w| over bytes in int32, a padded tap having x = pad_value."""
+    """-Σ|x - w| over bytes, in int32. A padded tap has x = pad_value."""
     geometry = Geometry.of(stride, padding, dilation, groups)
     convolution_shape(input, weight, None, geometry, torch.uint8)
     if pad_value and padding != [0, 0]:
@@ -113,7 +115,9 @@ def _quantized_shape(
 def _conv2d_quantized(
     input: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, zero: int, *place: Any
 ) -> Tensor:
-    """-scale · Σ|q(x) - w| (+ bias), q(x) the byte codes of a float input, a padded tap being `zero`."""
+    """-scale · Σ|q(x) - w| (+ bias), where q(x) are the byte codes of a float input. A padded tap is
+    `zero`.
+    """
     geometry, shape = _quantized_shape(input, weight, bias, place)
     if input.numel() == 0:
         return empty_output(input, shape)

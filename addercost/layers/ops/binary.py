@@ -1,7 +1,7 @@
 """The binary operators: XNOR-Net's α_k · Σ sign(x)·sign(w), with straight-through gradients.
 
-sign(0) is +1, so a tap in the zero padding is +1 as well and contributes sign(w): every tap is one bit and
-the kernels need no mask. Implementations that let padded taps contribute nothing differ at the border.
+sign(0) is +1, so a tap in the zero padding is +1 too and contributes sign(w). Every tap is then one bit, and
+the kernels need no mask. Implementations in which padded taps contribute nothing differ at the border.
 """
 
 from __future__ import annotations
@@ -46,12 +46,14 @@ def _gradients(
 
 
 def _straight_through(grad: Tensor, value: Tensor) -> Tensor:
-    """∂sign(v)/∂v taken as 1 on [-1, 1] and 0 outside."""
+    """∂sign(v)/∂v, approximated by 1 on [-1, 1] and 0 outside."""
     return grad * (value.abs() <= 1)
 
 
 def _weight_gradient(grad_scaled: Tensor, weight: Tensor) -> Tensor:
-    """Through α·sign(w): the straight-through part plus the share of α in every weight of the filter."""
+    """The gradient through α·sign(w): the straight-through part, plus the share of α that every weight of the
+    filter has.
+    """
     sign = binary_sign(weight)
     through_scale = (grad_scaled * sign).flatten(1).mean(1).reshape(-1, *(1,) * (weight.dim() - 1))
     scale = filter_scale(weight).reshape(through_scale.shape)

@@ -1,9 +1,9 @@
-"""Whether a call may go straight to its kernel: nothing would come between in torch's dispatcher.
+"""Decides whether a call may skip torch's dispatcher and go to its kernel directly.
 
-The dispatcher takes as long as a small layer's kernel. It decides by sets of keys, of each tensor and of the
-thread: gradients, autocast, vmap, dispatch modes, jit traces, views of negated numbers and so on are a key
-each. So a call is direct where these sets are those of a plain tensor in a plain thread, and no gradient is
-asked for.
+The dispatcher takes as long as the kernel of a small layer. It decides by sets of keys, those of each tensor
+and those of the thread: gradients, autocast, vmap, dispatch modes, jit traces, views of negated numbers and
+so on each have a key. A call is direct if these sets are those of a plain tensor in a plain thread and no
+gradient is needed. The dispatcher would then only call the kernel.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ _profiler_enabled = torch._C._autograd._profiler_enabled
 
 
 def nothing_between(operands: Iterable[Tensor | None]) -> bool:
-    """Whether an operator on these computes on plain CPU tensors and nobody watches or changes it: there is
-    no gradient, mode, transform, trace, compiler, cast or profiler."""
+    """Whether the operands are plain CPU tensors and nothing observes or changes the operator.
+
+    That is, there is no gradient, mode, transform, trace, compiler, cast or profiler."""
     if torch.compiler.is_compiling() or torch.is_grad_enabled() or _function_modes() or _profiler_enabled():
         return False
     if (_included().raw_repr(), _excluded().raw_repr()) not in _PLAIN_THREADS:
@@ -35,7 +36,7 @@ def nothing_between(operands: Iterable[Tensor | None]) -> bool:
 
 
 def _plain_keys() -> tuple[frozenset[tuple[int, int]], frozenset[int]]:
-    """The thread's keys and a tensor's, each outside and inside inference mode."""
+    """The key sets of a plain thread and of a plain tensor, each outside and inside inference mode."""
     threads, tensors = set(), set()
     for inference in (False, True):
         with torch.inference_mode(inference):
@@ -44,6 +45,6 @@ def _plain_keys() -> tuple[frozenset[tuple[int, int]], frozenset[int]]:
     return frozenset(threads), frozenset(tensors)
 
 
-# A new thread is plain, whatever this one does while it imports this module.
+# A new thread is plain, whatever this thread does while it imports this module.
 with ThreadPoolExecutor(1) as _new_thread:
     _PLAIN_THREADS, _PLAIN_TENSORS = _new_thread.submit(_plain_keys).result()

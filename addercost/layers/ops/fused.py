@@ -1,4 +1,6 @@
-"""Adder convolutions for inference that compute a network's next steps where they store their sums."""
+"""Adder convolutions for inference. Where they store their sums, they also compute the network's next
+steps.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ def _fused_place(input: Tensor, weight: Tensor, place: Sequence[Any]) -> tuple[G
 
 
 def _fused(input: Tensor, weight: Tensor, factors: Tensor, relu: bool, *place: Any) -> Tensor:
-    """factor_k · -Σ|x - w| + addend_k, not below 0 with `relu`."""
+    """factor_k · -Σ|x - w| + addend_k, with `relu` not below 0."""
     geometry, shape = _fused_place(input, weight, place)
     if input.numel() == 0:
         return empty_output(input, shape)
@@ -65,8 +67,10 @@ def _coded(
     next_zero: int,
     *place: Any,
 ) -> Tensor:
-    """factor_k · -Σ|q(x) - w| + addend_k, q making codes by `scale` and `zero` of an input that is none yet;
-    fp32, or the codes of that by `next_scale` and `next_zero`."""
+    """factor_k · -Σ|q(x) - w| + addend_k, with `relu` not below 0.
+
+    q rounds a float input to byte codes by `scale` and `zero`; an input of bytes is codes already. The result
+    is fp32, or with `next_scale` the byte codes of that by `next_scale` and `next_zero`."""
     geometry, shape = _coded_place(input, weight, place)
     if input.numel() == 0:
         return empty_output(input, shape, torch.float32 if next_scale is None else torch.uint8)

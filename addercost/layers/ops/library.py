@@ -1,7 +1,7 @@
-"""Registers an operator with its fake, autograd, autocast and vmap rules.
+"""Registers an operator with its rules for shapes without data, autograd, autocast and vmap.
 
-`torch.library.custom_op` would do the same; the registration below it is used because the wrapper imports
-`torch._dynamo` on the first call, over a second before the first layer runs, and costs more on each.
+`torch.library.custom_op` would do the same. This uses the functions that it is built on, because the wrapper
+imports `torch._dynamo` at its first call, which takes over a second, and costs more at every call.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ def define(
     rows: bool = False,
     layer: bool | None = None,
 ) -> Callable[..., Tensor]:
-    """Defines `addercost::name(arguments) -> Tensor` and returns a function that calls it, or `kernel` itself
-    where nothing would come between.
+    """Defines `addercost::name(arguments) -> Tensor`. Returns a function that calls it, or that calls
+    `kernel` directly where the dispatcher would do nothing else.
 
-    `save(ctx, inputs, output)` keeps what `backward(ctx, grad)` needs. `rows` says that the input may have
-    any leading dimensions, as a linear layer's; otherwise its first is the batch. `layer`, by default whether
-    there is a backward, gives it rules for vmap and autocast. Under autocast the operator runs in fp32, as
-    torch runs `cdist`: an L1 sum of a few hundred terms leaves fp16's precision.
+    save(ctx, inputs, output): keeps what `backward(ctx, grad)` needs. rows: the input may have any leading
+    axes, like a linear layer's; otherwise its first axis is the batch. layer: the operator gets rules for
+    vmap and autocast; by default it does if there is a backward. Under autocast the operator runs in fp32, as
+    `cdist` of torch does: an L1 sum of a few hundred terms exceeds fp16's precision.
     """
     qualified = f"addercost::{name}"
     _LIBRARY.define(f"{name}({arguments}) -> Tensor", tags=(torch.Tag.pt2_compliant_tag,))
@@ -53,11 +53,11 @@ def define(
     operator = getattr(torch.ops.addercost, name).default
     if layer if layer is not None else backward is not None:
         for device in ("cpu", "cuda", "xpu"):
-            with suppress(ValueError):  # torch 2.11 has no rules for xpu
+            with suppress(ValueError):  # torch 2.11 has no such rules for xpu.
                 torch.library.register_autocast(qualified, device, torch.float32, lib=_LIBRARY)
         torch.library.register_vmap(qualified, _batching_rule(operator, rows), lib=_LIBRARY)
 
-    # Tensors come first in every schema here.
+    # In every schema here, tensors come first.
     tensors = sum(argument.startswith("Tensor") for argument in arguments.split(", "))
 
     def call(*given: Any) -> Tensor:
@@ -68,7 +68,9 @@ def define(
 
 
 def refuse_second_derivative(name: str) -> None:
-    """Makes differentiating `addercost::name`, itself a gradient, an error instead of a silent zero."""
+    """Makes differentiating `addercost::name`, which is itself a gradient, an error instead of a
+    silent zero.
+    """
 
     def backward(ctx: Any, grad: Tensor) -> None:
         raise NotImplementedError(
@@ -79,10 +81,10 @@ def refuse_second_derivative(name: str) -> None:
 
 
 def _batching_rule(operator: Any, rows: bool) -> Callable[..., tuple[Tensor, int]]:
-    """vmap over inputs joins the mapped dimension to the batch; over weights it is a loop."""
+    """A vmap rule: over inputs, the mapped axis becomes a part of the batch; over weights, it is a loop."""
 
     def rule(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> tuple[Tensor, int]:
-        # A list among the arguments has a list of None for its dimension.
+        # For a list among the arguments, `in_dims` has a list of None.
         mapped = [i for i, dim in enumerate(in_dims) if isinstance(dim, int)]
         if mapped == [0]:
             input = arguments[0].movedim(in_dims[0], 0)

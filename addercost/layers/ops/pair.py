@@ -1,7 +1,8 @@
-"""What the three arithmetics share: a convolution and a linear layer as a pair of operators.
+"""What the arithmetics share: a convolution and a linear layer as a pair of operators.
 
-An arithmetic gives the sum itself and its gradients as a convolution's; checks, bias, shapes without data,
-autograd and the linear layer, which is a 1×1 convolution over a row of pixels, are the same for all.
+An arithmetic provides the sum itself and its gradients, as those of a convolution. Everything else is the
+same for all: checks, bias, shapes without data, autograd, and the linear layer, which is a 1×1 convolution
+over a row of pixels.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from addercost.kernels.problem import (
 from addercost.layers.ops import library
 
 Gradients = tuple[Tensor | None, Tensor | None]
-"""The gradients of input and weight, None for one that is not needed."""
+"""The gradients of input and weight; None for one that is not needed."""
 
 
 def no_options() -> None:
-    """The check of an arithmetic without options."""
+    """The check of an arithmetic that has no options."""
 
 
 def define_pair(
@@ -36,11 +37,12 @@ def define_pair(
     check: Callable[..., None] = no_options,
     options: str = "",
 ) -> tuple[Any, Any]:
-    """Defines `addercost::{name}_conv2d` and `addercost::{name}_linear` and returns their overloads.
+    """Defines `addercost::{name}_conv2d` and `addercost::{name}_linear` and returns functions that call them.
 
-    `convolve(input, weight, geometry, *options)` is a fresh [N, K, P, Q] without the bias;
-    `gradients(grad, input, weight, geometry arguments, needed, *options)` those of input and weight, `needed`
-    saying which; `check(*options)` refuses bad ones; `options` are the schema's last arguments.
+    convolve(input, weight, geometry, *options): returns a new [N, K, P, Q] without the bias. gradients(grad,
+    input, weight, geometry arguments, needed, *options): returns those of input and weight; `needed` says
+    which of the two are wanted. check(*options): raises for invalid options. options: the last arguments of
+    the schema.
     """
 
     def checked(input: Tensor, weight: Tensor, bias: Tensor | None, *rest: Any) -> tuple[Geometry, list[int]]:
@@ -123,7 +125,7 @@ def define_pair(
 def product_gradients(
     grad: Tensor, input: Tensor, weight: Tensor, place: Sequence[Any], needed: Sequence[bool]
 ) -> Gradients:
-    """The gradients of an ordinary convolution, by torch."""
+    """The gradients of an ordinary convolution, computed by torch."""
     stride, padding, dilation, groups = place
     for_input, for_weight, _ = torch.ops.aten.convolution_backward(
         grad, input, weight, None, stride, padding, dilation, False, [0, 0], groups, [*needed, False]

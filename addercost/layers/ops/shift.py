@@ -1,6 +1,6 @@
 """The shift operators: convolution and linear layer whose weights are rounded to ±2^e, -15 ≤ e ≤ 15, or 0.
 
-The rounding is in the logarithm, sign(w)·2^round(log2|w|), and its gradient is passed straight through to w.
+The rounding is that of the logarithm, sign(w)·2^round(log2|w|). Its gradient is passed straight through to w.
 Source: Elhoushi et al., DeepShift, CVPR-W 2021 (the "Q" form).
 """
 

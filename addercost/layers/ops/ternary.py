@@ -1,4 +1,5 @@
-"""The ternary operators: inputs rounded to 8 bits a row, weights to -1, 0 and 1, one scale each.
+"""The ternary operators: each row of inputs is rounded to 8 bits, and weights to -1, 0 and 1, with one scale
+each.
 
 Gradients pass straight through both roundings. Source: Ma et al., arXiv:2402.17764 (BitNet b1.58).
 """
@@ -17,7 +18,7 @@ from addercost.kernels.problem import linear_shape
 from addercost.layers.ops import library
 
 _EXACT_TERMS = 2**24 // 127
-"""So many products of int8 and ±1 are summed exactly in fp32."""
+"""The most products of int8 and ±1 whose sum is exact in fp32."""
 
 
 def _linear(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
