@@ -244,3 +244,37 @@ def test_a_way_that_does_not_fit_is_not_taken(monkeypatch):
     ways = [(True, Traffic(0, (0, 0, 0), (2.0, 0, 0))), (False, Traffic(1, (0, 0, 0), (1.0, 0, 0)))]
     monkeypatch.setattr(tiling, "_ways", lambda *given: iter(ways))
     assert best_traffic(Shape(1, 1, 1, 1, 1, 1), EYERISS, MAC, ONE_LAYER) == ways[0][1]
+
+
+@pytest.mark.parametrize(
+    ("kept", "needed"),
+    [({"input"}, 2 * 70), ({"filter"}, 2 * 15), ({"input", "filter"}, 2 * 70 + 2 * 15)],
+    ids=["input", "filter", "both"],
+)
+def test_an_operand_is_kept_where_its_buffer_holds_all_of_it(kept, needed):
+    """T = 14 pixels, K = 5 terms, N = 3 filters, of two bytes."""
+    shape = Shape(14, 5, 3, 70, 2, 2)
+    for room in (needed, needed - 1):
+        fits, _ = layer_of(shape, "output-stationary", room).streamed(kept)
+        assert bool(fits) is (room >= needed)
+
+
+def test_what_is_not_kept_comes_once_for_each_fold_that_needs_it():
+    """14 pixels on two rows are seven folds, three filters on two columns two."""
+    shape = Shape(14, 5, 3, 70, 2, 2)
+    layer = layer_of(shape, "output-stationary", 10**6)
+    inputs, filters, sums = 2 * 70, 2 * 15, 2 * 42
+    moved = {frozenset(kept): layer.streamed(kept)[1] for kept in ({"input"}, {"filter"}, set())}
+    assert moved[frozenset()].dram == (2 * inputs, 7 * filters, sums)
+    assert moved[frozenset({"input"})].dram == (inputs, 7 * filters, sums)
+    assert moved[frozenset({"filter"})].dram == (2 * inputs, filters, sums)
+    assert all(one.chunks == 1 for one in moved.values())
+    # Sums of four bytes are written once.
+    assert moved[frozenset()].edge == (2 * inputs, 7 * filters, 4 * 42)
+
+
+def test_sums_that_are_not_kept_pass_through_dram_between_folds():
+    """Five terms on two rows are three folds: two of three partial sums of four bytes go and come back."""
+    layer = layer_of(Shape(14, 5, 3, 70, 2, 2), "weight-stationary", 10**6)
+    for kept, spilled in ((set(), 2 * 2 * 42 * 4), ({"output"}, 0)):
+        assert layer.streamed(kept)[1].dram[2] == 2 * 42 + spilled

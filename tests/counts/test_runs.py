@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 import addercost
 from addercost.counts.model import count
-from addercost.counts.runs import NOTHING, LayerRuns, Run
+from addercost.counts.runs import NOTHING, LayerRuns, Run, runs_of
+from addercost.trace.record import IN_REGISTERS, OpCall, TensorSpec
 
 IMAGE = torch.empty(1, 8, 4, 4, device="meta")
 ROWS = torch.empty(4, 8, device="meta")
@@ -124,3 +125,27 @@ def test_attention_is_one_kernel_that_keeps_its_scores():
 def test_a_copy_is_a_kernel_although_torch_tags_it_element_wise():
     found = of(lambda x: x.permute(0, 2, 3, 1).contiguous(), IMAGE)
     assert found == LayerRuns(Run(1, 1024), Run(1, 1024))
+
+
+def test_what_a_kernel_does_for_the_one_after_it_starts_none():
+    """Its 20 bytes are read and 12 written, in both modes."""
+    inner = TensorSpec((3,), "float32", IN_REGISTERS)
+    made = OpCall("aten.add.Tensor", "", {"self": TensorSpec((5,), "float32"), "other": inner}, (), 0)
+    assert runs_of(made, (20, 12)) == LayerRuns(Run(0, 32), Run(0, 32))
+
+
+def test_runs_are_added_in_each_mode_on_its_own():
+    parts = [LayerRuns(Run(1, 20), Run(3, 40)), LayerRuns(Run(5, 600), Run(7, 800))]
+    assert LayerRuns.sum(parts) == LayerRuns(Run(6, 620), Run(10, 840))
+    assert LayerRuns.sum([]) == NOTHING == LayerRuns(Run(0, 0), Run(0, 0))
+
+
+def test_a_parameter_is_no_place_for_a_result():
+    """A product with a weight of the result's size reads the weight besides."""
+    weight = TensorSpec((8,), "float32", "parameter")
+    args = {"self": TensorSpec((8,), "float32"), "other": weight}
+    out = (TensorSpec((8,), "float32"),)
+    made = OpCall("aten.mul.Tensor", "", args, out, 0, ("pointwise",))
+    assert runs_of(made, (64, 32)).fused == Run(0, 32)
+    both = OpCall("aten.mul.Tensor", "", {"self": weight, "other": weight}, out, 0, ("pointwise",))
+    assert runs_of(both, (64, 32)).fused == Run(0, 64)

@@ -225,7 +225,6 @@ class _Layer:
             needs = self._needs(tile)
             each = sum(needs[operand] for operand in grows) / before
             free = memory.size_bytes - sum(needs[operand] for operand in operands)
-            more = self.columns.maximum(free * share / each, 0)
-            longest = self.columns.minimum(longest, before + more)
+            longest = self.columns.minimum(longest, before + free * share / each)
         whole = self.columns.maximum(before, longest // self.side[name] * self.side[name])
         return self.columns.choose(longest >= self.size[name], self.size[name], whole)
