@@ -7,7 +7,6 @@ tests.counts.test_counting_tools` writes it again.
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import subprocess
@@ -79,9 +78,12 @@ def kept() -> Numbers:
     return {tool: {name: by_model[name][tool] for name in MODELS} for tool in TOOLS}
 
 
-@functools.cache
-def stated() -> dict[str, dict[str, ToolCount]]:
-    """By model and tool."""
+Stated = Mapping[str, Mapping[str, ToolCount]]
+"""By model and tool."""
+
+
+@pytest.fixture(scope="module")
+def stated() -> Stated:
     rows = {}
     for name, (make, shapes) in MODELS.items():
         inputs = (torch.ones(shape, device="meta") for shape in shapes)
@@ -99,9 +101,9 @@ def test_the_tools_report_what_is_kept(folder: str) -> None:
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_the_rows_are_what_the_tools_report(tool: str) -> None:
+def test_the_rows_are_what_the_tools_report(tool: str, stated: Stated) -> None:
     found = kept()[tool]
-    rows = {name: by_tool[tool] for name, by_tool in stated().items()}
+    rows = {name: by_tool[tool] for name, by_tool in stated.items()}
     modelled = {name: row.reported for name, row in rows.items() if row.reported is not None}
     assert modelled == {name: found[name] for name in modelled}
     assert len(modelled) == MODELLED[tool]
@@ -113,22 +115,22 @@ def test_every_tool_is_run() -> None:
     assert set(ROWS) - set(TOOLS) == {"torchvision _ops"}
 
 
-def test_a_sum_is_not_modelled_where_a_tool_counts_it_by_its_spelling() -> None:
+def test_a_sum_is_not_modelled_where_a_tool_counts_it_by_its_spelling(stated: Stated) -> None:
     """ptflops counts torch.add(x, y) and x.add(y), and not x + y, which are one operator in a trace."""
     for name in ("residual +", "residual torch.add", "residual x.add"):
-        row = stated()[name]["ptflops 0.7"]
+        row = stated[name]["ptflops 0.7"]
         assert row.reported is None
         assert "add" in row.unknown
-    assert stated()["residual +="]["ptflops 0.7"].reported == 4 * 6 * 6 * (4 * 9 + 1)
+    assert stated["residual +="]["ptflops 0.7"].reported == 4 * 6 * 6 * (4 * 9 + 1)
 
 
-def test_recurrent_layers_have_each_tools_formula() -> None:
+def test_recurrent_layers_have_each_tools_formula(stated: Stated) -> None:
     """Five steps of four rows through two layers of sixteen units, both ways: 8, then 32 inputs.
 
     thop: 4 gates of (inputs + hidden) · hidden + hidden + 2 biases, and 4 · hidden. ptflops: all weights and
     biases and 10 · hidden. torchinfo: weights and biases.
     """
-    rows = stated()["LSTM, two layers, both ways"]
+    rows = stated["LSTM, two layers, both ways"]
     steps, hidden = 20, 16
     thop = sum(2 * (4 * ((n + hidden) * hidden + 3 * hidden) + 4 * hidden) for n in (8, 32))
     weights = sum(2 * (4 * hidden * (n + hidden) + 8 * hidden) for n in (8, 32))
@@ -139,12 +141,12 @@ def test_recurrent_layers_have_each_tools_formula() -> None:
     assert rows["torch FlopCounterMode on the CPU"].reported == 0
 
 
-def test_thop_of_2020_adds_up_what_is_inside_a_module() -> None:
+def test_thop_of_2020_adds_up_what_is_inside_a_module(stated: Stated) -> None:
     """A transposed convolution of 3 to 1 channels, 2×2 taps, 16 outputs: 16 · (3 · 4 + 1) inside a parent."""
-    rows = stated()["bare transposed"]
+    rows = stated["bare transposed"]
     assert rows["thop, April 2020 to June 2022"].reported == 0
     assert rows["thop 0.1.1"].reported == 16 * 3 * 4
-    inside = stated()["transposed in groups"]["thop, April 2020 to June 2022"]
+    inside = stated["transposed in groups"]["thop, April 2020 to June 2022"]
     assert inside.reported == 2 * 6 * 11 * 11 * (2 * 9 + 1)
 
 
@@ -155,9 +157,9 @@ def test_tools_of_torch_read_no_other_files() -> None:
     assert all(row.reported is None and row.unknown for row in rows)
 
 
-def test_fvcore_on_a_peers_network() -> None:
+def test_fvcore_on_a_peers_network(stated: Stated) -> None:
     """1×1 convolution 3·10·100, pool of 1,000 inputs, linear layers 10·10 and 10."""
-    assert stated()["a peer's own test"]["fvcore 0.1.5, timm"].reported == 3 * 10 * 100 + 1000 + 110
+    assert stated["a peer's own test"]["fvcore 0.1.5, timm"].reported == 3 * 10 * 100 + 1000 + 110
 
 
 if __name__ == "__main__":
