@@ -204,3 +204,8 @@ def test_weights_are_read_once_in_the_narrowest_format_that_a_layer_uses() -> No
     )
     assert used_weight_bytes(Trace("net", calls, {}, {})) == 10 + 12
     assert used_weight_bytes(Trace("net", calls[::-1], {}, {})) == 10 + 12
+
+
+def test_a_bag_of_a_single_number_reads_it_once() -> None:
+    made = call("aten._embedding_bag", spec(2), weight=spec(role="parameter"), indices=spec(3, dtype="int64"))
+    assert traffic(made) == (4 + 3 * 8, 2 * 4)
