@@ -52,14 +52,14 @@ def adder_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
 def adder_input_gradient(
     grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, gradient: str
 ) -> Tensor:
-    """Σ g · HardTanh(w - x), or of the sign; see `reference.adder_input_gradient`."""
+    """Σ g · HardTanh(w - x), or Σ g · sign(w - x); see `reference.adder_input_gradient`."""
     return _run("adder_input_gradient", grad, input, weight, geometry, gradient)
 
 
 def adder_weight_gradient(
     grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, gradient: str
 ) -> Tensor:
-    """Σ g · (x - w), or of the sign; see `reference.adder_weight_gradient`.
+    """Σ g · (x - w), or Σ g · sign(x - w); see `reference.adder_weight_gradient`.
 
     The full form is a matrix product, for which torch already has the best kernel. On a GPU, Triton computes
     it only where `ADDERCOST_KERNEL` forces it to.
@@ -78,7 +78,7 @@ def adder_u8_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tenso
 def adder_quantized_forward(
     input: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, zero: int, geometry: Geometry
 ) -> Tensor:
-    """-scale · Σ|q(x) - w| + bias of a float input and bytes; see `reference.adder_quantized_forward`."""
+    """-scale · Σ|q(x) - w| + bias of floats and byte weights; see `reference.adder_quantized_forward`."""
     return _run("adder_quantized_forward", input, weight, scale, bias, zero, geometry)
 
 

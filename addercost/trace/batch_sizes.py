@@ -63,7 +63,7 @@ def traces_of_batches(sizes: Sequence[int], traced: Callable[[int], Trace]) -> B
         else "every batch size was traced"
     )
     if reason:
-        how += f"; where not derived, because {reason}" if followed else f", because {reason}"
+        how += f"; the others could not be derived, because {reason}" if followed else f", because {reason}"
     return BatchTraces({size: made[size] for size in sizes}, how)
 
 

@@ -56,10 +56,10 @@ class Recipe:
 class Steps(StrEnum):
     """How the number of steps of an inner loop follows from the operations of a layer."""
 
-    OPERATIONS = "as many as operations of the loop's class"
-    PAIRS = "as many of these as have the others beside them"
-    EITHER = "as many of these, or of the others, whichever are more"
-    SITES = "as many as the layer has sites"
+    OPERATIONS = "one for each operation of the loop's class"
+    PAIRS = "one for each operation of the loop's class that has another one for its step"
+    EITHER = "as many as operations of the loop's class or as others, whichever are more"
+    SITES = "one for each site of the layer"
 
 
 @dataclass(frozen=True, slots=True)

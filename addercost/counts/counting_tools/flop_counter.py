@@ -12,7 +12,7 @@ def on_meta(one: Seen) -> Differences:
     if one.is_op(*_NOT_COUNTED):
         yield "operators that it does not know", -one.sites
     elif one.sites and not one.is_op(*_COUNTED):
-        raise NotModelled(f"{one.name}, of which it may know nothing")
+        raise NotModelled(f"{one.name}, which it may not know")
 
 
 def on_cpu(one: Seen) -> Differences:

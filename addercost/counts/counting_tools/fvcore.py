@@ -17,7 +17,7 @@ from addercost.counts.counting_tools.seen import (
 from addercost.counts.norm_operators import BATCH_NORMS, ROW_NORMS, takes_batch_statistics
 
 _NOT_COUNTED = "operators that it does not know"
-_UNKNOWN_ADAPTIVE = "adaptive pooling, of which it knows that of two axes"
+_UNKNOWN_ADAPTIVE = "adaptive pooling that may be of one axis, which it does not know"
 
 
 def fvcore(one: Seen) -> Differences:
@@ -57,9 +57,9 @@ def _product(one: Seen) -> Differences:
         views = one.history(spec)
         names = {view.name for view in views}
         if any(view.name == "aten.expand" and view.output.numel > view.tensors()[0].numel for view in views):
-            raise NotModelled("a product of broadcast operands, of which it counts a part")
+            raise NotModelled("a product of broadcast operands, which it counts only in part")
         if {"aten.unsqueeze", "aten.permute"} <= names:
-            raise NotModelled("einsum, of which it rounds the number")
+            raise NotModelled("einsum, whose number it rounds")
         if one.is_op("mm") and "aten.transpose" in names and names & {"aten.clone", "aten._unsafe_view"}:
             raise NotModelled("a product that may be of broadcast operands")
 

@@ -247,7 +247,7 @@ def _rows_of(shapes: Mapping[str, tuple[int, ...]]) -> int:
 
 
 def by_spelling(one: Seen) -> NotModelled:
-    return NotModelled(f"{one.name}, which it counts or not by how the source calls it")
+    return NotModelled(f"{one.name}, which it counts only if the source calls it in certain ways")
 
 
 def layer_of(one: Seen) -> Recurrent:

@@ -37,7 +37,7 @@ def torchinfo(one: Seen) -> Differences:
         yield "parameters times the batch", layer.rows * hidden * sum(own.values())
         return
     if one.type not in KNOWN or set(own) - {"weight", "bias"} or not one.shape:
-        raise NotModelled("a module of the model's own with weights, whose output no trace names")
+        raise NotModelled("a module of the model's own with weights, whose output a trace does not record")
     times = one.shape[0]
     if one.type in LAYERS and one.type.removeprefix("Lazy") in CONVOLUTIONS:
         times *= math.prod(one.shape[2:])

@@ -10,7 +10,7 @@ from addercost.trace.record import TensorSpec, Trace, map_tensors
 _INDEX_BYTES = 4
 
 
-@alternative("density", "so large a share of every layer's weights is stored, with an index each", "share")
+@alternative("density", "a share of every layer's weights is stored, each with an index", "share")
 def density(trace: Trace, layers: frozenset[int], share: float) -> Trace:
     """A weight of n elements stores round(share·n) of them, each with a 32-bit index. Only these take part in
     products. Shapes stay the same.

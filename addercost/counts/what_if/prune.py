@@ -9,9 +9,7 @@ from addercost.errors import ArgumentError
 from addercost.trace.record import OpCall, TensorSpec, Trace, map_tensors
 
 
-@alternative(
-    "prune", "so large a share of every layer's channels is kept; input and classes stay", "share kept"
-)
+@alternative("prune", "a share of every layer's channels is kept; input and classes stay", "share kept")
 def prune(trace: Trace, layers: frozenset[int], share: float) -> Trace:
     """Between the first layer's output and the last layer's input, every channel count C becomes max(1,
     round(share·C)).

@@ -30,7 +30,7 @@ PARAMETERS = (
     "output_columns",
 )
 """The parameters of a compiled kernel, in order. They follow its inputs and precede its output. Those of
-`Store` come last, where a site has them."""
+`Store` come last, if the arithmetic has them."""
 
 
 class Algorithm:

@@ -79,7 +79,7 @@ class TunedFamily:
     def __post_init__(self) -> None:
         for layer in self.layers:
             if layer.request.site not in SITES:
-                raise DataError(f"there is no site {layer.request.site!r}")
+                raise DataError(f"the kernels have no arithmetic {layer.request.site!r}")
 
 
 class Schedules:
