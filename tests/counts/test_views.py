@@ -151,3 +151,44 @@ def test_three_thousand_modules_inside_each_other() -> None:
     path = ".".join("a" * 3000)
     rows = by_module([layer(path, 1)])
     assert len(rows) == 3001 and rows[0].counts.total == 1
+
+
+def made_call(index: int, *outputs: TensorSpec, op: str = "aten.add", tags: tuple[str, ...] = ()) -> OpCall:
+    x = TensorSpec((7,), "float32")
+    return OpCall(f"{op}.default", "a", {"self": x, "other": x}, outputs, index, tags)
+
+
+def test_the_shape_of_a_layer_is_that_of_the_first_result_of_its_last_call() -> None:
+    """Gradients and calls without a result are none."""
+    two, three = TensorSpec((2,), "float32"), TensorSpec((3,), "float32")
+    calls = (
+        made_call(0, three),
+        made_call(1, two, three),
+        made_call(2),
+        made_call(3, three, tags=("backward",)),
+    )
+    (row,) = count(Trace("net", calls, {"a": "Layer"}, {})).layers
+    assert (row.output_shape, row.type, row.ops) == ((2,), "Layer", {"add": 4})
+    assert row.module_calls is None and row.call_shapes == ()
+
+
+def test_the_operator_of_a_layer_is_the_one_with_most_operations() -> None:
+    """Seven sums against two calls of seven comparisons each; sites count beside operations."""
+    calls = (
+        made_call(0, TensorSpec((7,), "float32")),
+        made_call(1, TensorSpec((7,), "float32"), op="aten.maximum"),
+        made_call(2, TensorSpec((7,), "float32"), op="aten.maximum"),
+    )
+    (row,) = count(Trace("net", calls, {}, {})).layers
+    assert (row.op, row.ops) == ("maximum", {"add": 1, "maximum": 2})
+
+
+def test_a_parameter_is_of_the_layer_that_uses_it_first_and_unused_ones_are_counted_apart() -> None:
+    w = TensorSpec((5,), "float32", "parameter", "a.w")
+    calls = tuple(
+        OpCall("aten.add.default", path, {"self": w, "other": w}, (TensorSpec((5,), "float32"),), i)
+        for i, path in enumerate(("a", "b"))
+    )
+    counts = count(Trace("net", calls, {}, {"a.w": 5, "c.w": 11}))
+    assert [layer.parameters for layer in counts.layers] == [5, 0]
+    assert (counts.parameters, counts.unused_parameters) == (16, 11)
