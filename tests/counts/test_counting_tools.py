@@ -11,18 +11,20 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from addercost.counts.reconcile import TOOLS as ROWS
 from addercost.counts.reconcile import ToolCount, reconcile
 from addercost.trace.tracer import trace
 from tests.counts.counting_tools import TOOLS
+from tests.counts.oracle import Function
 from tests.counts.tool_models import MODELS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -155,6 +157,40 @@ def test_tools_of_torch_read_no_other_files() -> None:
     assert made.versions["torch"]
     rows = reconcile(replace(made, versions={"onnx": "1.23"}))
     assert all(row.reported is None and row.unknown for row in rows)
+
+
+def test_calflops_divides_the_width_of_a_grouped_transposed_convolution_by_its_groups_again() -> None:
+    """Two groups of 2 inputs to 3 outputs, 2×5 taps, 3×3 pixels: 2·2·3·10·9 sites, of which it has
+    3 // 2 = 1 of 3."""
+    made = trace(
+        nn.Sequential(nn.ConvTranspose2d(4, 6, (2, 5), groups=2, bias=False)), torch.ones(1, 4, 3, 3)
+    )
+    (row,) = (row for row in reconcile(made) if row.tool == "calflops 0.3")
+    assert row.mac_sites == 2 * 2 * 3 * 10 * 9
+    assert row.reported == row.mac_sites // 3
+
+
+FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "leaky ReLU": F.leaky_relu,
+    "PReLU": lambda x: F.prelu(x, torch.ones(4, device=x.device)),
+    "softmax": lambda x: x.softmax(1),
+    "average pool": lambda x: F.avg_pool2d(x, 2),
+    "adaptive pool": lambda x: F.adaptive_avg_pool2d(x, 2),
+    "nearest": lambda x: F.interpolate(x, scale_factor=2),
+    "bilinear": lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"),
+    "batch norm": lambda x: F.batch_norm(x, x.new_zeros(4), x.new_ones(4)),
+    "layer norm": lambda x: F.layer_norm(x, (6, 6)),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_thop_sees_modules_and_no_functions(name: str) -> None:
+    """3 channels to 4 of 6×6 outputs by 3×3 taps; thop of 2020 adds the bias."""
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), Function(FUNCTIONS[name]))
+    rows = {row.tool: row.reported for row in reconcile(trace(model, torch.ones(1, 3, 8, 8, device="meta")))}
+    sites, outputs = 4 * 36 * 27, 4 * 36
+    assert rows["thop, April 2020 to June 2022"] == sites + outputs
+    assert rows["thop 0.1.1"] == sites
 
 
 def test_fvcore_on_a_peers_network(stated: Stated) -> None:

@@ -417,3 +417,17 @@ def test_gradients_stay_as_they_are_and_that_is_said() -> None:
     made = trace(nn.Linear(3, 2), torch.zeros(1, 3), backward=True)
     assert apply(made, "adder").notes[-1].endswith("; gradients stay as they are")
     assert "gradients" not in apply(trace(nn.Linear(3, 2), torch.zeros(1, 3)), "adder").notes[-1]
+
+
+def test_the_batch_norm_of_a_layer_that_is_kept_stays() -> None:
+    """Of three layers with a norm each, the middle one alone is folded; a norm after no layer stays too."""
+    norms = [nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), nn.ReLU(),
+             nn.BatchNorm2d(4), nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)]  # fmt: skip
+    made = trace(nn.Sequential(*norms).eval(), image(3))
+
+    def left(keep: bool) -> list[str]:
+        changed = apply(made, "fold-bn", keep_first_last=keep)
+        return [call.module for call in changed.calls if "batch_norm" in call.name]
+
+    assert left(keep=False) == ["5"]
+    assert left(keep=True) == ["1", "5", "7"]
