@@ -157,7 +157,9 @@ def find(call: OpCall) -> OperatorWork:
 
 @rule("aten.segment_reduce")
 def segment_reduce(call: OpCall) -> OperatorWork:
-    """data: [n, …] joined within each segment of the output."""
+    """data: n elements, out: m elements: n - m operations, which `reduce` names, join the elements of each
+    segment. A mean also divides every output.
+    """
     x, out = call.tensor("data"), call.output
     kind = str(call.args["reduce"])
     joins = OpCounts.of(x.number_format, **_JOIN[kind]) * max(x.numel - out.numel, 0)

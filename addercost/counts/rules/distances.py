@@ -64,7 +64,10 @@ def distance(call: OpCall) -> OperatorWork:
 
 @rule("aten.linalg_vector_norm", "aten.norm", "aten.native_norm")
 def vector_norm(call: OpCall) -> OperatorWork:
-    """x: […] to out: […]: each norm is over the same number of elements."""
+    """x: […] to out: […]: for each norm of n elements, by order, 2: n squares, their sum, a root; 1: n
+    magnitudes, their sum; ±inf: n magnitudes, n - 1 compares; 0: n compares, their sum; any other: n
+    magnitudes, n + 1 powers and a sum.
+    """
     x = call.tensor("self")
     results = call.output.numel if x.numel else 0
     order = call.args.get("ord", call.args.get("p", 2))
