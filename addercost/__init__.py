@@ -1,4 +1,4 @@
-"""What a neural network costs, operation by operation, on real processors.
+"""Computes what a neural network costs, operation by operation, on real processors.
 
     import addercost
     addercost.profile("zoo:lenet5-bn", convention="macs", cpus="intel-skylake-x")

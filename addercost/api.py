@@ -44,22 +44,22 @@ def profile(
     timeout_s: float = 0.0,
     accelerators: WantedAccelerators | Sequence[str] = (),
 ) -> ShownProfile:
-    """Counts every layer of one forward and estimates it on each processor by each cost model.
+    """Counts every layer of one forward and estimates its cost on each processor by each cost model.
 
     model: a module, a trace, or a SPEC of the command line. args, kwargs: the forward's inputs, on any
     device, meta included; a SPEC that comes with inputs needs none. Nothing is computed. backward: a training
     step instead of a forward. cpus: names of processors, devices and GPUs, with settings after an @, such as
     `raspberry-pi-5@1.8GHz+8GB/s+4cores` or `h100-sxm@graphs`; by default this machine where it is calibrated,
-    else none. cost_models: for each of them; by default the best that it has figures for: `calibrated`, else
-    `roofline`, else `throughput`, and `eager` on GPUs. Wherever names are taken, one is a name by itself.
-    energy: names of energy tables; memories: levels of their memory to charge
-    for every byte. hardware_path: a folder of
-    tables that add to and override the built-in ones. kernels: a file of timed kernels for the cost model
-    `calibrated`, borrowed where it is of another machine. accumulator_format: what energies charge the
-    accumulations of layers at, such as "int16"; by default the format they are counted in. optimizer: whose
-    state is in the memory of a training step, one of `addercost.counts.peak_memory.OPTIMIZERS`; plain SGD,
-    which keeps none, by default. timeout_s: as for `trace_model`. accelerators: their names, or these with
-    settings.
+    else none. cost_models: for each of these; by default the best that it has figures for: `calibrated`, else
+    `roofline`, else `throughput`, and `eager` on GPUs. A single name may be given in place of a list of
+    names. energy: names of energy tables; memories: levels of their memory to charge for every byte.
+    hardware_path: a folder of tables that add to and override the built-in ones. kernels: a file of timed
+    kernels for the cost model `calibrated`, which is used even if it is of another machine.
+    accumulator_format: the number format at which energies charge the accumulations of layers, such as
+    "int16"; by default the format in which they are counted. optimizer: the optimizer whose state is in the
+    memory of a training step, one of `addercost.counts.peak_memory.OPTIMIZERS`; by default plain SGD, which
+    has no state. timeout_s: as for `trace_model`. accelerators: names of accelerators, or a
+    `WantedAccelerators` with names and settings.
     """
     from addercost.analysis.accelerators import WantedAccelerators
     from addercost.cost.energy import estimate_energy
@@ -91,7 +91,7 @@ def profile(
         estimate_energy(counts, load_energy(name, hardware_path), memories, True, accumulator_format)
         for name in energy
     )
-    # Some arithmetics keep weights in another form.
+    # Some arithmetics store weights in another form.
     packed = counts.arithmetic is not None and DEFINITIONS[counts.arithmetic].weight_bits is not None
     repacked = what_if or packed
     memory = None if repacked else memory_of(made, optimizer)
@@ -109,7 +109,7 @@ def default_cpus(hardware_path: Path | None = None) -> tuple[str, ...]:
 
 
 def _names(names: str | Sequence[str]) -> tuple[str, ...]:
-    """One name is a sequence of letters to Python, but not to a reader."""
+    """The names. A single name given as a text is one name, although a text is a sequence in Python."""
     return (names,) if isinstance(names, str) else tuple(names)
 
 
@@ -124,10 +124,10 @@ def measure_model(
     """Times every convolution and linear layer of a model on this machine, as `addercost bench` does.
 
     model, args, kwargs: as for `profile`. settings: what to time and how; `BenchSettings()` by default.
-    output: rows are kept beside it as they are made, and a killed call goes on from them; the result is not
-    written there. accept_noise: return the rows of a slow machine, too. Raises ArgumentError where the device
-    is not there, DataError where the rows beside `output` belong to another run, CheckFailedError where fewer
-    than half of the rows are of the quiet machine.
+    output: rows are written to a journal beside this path as they are made, and a later call continues from
+    them; the result itself is not written. accept_noise: also return rows that were timed while the machine
+    was slow. Raises ArgumentError where there is no such device, DataError where the journal belongs to
+    another run, and CheckFailedError where more than half of the rows were timed while the machine was slow.
     """
     from addercost.measure.session import BenchSettings, measure, model_uses, open_device, whole_model_rows
     from addercost.results.journal_lines import journal_path
@@ -158,10 +158,10 @@ def trace_model(
 ) -> Trace:
     """One forward, or training step, of a module or SPEC. See `addercost.trace.tracer.trace`.
 
-    Operators without a counting rule are recorded by their decomposition where torch has one.
-    fuse_attention: scaled dot-product attention is one call, else the calls that torch makes of it. memory:
+    Operators without a counting rule are recorded by their decomposition where torch has one. fuse_attention:
+    scaled dot-product attention is recorded as one call, and not as the calls that torch makes of it. memory:
     also record when memory is allocated and freed, for `profile(…).memory`. timeout_s: a forward that takes
-    longer raises TraceError, in the main thread alone; 0 for no limit.
+    longer raises TraceError; 0 for no limit. A limit works only in the main thread.
     """
     from addercost.sources.time_limit import forward_limit
 
@@ -195,11 +195,11 @@ def trace_spec(
     memory: bool = False,
     batch: int = 1,
 ) -> Trace:
-    """The trace of a SPEC: read if it is a saved one, else made. `inputs` replace those it comes with: values
-    of a forward's arguments, or their shapes.
+    """The trace of a SPEC: a saved trace is read, and a model is traced. inputs: arguments of the forward or
+    their shapes, which replace those of the SPEC.
 
-    backward: of a training step instead of a forward. tracer: one of `addercost.sources.tracing.TRACERS`;
-    fvcore's computes, so the model is built with real weights for it. fuse_attention, memory: as for
+    backward: trace a training step instead of a forward. tracer: one of `addercost.sources.tracing.TRACERS`.
+    fvcore's tracer computes, so the model is built with real weights for it. fuse_attention, memory: as for
     `trace_model`; the other tracers do not see memory. batch: multiplies the first dimensions of the inputs.
     """
     from addercost.sources.kind import TraceRequest
@@ -218,7 +218,8 @@ def trace_batches(
     memory: bool = False,
 ) -> BatchTraces:
     """The traces of a SPEC at several batch sizes, each of which multiplies the first dimensions of the
-    inputs. Other arguments are those of `trace_spec`. At most two are traced where the others follow.
+    inputs. Other arguments are those of `trace_spec`. Where the others follow from two traces, only two are
+    made.
     """
     from addercost.sources.kind import TraceRequest
     from addercost.sources.tracing import trace_batches as traced
@@ -237,7 +238,8 @@ def train_model(
     workers: int = 0,
     **settings: Any,
 ) -> TrainingReport:
-    """Trains a module (in place) or a SPEC on `data`, and keeps the run in `folder`: `addercost train`.
+    """Trains a module (in place) or a SPEC on `data`, and writes the run to `folder`, as `addercost train`
+    does.
 
     settings: fields of `addercost.train.settings.TrainSettings`, such as epochs=30 or rate="increased". The
     report has the accuracy, the log and the model. See `addercost.train.run.train`.
@@ -263,14 +265,14 @@ def train_model(
 
 
 def load_trace(path: Path) -> Trace:
-    """Reads what `--save-trace` wrote. Raises DataError."""
+    """Reads a trace that `--save-trace` wrote. Raises DataError where the file is missing or damaged."""
     from addercost.sources.saved_trace import read_trace
 
     return read_trace(path)
 
 
 def load_model(spec: str) -> nn.Module:
-    """The model a SPEC names, its weights on the meta device."""
+    """The model that a SPEC names, with its weights on the meta device."""
     from addercost.sources.loading import load_model as load
 
     return load(spec).model

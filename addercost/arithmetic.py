@@ -1,6 +1,6 @@
-"""Operations of the mathematics: their classes, counts of them, and the arithmetics a layer can use.
+"""Mathematical operations: their classes, counts of them, and the arithmetics that a layer can use.
 
-Counts are of operations. How hardware executes an operation, as instructions, is `addercost.cost.lowering`.
+Counts are of operations. `addercost.cost.lowering` says by which instructions hardware executes an operation.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from addercost.errors import unknown_name
 
 
 class OpClass(StrEnum):
-    """A class of scalar operation on one number format. The order is the order of columns."""
+    """A class of scalar operations on one number format. The order is that of columns in tables."""
 
     MUL = "mul"
     ADD = "add"
@@ -67,7 +67,7 @@ class OpCounts:
 
     @classmethod
     def sum(cls, parts: Iterable[OpCounts]) -> OpCounts:
-        """The sum of many, in one pass."""
+        """The sum of many counts, in one pass."""
         parts = [part for part in parts if part.items]
         if len(parts) < 2:
             return parts[0] if parts else cls()
@@ -87,7 +87,7 @@ class OpCounts:
         return OpCounts(tuple((c, f, n * times) for c, f, n in self.items)) if times else OpCounts()
 
     def __getitem__(self, op_class: OpClass) -> int:
-        """How many of one class, over all formats."""
+        """How many operations of one class there are, over all formats."""
         return sum(n for c, _, n in self.items if c is op_class)
 
     def __bool__(self) -> bool:
@@ -101,7 +101,9 @@ class OpCounts:
         return sum([n for _, _, n in self.items])
 
     def by_class(self) -> dict[str, int]:
-        """`{"mul": …, "add": …}`, these two also where 0, then other classes that occur, as columns go."""
+        """`{"mul": …, "add": …, …}`: these two even where they are 0, then the other classes that occur, in
+        the order of columns.
+        """
         counts = {OpClass.MUL.value: 0, OpClass.ADD.value: 0}
         for op_class, _, n in self.items:
             counts[op_class.value] = counts.get(op_class.value, 0) + n
@@ -137,7 +139,9 @@ class Arithmetic(StrEnum):
 
 
 def arithmetic_named(name: Arithmetic | str) -> Arithmetic:
-    """Raises ArgumentError with the nearest names."""
+    """The arithmetic of that name. Raises ArgumentError, which offers the nearest names, for an unknown
+    one.
+    """
     if name not in list(Arithmetic):
         raise unknown_name("arithmetic", str(name), Arithmetic)
     return Arithmetic(name)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 
 class AddercostError(Exception):
-    """The class of all of them, so that a caller can catch one class."""
+    """The base class of all errors of addercost, so that a caller can catch one class."""
 
     exit_code = 1
 
@@ -30,7 +30,9 @@ class CheckFailedError(AddercostError):
 
 
 class ArgumentError(AddercostError):
-    """An argument names something that does not exist or does not fit. Same code as click's usage errors."""
+    """An argument names something that does not exist or does not fit. The exit code is that of click's usage
+    errors.
+    """
 
     exit_code = 2
 
@@ -66,13 +68,13 @@ class ShapeError(AddercostError, ValueError):
 
 
 class WorkersLostError(AddercostError):
-    """The workers or the cluster that a sweep runs on are gone."""
+    """The workers or the cluster on which a sweep runs are gone."""
 
     exit_code = 7
 
 
 class TrainingError(AddercostError):
-    """Training cannot go on: a loss or gradient that is no number, a layer without a gradient."""
+    """Training cannot continue: a loss or gradient is no number, or a layer has no gradient."""
 
     exit_code = 8
 

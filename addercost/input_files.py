@@ -1,4 +1,6 @@
-"""Files that users name, read whole: a pipe or device would block, and some files are larger than memory."""
+"""Reads files that users name. Only regular files below a size are read, since a pipe or device would block
+and some files are larger than memory.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from pathlib import Path
 from addercost.errors import DataError
 
 LARGEST_TEXT_BYTES = 1 << 29
-"""Of a text, which takes several times its size in memory once it is read."""
+"""The largest text file. A text takes several times its size in memory when it is read."""
 
 
 def read_text(path: Path, hint: str = "check the name") -> str:
@@ -26,7 +28,7 @@ def read_bytes(path: Path, hint: str = "check the name", largest: int = LARGEST_
 
 
 def check_readable(path: Path, hint: str = "check the name", largest: int = LARGEST_TEXT_BYTES) -> None:
-    """Raises DataError for what is no regular file, and for one of more than `largest` bytes."""
+    """Raises DataError for anything but a regular file, and for a file of more than `largest` bytes."""
     try:
         status = path.stat()
     except FileNotFoundError:

@@ -1,4 +1,6 @@
-"""What a text decoder costs: its two phases traced, counted, costed and added up to a whole text."""
+"""Computes what a text decoder costs: traces, counts and costs its two phases, and adds them up to a whole
+text.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,7 @@ from addercost.trace.record import Trace
 from addercost.units import si
 
 USUAL_CONTEXT = 1024
-"""Tokens before the one that is written, where nobody says how many and the model takes so many."""
+"""The default number of tokens before the one that is written, for models that take so many."""
 
 
 def language_model(
@@ -65,15 +67,16 @@ def language_model(
     accumulator_format: str | None = None,
     accelerators: WantedAccelerators | Sequence[str] = (),
 ) -> LanguageModelReport:
-    """What a text decoder costs: a prompt, one token, a whole text, for each batch and on each processor.
+    """The costs of a text decoder, for a prompt, one token and a whole text, for each batch and on each
+    processor.
 
-    model: a SPEC of a model that keeps a cache. prompt: tokens that are read at once. context: tokens before
-    the one that is written, None for 1,024 or as many as the model takes. new: tokens written after the
-    prompt, 0 for no whole text. source: tokens that an encoder reads. ram_bytes: of the machine, 0 for what
-    is known of each processor: a note says what does not fit. activations: "int8" to round them for the
-    weights of a GGUF file. with_curve: also a token after many other contexts, for a figure. dtype: torch's
-    name of the format of floating-point weights, None for that of the configuration.
-    The other arguments are those of `profile`.
+    model: a SPEC of a model that keeps a cache. prompt: how many tokens are read at once. context: how many
+    tokens come before the one that is written; None for 1,024, or fewer if the model takes fewer. new: how
+    many tokens are written after the prompt, 0 for no whole text. source: how many tokens an encoder reads.
+    ram_bytes: memory of the machine, 0 for the known memory of each processor; a note says what does not fit.
+    activations: "int8" to round activations where the weights are from a GGUF file. with_curve: also compute
+    a token after many other contexts, for a figure. dtype: torch's name of the format of floating-point
+    weights, None for that of the configuration. The other arguments are those of `profile`.
     """
     named = default_cpus(hardware_path) if cpus is None else cpus
     targets = [load_target(name, hardware_path, kernels) for name in named]
@@ -137,7 +140,7 @@ def language_model(
         stored = decoder.weight_bytes + used_weight_bytes(in_use)
         stored -= used_weight_bytes(written.trace)
 
-        # All with memory: a trace without it has some calls more, which are views.
+        # All traces record memory, since a trace without it has some more calls, which are views.
         def layers_at(length: int, batch: int = batch, known: Layers = counts.layers) -> Layers:
             return known if length == context else counted(decoder.decode(batch, length, memory=True)).layers
 
@@ -155,7 +158,7 @@ def language_model(
         contexts = figure_contexts(decoder.positions, context) if with_curve else ()
         of_text = (prompt, max(prompt + new - 2, prompt)) if new > 1 else ()
         if (targets or by.accelerators.names) and (of_text or contexts):
-            # The context was traced: as an end of the range it saves another length.
+            # The context has been traced, and as an end of the range it saves tracing another length.
             lengths = (*of_text, *contexts, context)
             token = TokenCosts(CountsByLength(layers_at, min(lengths), max(lengths), degree=1), by)
             texts += text_costs(prefill, token, new) if of_text else ()
@@ -182,12 +185,16 @@ def _changed(trace: Trace, what_if: Sequence[str]) -> Trace:
 
 
 def _with_streamed(target: Target) -> Target:
-    """A text decoder's weights are read once a token, and no cache keeps them until the next one."""
+    """The target with caches set to "streamed": a decoder reads its weights once for each token, and no cache
+    keeps them until the next token.
+    """
     return replace(target, kernel_caches=STREAMED)
 
 
 def _memories(targets: Sequence[Target], ram_bytes: int) -> Iterator[tuple[str, int]]:
-    """What holds weights and cache, and its bytes: --ram, else the memory of each target that has a size."""
+    """(name, bytes) of the memories that must hold weights and cache: --ram, else the memory of each target
+    with a known size.
+    """
     if ram_bytes:
         yield "of --ram", ram_bytes
         return
@@ -197,7 +204,9 @@ def _memories(targets: Sequence[Target], ram_bytes: int) -> Iterator[tuple[str, 
 
 
 def _unfit(needed: Callable[[int], int], batch: int, longest: int, ram_bytes: int, where: str) -> list[str]:
-    """A line where weights and cache of texts of `longest` tokens are more than the memory."""
+    """A line, if weights and cache of texts of `longest` tokens do not fit into `ram_bytes`. needed: bytes by
+    the number of tokens.
+    """
     whole = needed(longest)
     if whole <= ram_bytes:
         return []
@@ -210,10 +219,12 @@ def _unfit(needed: Callable[[int], int], batch: int, longest: int, ram_bytes: in
 
 
 def _longest_within(needed: Callable[[int], int], longest: int, ram_bytes: int) -> int:
-    """The most tokens, fewer than `longest`, whose texts fit into the memory; 0 where not one does.
+    """The most tokens, fewer than `longest`, with which texts fit into the memory; 0 where not even one token
+    fits.
 
-    Each length that is asked for is traced. Where every token needs as much as the last, the line between
-    two lengths gives the answer. A window ends that, so every third length halves what is left.
+    Each tried length is traced. If every token needs equally many bytes, linear interpolation between two
+    lengths finds the answer. An attention window breaks that law, so every third length halves the remaining
+    range.
     """
     low, high, steps = 0, longest, 0
     if needed(low) > ram_bytes:

@@ -1,12 +1,13 @@
-"""JSON and TOML into frozen dataclasses: msgspec validates them against the annotations of the fields.
+"""Reads JSON and TOML into frozen dataclasses. msgspec validates the data against the annotations of the
+fields.
 
-The annotation of a field is what it takes: `str`, `int`, `float`, `bool`, an enum, a `Literal`, `X | None`,
-`tuple[X, ...]`, `Mapping[str, X]`, another dataclass, or one of the narrower types below. Any other value is
-one `DataError` that names the document, the field by its path, the value found and what was expected:
+The annotation of a field says which values it takes: `str`, `int`, `float`, `bool`, an enum, a `Literal`, `X
+| None`, `tuple[X, ...]`, `Mapping[str, X]`, another dataclass, or one of the narrower types below. Any other
+value raises a `DataError` that names the document, the path of the field, the value and the expectation:
 
     net.json: layers[3].parameters = -1: expected a whole number of at least 0
 
-A field that the dataclass does not have is refused, and one without a default must be there.
+A field that the dataclass does not have is refused. A field without a default must be present.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ from addercost.errors import AddercostError, DataError
 T = TypeVar("T")
 
 _MOST_DIGITS = 308
-"""A whole number of more digits has no floating-point form, so nothing can be computed with it."""
+"""The most digits of a whole number. One with more has no floating-point form, so nothing can be computed
+with it.
+"""
 
 _LARGEST = 10**_MOST_DIGITS - 1
 _LARGEST_64_BIT = 2**63 - 1
@@ -36,9 +39,9 @@ _LARGEST_64_BIT = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Which values a number takes. A whole number has at most 64 bits, unless it may be `large`: counts of
-    operations are products, of which each factor has 64 bits. A floating-point number is finite, unless
-    `finite` is False.
+    """Limits on a number. A whole number has at most 64 bits unless it may be `large`; counts of operations
+    may, since they are products of 64-bit factors. A floating-point number must be finite unless `finite` is
+    False.
     """
 
     least: float | None = None
@@ -61,7 +64,7 @@ class Limits:
 
 
 NOT_BLANK = "not blank"
-"""The mark of a text that has more than blanks in it."""
+"""The mark of a text that must not be empty or consist of blanks."""
 
 Text = Annotated[str, NOT_BLANK]
 Whole = Annotated[int, Limits(least=1)]
@@ -76,8 +79,8 @@ AnyNumber = Annotated[float, Limits(finite=False)]
 def json_data(text: str, source: str) -> Any:
     """The plain data of a JSON text. Raises DataError naming `source`.
 
-    Python's own parser is used, since msgspec's refuses NaN and lone surrogates: the first stands in files of
-    other benchmarks, the second in the names of hostile models.
+    Python's own parser is used, since msgspec's refuses NaN, which is in files of other benchmarks, and lone
+    surrogates, which are in names of hostile models.
     """
     try:
         return json.loads(text)
@@ -99,9 +102,9 @@ def toml_data(text: str, source: str) -> Any:
 
 
 def read_as(kind: type[T], data: Any, source: str, where: str = "") -> T:
-    """The `kind`, a dataclass or a tuple of them, that plain data describes.
+    """Makes a `kind`, a dataclass or a tuple of dataclasses, of plain data.
 
-    source: the document's name, where: the path of `data` in it; both are for messages. Raises DataError.
+    source: the document's name. where: the path of `data` in it. Both are for messages. Raises DataError.
     """
     msgspec = _msgspec()
     wanted: Any = kind
@@ -112,7 +115,7 @@ def read_as(kind: type[T], data: Any, source: str, where: str = "") -> T:
     try:
         made: T = _builder(wanted)(checked)
     except DataError as error:
-        # A dataclass refuses values that do not go together.
+        # A dataclass refuses values that contradict each other.
         raise DataError(f"{source}: {error.message}", error.hint) from None
     except OverflowError:
         large = next((found for found in _whole_numbers(data, where) if abs(found[1]) > _LARGEST), None)
@@ -123,7 +126,9 @@ def read_as(kind: type[T], data: Any, source: str, where: str = "") -> T:
 
 
 def json_schema(kind: type, schema: str) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of a document: what `read_as` takes for `kind`, and its field `schema`."""
+    """The JSON Schema (2020-12) of a document: the data that `read_as` takes for `kind`, with the field
+    `schema`.
+    """
     made: dict[str, Any] = _msgspec().json.schema(_checked_type(kind))
     fields = made["$defs"][made["$ref"].rpartition("/")[2]]
     fields["properties"] = {"schema": {"const": schema}, **fields["properties"]}
@@ -132,7 +137,7 @@ def json_schema(kind: type, schema: str) -> dict[str, Any]:
 
 
 def misfit(source: str, path: str, value: object, expected: str) -> DataError:
-    """The error for one value, which is cut to a line."""
+    """The error for one value. The value is shortened to fit a line."""
     return DataError(f"{source}: {_misfit(path, value, expected)}")
 
 
@@ -152,7 +157,7 @@ def _msgspec() -> Any:
 
 @cache
 def _hints(kind: type) -> dict[str, Any]:
-    """The annotations of those fields of a dataclass that a document has."""
+    """The annotations of a dataclass's fields that are in the document."""
     hints = get_type_hints(kind, include_extras=True)
     return {field.name: hints[field.name] for field in dataclasses.fields(kind) if field.init}
 
@@ -232,13 +237,13 @@ def _struct(kind: type) -> Any:
 
 @cache
 def _builder(hint: Any) -> Callable[[Any], Any]:
-    """From what msgspec made of an annotation's data to the value itself."""
+    """A function that makes the value of an annotation from msgspec's result."""
     return _needed_builder(hint) or (lambda value: value)
 
 
 @cache
 def _needed_builder(hint: Any) -> Callable[[Any], Any] | None:
-    """The same, or None where msgspec made the value itself already."""
+    """The same function, or None where msgspec's result is the value already."""
     hint, marks = _split(hint)
     if any(isinstance(mark, Limits) and mark.large for mark in marks):
         return _not_too_large
@@ -271,7 +276,7 @@ def _dataclass_builder(kind: Any) -> Callable[[Any], Any]:
     ]
 
     if not nested:
-        # A default is an instance of the dataclass already.
+        # A default is already an instance of the dataclass.
         return lambda checked: checked if isinstance(checked, kind) else kind(*as_tuple(checked))
 
     def build_dataclass(checked: Any) -> Any:
@@ -286,7 +291,7 @@ def _dataclass_builder(kind: Any) -> Callable[[Any], Any]:
 
 
 def _split(hint: Any) -> tuple[Any, tuple[Any, ...]]:
-    """An annotation without its marks, and the marks."""
+    """(an annotation without its marks, the marks)."""
     return (get_args(hint)[0], hint.__metadata__) if get_origin(hint) is Annotated else (hint, ())
 
 
@@ -294,7 +299,7 @@ _STEP = re.compile(r"\.(\w+)|\[(\d+)\]|\[(\.\.\.)\]")
 
 
 def _fault(message: str, kind: type, data: Any, where: str) -> str:
-    """msgspec's message in our words, with the value found."""
+    """The error for msgspec's message, in our words and with the value."""
     what, _, at = message.rpartition(" - at `")
     what = what or message
     try:
@@ -308,12 +313,12 @@ def _fault(message: str, kind: type, data: Any, where: str) -> str:
             return f"{_joined(path, name)} = {_cut(value[name])}: no such field; known here: {known}"
         return _misfit(path, value, expectation(hint, value))
     except (LookupError, TypeError, StopIteration):
-        # The message quotes a name of the document that reads like a path.
+        # The message quotes a name from the document that looks like a path.
         return _cut(message)
 
 
 def _located(at: str, kind: type, data: Any, path: str) -> tuple[str, Any, Any]:
-    """The path, the annotation and the value that msgspec's path, such as `$.rows[0].limits[...]`, is of."""
+    """(path, annotation, value) at msgspec's path, such as `$.rows[0].limits[...]`."""
     hint: Any = kind
     for name, index, _ in _STEP.findall(at):
         hint = _without_none(hint)
@@ -329,7 +334,7 @@ def _located(at: str, kind: type, data: Any, path: str) -> tuple[str, Any, Any]:
 
 
 def fits(hint: Any, data: Any) -> bool:
-    """Whether plain data is what an annotation takes."""
+    """Whether an annotation takes this plain data."""
     msgspec = _msgspec()
     try:
         msgspec.convert(data, _checked_type(hint))
@@ -339,7 +344,7 @@ def fits(hint: Any, data: Any) -> bool:
 
 
 def _without_none(hint: Any) -> Any:
-    """X for `X | None`; a union of several stays."""
+    """X for `X | None`; any other union unchanged."""
     if get_origin(hint) in (Union, types.UnionType):
         options = [option for option in get_args(hint) if option is not type(None)]
         return options[0] if len(options) == 1 else hint
@@ -353,7 +358,7 @@ def _required(kind: Any) -> Iterator[str]:
 
 
 def expectation(hint: Any, value: object = None) -> str:
-    """What a field with this annotation takes, for messages. value: what it has instead."""
+    """Words for the values that a field with this annotation takes. value: the value that it has instead."""
     hint, marks = _split(_without_none(hint))
     limits = next((mark for mark in marks if isinstance(mark, Limits)), Limits())
     if hint is float and isinstance(value, float) and not math.isfinite(value):

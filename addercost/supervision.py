@@ -1,8 +1,8 @@
-"""The command line's work runs in a child process, so that every call ends in a documented way.
+"""Runs the command line's work in a child process, so that every call ends in a documented way.
 
-The code of a model may end its process, crash it, leave a thread running or hold the interpreter while Ctrl-C
-is pressed. The parent process does nothing but wait: it passes signals on, ends the child and what the child
-has started when they take too long, and says in one line how the call ended. The child tells its parent by
+A model's code may end its process, crash it, leave a thread running, or block the interpreter while Ctrl-C is
+pressed. The parent process only waits. It passes signals on, ends the child and all that the child has
+started when they take too long, and prints in one line how the call ended. The child reports to its parent by
 `note` what it is doing. Without `fork`, and inside another program, the work runs in the calling process.
 """
 
@@ -21,16 +21,16 @@ from types import FrameType
 from addercost.errors import INTERRUPTED, TERMINATED, ModelError, TraceError
 
 GRACE_S = 1.5
-"""Seconds that the child has after a signal to put things in order."""
+"""Seconds that the child has after a signal to clean up."""
 
 _END_S = 3.0
-"""Seconds for what the code of users does when its process ends: exit handlers, threads that go on."""
+"""Seconds for users' code when its process ends: exit handlers, and threads that still run."""
 
 _KILL_WITH_PARENT, _ADOPT_ORPHANS = 1, 36
 """PR_SET_PDEATHSIG and PR_SET_CHILD_SUBREAPER of linux/prctl.h."""
 
 _notes: tuple[int, int] | None = None
-"""In the child: the descriptor that its notes go to, and the process that they are of."""
+"""In the child: (the descriptor to which its notes are written, the id of the process that writes them)."""
 
 
 _received = 0
@@ -38,18 +38,19 @@ _waiting, _waited = False, 0
 
 
 def received() -> int:
-    """The signal that this process has to end for; 0 where none came. What an interrupted import or a library
-    makes of the exception may be any other exception.
+    """The signal for which this process must end; 0 where none came. It is needed because an interrupted
+    import or a library may turn KeyboardInterrupt into any other exception.
     """
     return _received
 
 
 def note(kind: str, text: object = "") -> None:
-    """Tells the parent process, if there is one, what this process does.
+    """Reports to the parent process, if there is one, what this process does.
 
-    kind: `load` and `run`, a model's code; `limit`, the seconds after which it has taken too long, or 0, the
-    exit code then, and what is said; `temporary`, a file that is to go if this process is killed; `stopped`,
-    the signal that it ends for without a word; `end`, the exit code.
+    kind: `load` or `run`: a model's code begins to be loaded or to run. `limit`: a time limit in seconds or
+    0, the exit code when it is over, and the message. `temporary`: a file that must be removed if this
+    process is killed. `stopped`: the signal for which this process ends without a message. `end`: the exit
+    code.
     """
     if _notes is not None and _notes[1] == os.getpid():
         with contextlib.suppress(OSError):
@@ -89,10 +90,10 @@ def supervised(work: Callable[[], int]) -> int:
         sys.unraisablehook = _print_unraisable
         threading.excepthook = _print_end_of_thread
         try:
-            # A signal that came meanwhile is raised here, before the work could say how it ends.
+            # A signal that came meanwhile is raised here, before the work reports how it ends.
             signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
             code = work()
-            # From here on the work is done: a signal can change nothing, and would end in a traceback.
+            # The work is finished here. A signal could change nothing, and would cause a traceback.
             signal.pthread_sigmask(signal.SIG_BLOCK, stops)
         except KeyboardInterrupt:
             code = _said(*STOPPED[_received or signal.SIGINT])
@@ -114,9 +115,10 @@ def supervised(work: Callable[[], int]) -> int:
 
 @contextlib.contextmanager
 def signals_wait() -> Iterator[None]:
-    """Within the block a signal that ends the call waits for the end of the block.
+    """Delays a signal that ends the call until the end of the block.
 
-    A mask of signals would not do: the system gives the signal to another thread, and Python to this one.
+    Blocking signals in this thread would not be enough: the system would deliver the signal to another
+    thread, and Python would handle it in this one.
     """
     global _waiting, _waited
     _waiting = True
@@ -138,8 +140,8 @@ def end_with_the_parent(parent: int) -> None:
 
 @dataclass(slots=True)
 class _Supervisor:
-    """The parent's view of the child. code: the child's exit code, once it has said it. stopped_by: the first
-    signal that came. deadline_s: when the child is killed.
+    """The parent's view of the child. code: the child's exit code, once it has reported it. stopped_by: the
+    first signal that came. deadline_s: the time at which the child is killed.
     """
 
     child: int
@@ -155,7 +157,7 @@ class _Supervisor:
     unread: bytes = field(default=b"", repr=False)
 
     def wait(self) -> int:
-        """Until the child has ended or was killed; says how it ended, and returns the exit code."""
+        """Waits until the child has ended or was killed, prints how it ended, and returns the exit code."""
         import select
 
         while True:
@@ -174,7 +176,7 @@ class _Supervisor:
     def _read_notes(self) -> None:
         data = _available(self.reader) if self.reader >= 0 else b""
         if data is None:
-            # Nobody has the other end any more.
+            # The other end is closed.
             os.close(self.reader)
             self.reader = -1
             return
@@ -212,7 +214,7 @@ class _Supervisor:
         if self.code is not None:
             return self.code
         if os.isatty(2):
-            # The child may have hidden the cursor beside its progress.
+            # The child may have hidden the cursor while it showed progress.
             os.write(2, b"\x1b[?25h")
         if self.temporary:
             with contextlib.suppress(OSError):
@@ -235,7 +237,7 @@ STOPPED = {
     int(signal.SIGINT): ("interrupted", INTERRUPTED),
     int(signal.SIGTERM): ("terminated", TERMINATED),
 }
-"""What is said after a signal, and the exit code."""
+"""For each signal: (the words after the call has ended by it, the exit code)."""
 
 
 def _said(line: str, code: int) -> int:
@@ -249,18 +251,18 @@ def _stop(number: int, frame: FrameType | None) -> None:
         _waited = number
         return
     _received = number
-    # A terminal's Ctrl-C reaches the child directly and once more through the parent.
+    # A terminal's Ctrl-C reaches the child directly, and again through the parent.
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
     if _imports(frame):
-        # Torch's C++ code calls Python while it is imported, and ends the process when that raises.
+        # torch's C++ code calls Python while it is imported, and ends the process when Python raises.
         note("stopped", number)
         os._exit(128 + number)
     raise KeyboardInterrupt
 
 
 def _imports(frame: FrameType | None) -> bool:
-    """Whether a module's own lines are being run at `frame` or in what has called it."""
+    """Whether `frame` or one of its callers runs the top-level code of a module."""
     while frame is not None:
         if frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") != "__main__":
             return True
@@ -269,25 +271,26 @@ def _imports(frame: FrameType | None) -> bool:
 
 
 def _print_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
-    """As Python does, but nothing after a signal: where one comes while an object is being deleted, or leaves
-    a pool of processes half closed, the parent says how the call ended.
+    """Prints errors that cannot be raised, as Python does, but none after a signal. A signal may come while
+    an object is being deleted, or leave a pool of processes half closed, and the parent prints how the call
+    ended.
     """
     if not _received:
         sys.__unraisablehook__(unraisable)
 
 
 def _print_end_of_thread(ended: threading.ExceptHookArgs) -> None:
-    """As Python does, but nothing after a signal."""
+    """Prints the exception of a thread, as Python does, but none after a signal."""
     if not _received:
         threading.__excepthook__(ended)
 
 
 def _ignored(number: int, frame: FrameType | None) -> None:
-    """Only wakes the parent up."""
+    """A signal handler that does nothing; the signal wakes the parent up."""
 
 
 def _available(descriptor: int) -> bytes | None:
-    """What can be read without waiting; None at the end of the file."""
+    """The bytes that can be read without waiting; None at the end of the file."""
     data = b""
     while True:
         try:
@@ -300,7 +303,7 @@ def _available(descriptor: int) -> bytes | None:
 
 
 def _end_descendants() -> None:
-    """Kills what the child has left running. Linux makes orphans children of this process."""
+    """Kills the processes that the child has left running. Linux makes them children of this process."""
     children = f"/proc/self/task/{os.getpid()}/children"
     while True:
         try:

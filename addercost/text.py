@@ -1,4 +1,4 @@
-"""Texts from models and files, made harmless for the place where they are written."""
+"""Makes texts from models and files harmless for the place where they are written."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ anywhere) or to Azure Pipelines (`##vso[` anywhere). A line may be broken at any
 that `::error::` may come to its start from everywhere."""
 
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
-"""A spreadsheet takes a cell that begins so for a formula, the full-width forms in some of its languages."""
+"""Characters with which a spreadsheet formula begins. Full-width forms count in some languages of the
+program.
+"""
 
 LONGEST_ERROR = 1024
-"""Characters of an error's line. What a model raises may be megabytes long."""
+"""The most characters of an error's line, since a model's error may be megabytes long."""
 
 
 def printable(text: str) -> str:
-    """Visible escapes for control characters (terminal escapes, line breaks, direction overrides) and for
-    what a runner of continuous integration would take for a command."""
+    """The text with visible escapes for control characters (terminal escapes, line breaks, direction
+    overrides), and for texts that a runner of continuous integration would treat as a command.
+    """
     if not text.isprintable():
         text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
     if "::" in text or "##" in text:
@@ -41,7 +44,7 @@ def error_line(text: str) -> str:
 
 
 def error_text(error: BaseException | None) -> str:
-    """What the error says, on one line; nothing where there is none or its own `__str__` fails."""
+    """The error's text on one line; "" where it has none or its `__str__` fails."""
     try:
         return " ".join(str(error).split()) if error is not None else ""
     except Exception:
@@ -54,7 +57,7 @@ def markdown_cell(text: str) -> str:
 
 
 def spreadsheet_cell(value: Any) -> Any:
-    """The value; a text that a spreadsheet would run as a formula gets a quote mark in front."""
+    """The value for a cell. A text that a spreadsheet would run as a formula gets a quote mark in front."""
     if isinstance(value, str):
         text = printable(value)
         return "'" + text if text.startswith(_FORMULA) else text
@@ -62,7 +65,7 @@ def spreadsheet_cell(value: Any) -> Any:
 
 
 def shortened(text: str, width: int) -> str:
-    """At most `width` characters. The middle is left out, since paths differ at both ends."""
+    """The text with at most `width` characters. The middle is left out, since paths differ at both ends."""
     if len(text) <= width:
         return text
     if width <= 1:

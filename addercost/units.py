@@ -1,4 +1,4 @@
-"""SI prefixes, for printing and for reading numbers. Everywhere else numbers are plain, in SI units."""
+"""Prints and reads numbers with SI prefixes. Everywhere else numbers are in plain SI units."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _QUANTITY = re.compile(r"\s*([-+]?[0-9][0-9_]*\.?[0-9]*(?:[eE][-+]?[0-9]+)?)\s*(
 def si(value: float, unit: str = "", digits: int = 3) -> str:
     """`si(1_736_640)` is "1.74M"; `si(2.5e-6, "s")` is "2.5 µs". At most `digits` significant digits.
 
-    Numbers without a prefix (0, below a femto, infinite, NaN) are printed as they are.
+    Numbers for which there is no prefix (0, below a femto, infinite, NaN) are printed without one.
     """
     space = " " if unit else ""
     if math.isinf(value):

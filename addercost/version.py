@@ -1,3 +1,3 @@
-"""The version of addercost: the one place that states it."""
+"""The version of addercost. No other place states it."""
 
 __version__ = "0.1.0"

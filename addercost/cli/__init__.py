@@ -1,4 +1,6 @@
-"""The command line: one command a file, imported when it is called; errors become exit codes here."""
+"""The command line. Each command has its own file, which is imported when the command is called. Errors
+become exit codes here.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _SAYS = ("-h", "--help", "--help-all", "--version")
-"""Options that run no code of users, so that no other process has to wait for their end."""
+"""Options that run no code of users, so that no supervising process is needed."""
 
 _COMPLETION = "_ADDERCOST_COMPLETE"
-"""Set by a shell that asks what could come next."""
+"""The environment variable that a shell sets when it asks for completions."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line in a process of its own and exits with its code."""
+    """Runs the command line in a child process and exits with its code."""
     from addercost.results.stdout import allow_claim
 
     _open_standard_descriptors()
@@ -46,7 +48,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 2
     except BaseException as error:
         if _COMPLETION in os.environ and isinstance(error, SystemExit):
-            # click ends so when it has answered the shell.
+            # click raises this after it has answered the shell.
             return error.code if isinstance(error.code, int) else 0
         if "--debug" in given and not isinstance(error, click.Abort | KeyboardInterrupt):
             raise
@@ -54,7 +56,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run_to_the_end(arguments: Sequence[str] | None) -> int:
-    """As `run`, also where a signal comes while an error is being written."""
+    """The same as `run`, and also handles a signal that comes while an error is being written."""
     try:
         return run(arguments)
     except KeyboardInterrupt as error:
@@ -70,7 +72,9 @@ def _end(error: BaseException) -> int:
 
 
 def _open_standard_descriptors() -> None:
-    """Opens those of the first three that are closed: the next file that is opened would be taken for one."""
+    """Opens descriptors 0 to 2 where they are closed. Otherwise the next opened file would become a standard
+    stream.
+    """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
@@ -82,7 +86,7 @@ def _open_standard_descriptors() -> None:
 
 @contextmanager
 def short_warnings() -> Iterator[None]:
-    """Within the block a warning of this package is printed as one line, like every other message."""
+    """Inside the block, a warning of this package is printed as one line, like every other message."""
     from addercost.text import error_line
 
     usual = warnings.formatwarning

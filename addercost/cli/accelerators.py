@@ -1,4 +1,4 @@
-"""--accelerator with what a user sets on it, declared once for every command that estimates."""
+"""--accelerator and its settings, declared once for every command that estimates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ _LEAKAGE_W = (1e-9, 1e4)
 
 
 def accelerator_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """--accelerator, --equal-area, --leakage and --mapper, handed over as one `on_accelerators`."""
+    """The options --accelerator, --equal-area, --leakage and --mapper, which the command gets as one argument
+    `on_accelerators`.
+    """
 
     @functools.wraps(function)
     def gathered(

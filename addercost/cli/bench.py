@@ -1,4 +1,4 @@
-"""`addercost bench SPEC`, and `addercost bench show` and `diff` over what it made."""
+"""`addercost bench SPEC`, and `addercost bench show` and `diff` for its results."""
 
 from __future__ import annotations
 

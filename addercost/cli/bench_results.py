@@ -56,7 +56,7 @@ def result_options(function: F) -> F:
 
 
 def document_among(outputs: tuple[Path, ...]) -> Path | None:
-    """The JSON file among the outputs, which keeps everything. Raises ArgumentError for a suffix of no
+    """The JSON file among the outputs, which has everything. Raises ArgumentError for a suffix without a
     format, or for two JSON files.
     """
     for path in outputs:
@@ -73,8 +73,8 @@ def document_among(outputs: tuple[Path, ...]) -> Path | None:
 def check_outputs(
     outputs: tuple[Path, ...], document: Path | None, chrome_trace: Path | None, force: bool
 ) -> None:
-    """Raises OutputError, before the work, where a file exists that may not be replaced. The document of an
-    unfinished run may be. With `force` everything may be.
+    """Raises OutputError, before the work, where a file exists that must not be replaced. The document of an
+    unfinished run may be replaced, and with `force` every file.
     """
     from addercost.results.journal_lines import journal_path
 
@@ -85,8 +85,8 @@ def check_outputs(
 
 @contextmanager
 def journal_of(document: Path | None, force: bool) -> Iterator[None]:
-    """Keeps other calls from the journal of a document. The journal is removed when the block has done its
-    work. With `force`, what an unfinished run left in it is removed first.
+    """Keeps other processes from the journal of a document inside the block. The journal is removed when the
+    block has succeeded. With `force`, the rows of an unfinished run are removed first.
     """
     if document is None:
         yield
@@ -126,7 +126,7 @@ def print_results(result: Measurements, table_format: str) -> None:
 
 
 def _text(result: Measurements, chosen: TableFormat, width: int | None, styled: bool) -> str:
-    """CSV and JSON have the rows; the other formats have the sums too."""
+    """The text of a format. CSV and JSON have the rows; other formats have the sums as well."""
     from addercost.report.tables.timings import bench_table, sum_table
 
     tables: list[Table | None] = [bench_table(result)]

@@ -148,7 +148,7 @@ def check(
 
 
 def _names(found: Iterable[str | None], arrays: tuple[str, ...]) -> tuple[str, ...]:
-    """Each name once, without those of accelerators."""
+    """The names of processors or energy tables, each once, without names of accelerators."""
     return tuple(dict.fromkeys(name for name in found if name is not None and name not in arrays))
 
 

@@ -1,6 +1,7 @@
-"""What a shell completes after an option: names of processors, tables, conventions, figures.
+"""Completions of a shell after an option: names of processors, tables, conventions, figures.
 
-click calls these functions with what is typed so far. They read names alone, no table and no torch.
+click calls these functions with the text typed so far. They read only names, without reading tables or
+importing torch.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ def _completing(names: Callable[[click.Context], Iterable[str]]) -> ShellComplet
 
 
 def _completing_list(names: Callable[[click.Context], Iterable[str]]) -> ShellComplete:
-    """Of a list with commas: the last name, those before it left out."""
+    """Completes the last name of a comma-separated list. Names that are in the list already are not
+    offered.
+    """
 
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
         before, comma, last = incomplete.rpartition(",")
@@ -36,7 +39,7 @@ def _completing_list(names: Callable[[click.Context], Iterable[str]]) -> ShellCo
 
 
 def _tables(*kinds: str) -> Callable[[click.Context], Iterator[str]]:
-    """Names of tables of these kinds, those of --hardware-path too."""
+    """The names of tables of these kinds, also those of --hardware-path."""
 
     def names(ctx: click.Context) -> Iterator[str]:
         from addercost.errors import AddercostError

@@ -1,4 +1,6 @@
-"""A group whose first word may be an argument: `addercost sweep SPACE` beside `addercost sweep top DIR`."""
+"""A group whose first word may be an argument: `addercost sweep SPACE` as well as `addercost sweep top
+DIR`.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ class DefaultCommandGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        # Options may stand before the argument; the group has none of its own but --help.
+        # Options may come before the argument; the group itself has only --help.
         if args and args[0].startswith("-") and args[0] not in ("-h", "--help"):
             args = ["run", *args]
         return super().parse_args(ctx, args)

@@ -1,4 +1,4 @@
-"""Results go to the terminal or into a file, in the same way for every command."""
+"""Writes results to the terminal or to a file, in the same way for every command."""
 
 from __future__ import annotations
 
@@ -33,6 +33,6 @@ def emit_table(table: Table, table_format: str, output: Path | None, force: bool
 
 
 def check_output(output: Path | None, force: bool) -> None:
-    """Raises OutputError where the file could not be written: before the work, not after it."""
+    """Raises OutputError where the file cannot be written. It is called before the work."""
     if output is not None:
         check_target(output, force)

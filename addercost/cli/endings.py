@@ -1,4 +1,4 @@
-"""How a call ends that did not do its work: one line on stderr and an exit code."""
+"""How a failed call ends: with one line on stderr and an exit code."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ _FAULT = 70
 
 _NAMES = (errno.ENAMETOOLONG, errno.ELOOP)
 _PLACES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE)
-"""What the system refuses for a name that was given, and for the state of a disk or of the process."""
+"""Errors of the system that come from a file's name, and those that come from the state of a disk or the
+process.
+"""
 
 
 def ending(error: BaseException) -> tuple[str, int]:
-    """The line and the exit code for whatever ended a command."""
+    """(the line, the exit code) for the exception that ended a command."""
     if received() or isinstance(error, click.Abort | KeyboardInterrupt):
         return STOPPED[received() or signal.SIGINT]
     if isinstance(error, click.ClickException):
@@ -40,13 +42,13 @@ def ending(error: BaseException) -> tuple[str, int]:
     text = error_line(f"{type(error).__name__}: {error_text(error)}")
     if isinstance(error, Exception):
         return f"addercost: a fault of ours: {text}; run again with --debug and report it", _FAULT
-    # Click raises no SystemExit here, so the model's forward did, or a class outside Exception.
+    # Click raises no SystemExit here, so the model's code did, or it raised a class outside Exception.
     text = error_line(f"{type(error).__name__} {error_text(error)}".strip())
     return f"addercost: the model ended the program: {text}; --debug shows where", TraceError.exit_code
 
 
 def say(line: str) -> None:
-    """Prints on stderr; where that is full, the exit code alone says how the call ended."""
+    """Prints a line on stderr. Where stderr is full, only the exit code says how the call ended."""
     try:
         print(line, file=sys.stderr, flush=True)
     except (OSError, ValueError):

@@ -1,4 +1,6 @@
-"""What commands estimate on: processors, cost models, energy tables; declared, checked and applied once."""
+"""The options for estimates (processors, cost models, energy tables), declared, checked and applied in one
+place.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +30,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DefaultCpus:
-    """The processors that a command estimates on where none is named, and what its help says of them.
+    """The processors on which a command estimates where the user names none, and the words for them in its
+    help.
 
-    spare: what is taken where the cost models that a user names have no figures for any of them.
+    spare: the processor that is used where the cost models named by the user have figures for none of the
+    others.
     """
 
     names: Callable[[Path | None], tuple[str, ...]]
@@ -38,8 +42,8 @@ class DefaultCpus:
     spare: tuple[str, ...] = ()
 
     def that_suit(self, cost_models: tuple[str, ...], hardware_path: Path | None) -> tuple[str, ...]:
-        """Those that all these models have figures for. All of them where there is none, nor a spare one, so
-        that whoever looks at the first says what it lacks.
+        """The processors for which all these models have figures, else the spare one. Where there is none,
+        all processors, so that the error for the first says what it lacks.
         """
         names = self.names(hardware_path)
         check_cost_models(cost_models)
@@ -61,7 +65,7 @@ def _calibrated_here(hardware_path: Path | None) -> tuple[str, ...]:
 
 
 def always(*names: str, what: str = "", spare: tuple[str, ...] = ()) -> DefaultCpus:
-    """The same processors on every machine. what: stands before their names."""
+    """Default processors that are the same on every machine. what: words before their names."""
     otherwise = f", or {' and '.join(spare)} where --cost-model needs what it lacks" if spare else ""
     return DefaultCpus(lambda _: names, f"{what}{' and '.join(names)}{otherwise}", spare)
 
@@ -71,7 +75,7 @@ THIS_MACHINE = DefaultCpus(_calibrated_here, "this machine, if it is calibrated"
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """The names a user gave; the fields are keyword arguments of `addercost.profile`.
+    """The names that the user gave. The fields are keyword arguments of `addercost.profile`.
 
     cost_models: empty for each processor's default.
     """
@@ -85,7 +89,7 @@ class Estimates:
     accumulator_format: str | None = None
 
     def check(self) -> None:
-        """Wrong names fail here, before torch is imported. Raises ArgumentError or DataError."""
+        """Raises ArgumentError or DataError for wrong names, before torch is imported."""
         from addercost.cost.target_registry import load_target
         from addercost.hardware import load_energy
         from addercost.hardware.loader import user_folder
@@ -109,7 +113,9 @@ class Estimates:
         return {name: getattr(self, name) for name in self.__slots__}
 
     def costs(self, counts: ModelCounts) -> tuple[ModelCost, ...]:
-        """By cost models that know every arithmetic, so that changed networks can stand side by side."""
+        """The same with cost models that have figures for every arithmetic, so that changed networks can be
+        compared.
+        """
         from addercost.cost.estimate import estimate
         from addercost.cost.target_registry import load_target
 
@@ -122,8 +128,8 @@ class Estimates:
 def caveats_of(
     estimates: Iterable[ModelCost | ModelEnergy | AcceleratorCost], hardware_path: Path | None
 ) -> dict[str, tuple[str, ...]]:
-    """Doubts about figures of the tables that estimates were made with, by the tables' names. A saved profile
-    may name a table that no longer exists; it has none.
+    """Doubts about figures of the tables that estimates used, by the tables' names. A table of a saved
+    profile may no longer exist; it has no doubts.
     """
     found: dict[str, tuple[str, ...]] = {}
     for item in estimates:
@@ -152,7 +158,7 @@ def _table_of(
 
 
 def cpus_were_named() -> bool:
-    """Whether the current command's user named processors; saved profiles have their own."""
+    """Whether the user of the current command named processors. Otherwise a saved profile's own are used."""
     return was_given("cpus") or was_given("gpus")
 
 
@@ -179,8 +185,8 @@ _NEEDS_A_MODEL = (
 
 
 def refuse_changes(spec: str) -> None:
-    """For counts that were saved. Raises ArgumentError where an option would change what was counted, or asks
-    for another estimate and names no processor for it.
+    """Raises ArgumentError for saved counts where an option would change the counts, or asks for another
+    estimate without naming a processor.
     """
     given = _given(_NEEDS_A_MODEL)
     if given:
@@ -229,7 +235,8 @@ def kernels_option(function: Callable[..., Any]) -> Callable[..., Any]:
 def estimate_options(
     default: DefaultCpus = THIS_MACHINE, energies: tuple[str, ...] = ()
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """--cpu, --cost-model, --energy, --memory and --hardware-path, handed over as one `estimates`.
+    """The options --cpu, --cost-model, --energy, --memory and --hardware-path, which the command gets as one
+    argument `estimates`.
 
     default: the processors where none is named. energies: the energy tables where none is named.
     """
@@ -247,7 +254,7 @@ def estimate_options(
             memories: tuple[str, ...],
             **others: Any,
         ) -> Any:
-            # An accelerator takes the place of the default processors, unless their cost model is asked for.
+            # An accelerator replaces the default processors, unless a cost model is named.
             instead = others.get("accelerators") and not cost_models
             names = without_none(cpus or (() if instead else default.that_suit(cost_models, hardware_path)))
             if kernels is None and others.get("force"):
@@ -274,7 +281,9 @@ def estimate_options(
 def _borrowed_kernels(
     cpus: tuple[str, ...], cost_models: tuple[str, ...], hardware_path: Path | None
 ) -> Path | None:
-    """The nearest file of timed kernels, where `calibrated` was asked for by name and no file fits."""
+    """The nearest file of timed kernels, for a user who named `calibrated` on a target without a fitting
+    file.
+    """
     from addercost.cost.models import calibrated
 
     if calibrated.MODEL.name not in cost_models:
@@ -321,5 +330,5 @@ accumulator_option = click.option(
 
 
 def without_none(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Each name once; `none` alone for nothing."""
+    """Each name once. The single name `none` gives no names."""
     return tuple(dict.fromkeys(name for name in names if name != "none"))

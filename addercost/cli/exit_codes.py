@@ -1,4 +1,4 @@
-"""What the exit codes mean, as `addercost --help` prints it. `addercost.errors` has the codes."""
+"""The meaning of the exit codes, as `addercost --help` prints it. `addercost.errors` has the codes."""
 
 from __future__ import annotations
 

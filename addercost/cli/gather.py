@@ -1,4 +1,4 @@
-"""What the arguments of `report` and `plot` name: models are traced, files that addercost wrote are read."""
+"""Loads the arguments of `report` and `plot`: models are traced, and files that addercost wrote are read."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def wanted_by(
     keep_first_last: bool,
     what_ifs: tuple[str, ...],
 ) -> Wanted:
-    """From the options of a command. Raises ArgumentError for a name that is not known, before any model is
-    traced.
+    """The estimates that the options of a command ask for. Raises ArgumentError for an unknown name, before
+    any model is traced.
     """
     convention_named(convention)
     chosen = parsed_arithmetics(arithmetics)
@@ -87,10 +87,10 @@ def gather(
     cpus_given: bool = False,
     quiet: bool = False,
 ) -> Gathered:
-    """Everything the arguments name.
+    """Loads everything that the arguments name.
 
-    convention_given, cpus_given: whether the user named a convention or processors; saved profiles have their
-    own. Raises ArgumentError where conventions differ, DataError for a damaged file.
+    convention_given, cpus_given: whether the user named a convention or processors. Otherwise saved profiles
+    keep their own. Raises ArgumentError where conventions differ, DataError for a damaged file.
     """
     found = Gathered()
     profiles: dict[str, list[Profile]] = {}
@@ -128,7 +128,7 @@ def gather(
 
 
 def _from_profiles(model: str, profiles: list[Profile], wanted: Wanted, cpus_given: bool) -> Subject:
-    """A subject on the processors asked for, else on those the profile was made for."""
+    """A subject of saved profiles, on the named processors, else on those of the profiles."""
     if cpus_given:
         return subject_from_profiles(model, [replace(profile, costs=()) for profile in profiles], wanted)
     own = dict.fromkeys(cost.hardware for profile in profiles for cost in profile.costs)
@@ -142,7 +142,7 @@ def _is_known(cpu: str, hardware_path: Path | None) -> bool:
     try:
         load_target(cpu, hardware_path)
     except AddercostError:
-        # A profile made with a table of the user's own keeps its costs; it gets no new ones.
+        # A profile that was made with a user's table keeps its costs and gets no new ones.
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""The command group: its help lists commands by what they are for; only the one called is imported."""
+"""The command group. Its help lists commands by purpose, and only the called command is imported."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "calibrate": "measure this machine into a table: then --cpu host works",
     },
 }
-"""Command names by group, in the order of the help, with the line it shows. One file of that name each."""
+"""Commands by group, in the order of the help, with the line that the help shows. Each has a file of its
+name.
+"""
 
 SUMMARIES = {name: summary for group in COMMANDS.values() for name, summary in group.items()}
 
@@ -83,8 +85,9 @@ class LazyGroup(click.Group):
 
 @contextmanager
 def _own_interrupts() -> Iterator[None]:
-    """Handles Ctrl-C and the end of a file before click does. Click takes the second for the first, and
-    prints an empty line for both."""
+    """Handles Ctrl-C and the end of a file before click does. Click treats the second as the first, and
+    prints an empty line for both.
+    """
     try:
         yield
     except KeyboardInterrupt:

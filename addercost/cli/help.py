@@ -1,7 +1,7 @@
-"""How the help of a command is set out: its own options first, then the shared ones by what they are for.
+"""The layout of a command's help: its own options first, then the shared options by purpose.
 
-`--help` leaves out the options that few need, so that it fits a screen; `--help-all` and the man pages have
-them.
+`--help` leaves out seldom-used options, so that it fits on a screen. `--help-all` and the man pages have all
+options.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         *("--timeout", "--trust", "--debug", "--help", "--help-all"),
     ),
 }
-"""Options that several commands share, by what they are for. A command's own ones stand before them."""
+"""Options that several commands share, by purpose. A command's own options come before them."""
 
 SELDOM = frozenset(
     (
@@ -77,10 +77,10 @@ SELDOM = frozenset(
         *("--most-sites", "--again", "--anchor", "--scores-only", "--sample"),
     )
 )
-"""Options that `--help` leaves out."""
+"""Seldom-used options, which `--help` leaves out."""
 
 _EVERYTHING = "addercost.help.everything"
-"""Set in a context whose help has every option."""
+"""The key that is set in a context whose help shows every option."""
 
 
 def ask_for_everything(ctx: click.Context) -> None:
@@ -111,7 +111,7 @@ class BriefOption(click.Option):
 
 
 class HelpCommand(click.Command):
-    """A command with its options in sections, and with `--help-all` where `--help` leaves some out."""
+    """A command whose help has sections, with `--help-all` if `--help` leaves options out."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
@@ -138,7 +138,7 @@ class HelpGroup(click.Group):
 
 
 def option_sections(command: click.Command, ctx: click.Context) -> Iterator[tuple[str, list[click.Option]]]:
-    """The headings of a command's options, and the options that the help has under each."""
+    """The headings of a command's help, with the options below each."""
     places = {name: title for title, names in SECTIONS.items() for name in names}
     found: dict[str, list[click.Option]] = {title: [] for title in ("Options", *SECTIONS)}
     for param in command.get_params(ctx):
@@ -151,7 +151,7 @@ def option_sections(command: click.Command, ctx: click.Context) -> Iterator[tupl
 
 
 def _name(param: click.Parameter) -> str:
-    """An option's long name, by which it is listed here."""
+    """An option's long name, which the tables above use."""
     return next((name for name in param.opts if name.startswith("--")), param.opts[0])
 
 

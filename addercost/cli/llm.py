@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from addercost.results.language_model import LanguageModelReport
 
 FORMATS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
-"""torch's names of the number formats that a model computes in."""
+"""torch's names of the number formats in which a model can compute."""
 
 
 @click.command(cls=SpecCommand)
@@ -195,7 +195,7 @@ def _write(
 
 
 def _stored(spec: str, weights: str | None, activations: str | None, cache: str | None) -> list[str]:
-    """The what-ifs that the options stand for. Raises ArgumentError."""
+    """The what-ifs for the options. Raises ArgumentError for options that contradict each other."""
     if activations and not weights and not spec.endswith(".gguf"):
         raise ArgumentError(
             "--activations is of stored weights, and --weights names none", "add --weights int8"

@@ -1,4 +1,4 @@
-"""Options of the commands that time something, each declared once, and how their texts are read."""
+"""Options of commands that time something, each declared once, and the functions that read their texts."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def time_limit_option(default_s: float, help_text: str) -> Option:
 
 
 def parsed_share(text: str, option: str = "--precision") -> float:
-    """The share between 0 and 1 that 1% or 0.01 is. Raises ArgumentError."""
+    """The share from 0 to 1 of a text such as 1% or 0.01. Raises ArgumentError for any other text."""
     try:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Numbers as options take them: finite, and sizes in bytes."""
+"""Types of options: finite numbers, and sizes in bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ _LONGEST_S = 1e9
 
 
 class FiniteRange(click.FloatRange):
-    """A finite number in a range. NaN is below and above nothing, so it would pass every limit."""
+    """A finite number in a range. Without this class NaN would pass every limit, since it is neither below
+    nor above any number.
+    """
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         number = float(super().convert(value, param, ctx))
@@ -24,12 +26,12 @@ class FiniteRange(click.FloatRange):
         return number
 
     def _describe_range(self) -> str:
-        """What the help shows: nothing where click would write `x<=None`."""
+        """The range in the help; "" where click would write `x<=None`."""
         return "" if self.min is None and self.max is None else super()._describe_range()
 
 
 class SecondsRange(FiniteRange):
-    """A time, at most 30 years: the system's clocks take no longer ones."""
+    """A time in seconds, at most 30 years, since the system's clocks take no longer ones."""
 
     def __init__(self, min: float, min_open: bool = False) -> None:
         super().__init__(min, _LONGEST_S, min_open=min_open)
@@ -39,7 +41,9 @@ class SecondsRange(FiniteRange):
 
 
 def parsed_bytes(text: str | None, option: str) -> int:
-    """Bytes of `2G`; 0 where no size was given. Raises ArgumentError."""
+    """The bytes of a text such as `2G`; 0 where no size was given. Raises ArgumentError for any other
+    text.
+    """
     if not text:
         return 0
     try:

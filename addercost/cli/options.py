@@ -1,4 +1,4 @@
-"""Options that several commands share, each declared once, and how their texts are read."""
+"""Options that several commands share, each declared once, and the functions that read their texts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Option(Protocol):
 
 
 def debug_option(function: F) -> F:
-    # The command line itself acts on it, wherever it stands.
+    # The command line itself handles this option, at any place.
     return click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")(
         function
     )
@@ -45,7 +45,7 @@ def quiet_option(function: F) -> F:
 
 
 def one_of(names: Iterable[str]) -> str:
-    """`a, b or c`: what an option takes, in its help."""
+    """The values of an option for its help: `a, b or c`."""
     *others, last = names
     return f"{', '.join(others)} or {last}"
 
@@ -100,7 +100,7 @@ LATEX_WIDTH = "LaTeX: single for a column; default: double, the page."
 
 
 def latex_width() -> str:
-    """What --width says of a table in LaTeX: single or double."""
+    """The width of a LaTeX table by --width: single or double."""
     width: str = click.get_current_context().meta.get(_WIDTH, "double")
     return width
 
@@ -119,7 +119,7 @@ _table_width_option = width_option(
 
 
 def all_option(help_text: str) -> Option:
-    """--all: every row, where a command shows some of them."""
+    """The option --all of a command that shows only some rows by default."""
     return click.option("--all", "show_all", is_flag=True, help=help_text)
 
 
@@ -133,7 +133,7 @@ def output_options(function: F) -> F:
 
 
 def output_options_with(has_width: bool = True) -> Option:
-    """The same; has_width: False for a command whose --width is of a figure."""
+    """The same options. has_width: False for a command whose --width belongs to a figure."""
     decorators: tuple[Option, ...] = (
         format_option_with(has_width=has_width),
         output_option("Write to a file instead of the terminal."),
@@ -199,7 +199,7 @@ def input_option(function: F) -> F:
 
 
 def parsed_inputs(texts: tuple[str, ...]) -> tuple[InputShape, ...] | None:
-    """What --input says, or None where it was not given."""
+    """The inputs of --input, or None where it was not given."""
     if not texts:
         return None
     from addercost.trace.input_shapes import parse_input_shapes
@@ -252,7 +252,9 @@ def arithmetics_option(help_text: str | None, default: str | None, brief: str = 
 
 
 def parsed_arithmetics(text: str) -> tuple[Arithmetic, ...]:
-    """A comma-separated list. Raises ArgumentError with the nearest names."""
+    """The arithmetics of a comma-separated list. Raises ArgumentError, which offers the nearest names, for an
+    unknown one.
+    """
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in list(Arithmetic):
@@ -339,7 +341,9 @@ def batches_option(function: F) -> F:
 
 
 def parsed_batches(text: str | None) -> tuple[int, ...]:
-    """Positive whole numbers with commas between, each once; 1 where none is given. Raises ArgumentError."""
+    """The batch sizes of a comma-separated list, each once; 1 where none is given. Raises ArgumentError for
+    anything but positive whole numbers.
+    """
     if text is None:
         return (1,)
     parts = [part.strip() for part in text.split(",")]

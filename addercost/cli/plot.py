@@ -44,7 +44,9 @@ _KINDS_HELP = "\n".join(f"  {name:22}{kind.summary}" for name, kind in KINDS.ite
 
 
 class _PlotCommand(SpecCommand):
-    """Its help ends with the kinds of plot: by what they are drawn from, or each with what it shows."""
+    """A command whose help ends with the kinds of plot: grouped by the data that they need, or each with a
+    description.
+    """
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         if is_everything(ctx):
@@ -191,7 +193,7 @@ def _drawn(
             _only(name, kind, found.subjects, len(found.measurements) + len(found.runs))
             return draw_model(name, found.subjects[0], options, cpu)
         case Takes.MEASUREMENTS:
-            # A report may hold models beside its measurements; they are not asked for here.
+            # A report may have models as well as measurements; the models are not needed here.
             _only(name, kind, found.measurements, len(found.runs))
             return draw_measured(name, found.measurements[0], options)
         case Takes.TRAINING:
@@ -237,7 +239,7 @@ def _window(drawn: Drawn) -> bool:
         manager = holder.canvas.manager
         if manager is None or pyplot.get_backend().lower() == "agg":
             return False
-        # Only pyplot opens windows, and each shows a figure of its own, which is replaced by ours.
+        # Only pyplot opens windows. Each has its own figure, which is replaced by ours.
         manager.canvas.figure = drawn.figure
         drawn.figure.set_canvas(manager.canvas)
         drawn.figure.set_facecolor("white")

@@ -25,10 +25,12 @@ def is_sweep(arguments: Sequence[str]) -> bool:
 def draw_sweep(
     kind: str, folder: Path, x: str | None, y: str | None, arithmetics: Sequence[str], options: PlotOptions
 ) -> Drawn:
-    """x, y: metrics; by default an estimate of the first processor, and the accuracy.
+    """Draws a figure of a sweep. x, y: metrics; by default an estimate of the first processor, and the
+    accuracy.
 
-    arithmetics: those shown, by default all of the sweep. Rows are of its first convention and batch size.
-    Raises ArgumentError for an unknown metric, and where none is given and there is no default.
+    arithmetics: the arithmetics that are shown, by default all of the sweep. Only rows of the sweep's first
+    convention and batch size are used. Raises ArgumentError for an unknown metric, and where none is given
+    and there is no default.
     """
     from addercost.report.plots.swept import Swept, draw_best, draw_points
     from addercost.sweep.queries.metrics import Variant, metric_columns, metric_values
@@ -70,7 +72,7 @@ def _estimate(data: SweepData) -> str:
 
 
 def _titled(column: Column, cost_model: str) -> Column:
-    """What stands at the axis: an estimate says that it is one, and by which cost model."""
+    """The title of an axis. For an estimate it says so, and names the cost model."""
     what, at, hardware = column.name.partition("@")
     if not at:
         return column

@@ -1,6 +1,6 @@
-"""--cpu and --gpu with what a user sets on them, declared once for every command that estimates.
+"""--cpu, --gpu and their settings, declared once for every command that estimates.
 
-A command gets names of targets: the options become a part of these (`addercost.cost.target_settings`).
+A command gets the names of targets. Settings become part of a name (`addercost.cost.target_settings`).
 """
 
 from __future__ import annotations
@@ -123,7 +123,9 @@ def _refuse_without_a_name(settings: dict[str, Any], graphs: bool, has_cpu: bool
 
 
 def _with_settings(name: str, settings: dict[str, Any]) -> str:
-    """The name of a target with what the options set on it. Raises ArgumentError."""
+    """The name of a target with the settings of the options. Raises ArgumentError for a setting out of
+    range.
+    """
     if all(value is None for value in settings.values()):
         return name
     from addercost.cost.target_settings import MARK, settings_text, split_name

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from addercost.analysis.accelerators import WantedAccelerators
     from addercost.cost.target import Target
 
-# The paper's rule is a question of its own, which `--cost-model` asks.
+# The paper's rule answers another question; `--cost-model` selects it.
 (_DEFAULT_MODEL,) = (name for name in RANKING_MODELS if name != PAPER_MODEL)
 
 
@@ -119,7 +119,7 @@ def rank(
 
     with progress(f"tracing {spec}", quiet):
         trace = trace_spec(spec, parsed_inputs(inputs))
-    # The other side of the comparison is multiply-add in every layer, also where the model has other layers.
+    # The alternative is compared with multiply-adds in every layer, even where the model has other layers.
     names = list(dict.fromkeys(("mac", arithmetic, "adder", "xnor")))
     counts = {
         name: count(trace, convention, arithmetic=name, what_if=what_if, keep_first_last=keep_first_last)
@@ -142,7 +142,7 @@ def rank(
 
 
 def _require_figures(models: Sequence[str], targets: Sequence[Target]) -> None:
-    """Raises ArgumentError for a cost model that has figures for none of the processors."""
+    """Raises ArgumentError for a cost model that lacks figures for all processors."""
     for name in models:
         if not targets or any(not cost_model_named(name).unusable(target) for target in targets):
             continue

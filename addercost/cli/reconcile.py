@@ -42,7 +42,7 @@ def reconcile(
 
 
 def _published(spec: str) -> float | None:
-    """Multiply-adds in G that the model's authors publish for it, where they do."""
+    """Multiply-adds in G that the model's authors publish, None where they publish none."""
     from addercost.sources.registry import kind_of
 
     catalogue = kind_of(spec).catalogue

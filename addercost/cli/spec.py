@@ -19,8 +19,8 @@ _FEW_FORMS = "model.py, torchvision:resnet50, zoo:lenet5-bn, hf:llama, model.onn
 
 
 class SpecCommand(HelpCommand):
-    """A command that loads SPECs: it limits what their code may do and how long it may take, and its help
-    ends with the kinds of SPEC, those of other packages too.
+    """A command that loads SPECs. It limits what their code may do and how long it may take. Its help ends
+    with the kinds of SPEC, also those of other packages.
     """
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
@@ -64,7 +64,7 @@ def _limit_time(ctx: click.Context, param: click.Parameter, seconds: float) -> N
 
 def _trust(ctx: click.Context, param: click.Parameter, trusted: bool) -> None:
     if trusted:
-        # Processes that this one starts trust the file, too.
+        # Processes that this one starts trust the file as well.
         os.environ[TRUST] = "1"
 
 
@@ -74,7 +74,9 @@ def spec_argument(name: str, **settings: Any) -> Callable[[F], F]:
 
 
 def complete_spec(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """SPECs that begin with `incomplete`, as far as their kinds can list them, and files and folders."""
+    """Completions for the shell: SPECs that begin with `incomplete`, if their kinds can list them, and files
+    and folders.
+    """
     from addercost.sources.registry import kinds
 
     found = [spec for kind in kinds() for spec in kind.complete(incomplete)]

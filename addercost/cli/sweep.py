@@ -1,5 +1,6 @@
-"""`addercost sweep SPACE -o DIR`, and `addercost sweep measure`, `top` and `pareto` over what it made;
-`sweep designs` sweeps accelerators."""
+"""`addercost sweep SPACE -o DIR`, and `addercost sweep measure`, `top` and `pareto` for its results; `sweep
+designs` sweeps accelerators.
+"""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ def designs(
 
 
 def _named(text: str, what: str, known: tuple[str, ...]) -> tuple[Any, ...]:
-    """The names of a list, each among the known ones. Raises ArgumentError."""
+    """The names of a comma-separated list. Raises ArgumentError for an unknown one."""
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in names:
         if name not in known:
@@ -146,7 +146,9 @@ def _named(text: str, what: str, known: tuple[str, ...]) -> tuple[Any, ...]:
 
 
 def _sizes(text: str, option: str) -> tuple[int, ...]:
-    """8,16,32, or 8:256:8 from the first to the second by the third. Raises ArgumentError."""
+    """Sizes from 8,16,32 or from 8:256:8 (from the first to the second in steps of the third). Raises
+    ArgumentError for any other text.
+    """
     wrong = ArgumentError(
         f"{option} {text!r} are no sizes from 1 to {_LONGEST_SIDE:,}", "write 8,16,32 or 8:256:8"
     )

@@ -1,4 +1,6 @@
-"""The options that `addercost sweep` and `addercost sweep measure` share, and how their texts are read."""
+"""The options that `addercost sweep` and `addercost sweep measure` share, and the functions that read their
+texts.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def chunk_option(help_text: str, default: int | None) -> Option:
 
 
 def failure_options(child_process: str) -> Option:
-    """--timeout, --memory-limit and --retry-failed. child_process: what a worker's child does."""
+    """The options --timeout, --memory-limit and --retry-failed. child_process: words for the work of a
+    worker's child process.
+    """
     decorators: tuple[Option, ...] = (
         click.option(
             "--timeout",

@@ -1,4 +1,6 @@
-"""How far a sweep is: on a terminal a bar with rate and time left, elsewhere a line every 30 s."""
+"""Shows the progress of a sweep: on a terminal a bar with rate and remaining time, elsewhere a line every 30
+s.
+"""
 
 from __future__ import annotations
 

@@ -92,7 +92,9 @@ def pareto(
 
 
 def _variant(data: SweepData, arithmetic: str | None, convention: str | None, batch: int | None) -> Variant:
-    """The rows asked for, else the sweep's first. Raises ArgumentError where it has none of these."""
+    """The variant of rows that the options select, by default the sweep's first. Raises ArgumentError where
+    the sweep has no such rows.
+    """
     from addercost.sweep.queries.metrics import Variant
 
     has = data.manifest.settings

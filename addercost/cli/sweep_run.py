@@ -107,7 +107,7 @@ def run(
             raise ArgumentError(
                 "--hardware-path is a folder of this machine", "leave --dask out, or give local:N"
             )
-        # Workers, which are processes of their own, find it there.
+        # Workers are other processes and find it there.
         os.environ[ENVIRONMENT_VARIABLE] = str(Path(user_folder(hardware_path) or hardware_path).resolve())
     settings = SweepSettings(
         cpus=without_none(cpus or THIS_MACHINE.names(None)),

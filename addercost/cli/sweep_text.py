@@ -1,4 +1,4 @@
-"""The lines that a sweep prints: what it would be, and what it has done."""
+"""The lines that a sweep prints: the forecast, and the result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def forecast_text(what: Forecast) -> str:
 
 
 def report_text(what: SweepReport, table: str = "sweep") -> str:
-    """The remarks, and then what was done. table: in which a query finds the rows."""
+    """The remarks, then the result. table: the table in which a query finds the rows."""
     before = f", {what.chunks_done_before:,} of them there before" if what.chunks_done_before else ""
     lines = [
         *(f"addercost: {remark}" for remark in what.remarks),

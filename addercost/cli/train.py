@@ -165,7 +165,7 @@ def train(
 
 
 def _plan(settings: TrainSettings) -> str:
-    """What a run would do, from the model and the data themselves."""
+    """The text of what a run would do, from the model and the data."""
     from addercost.text import printable
     from addercost.train.prepare import prepare
     from addercost.train.rates import adder_weights, layer_weights

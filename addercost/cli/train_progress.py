@@ -1,4 +1,6 @@
-"""How far training is: on a terminal a bar with the last epoch's figures, elsewhere a line every 10 s."""
+"""Shows the progress of training: on a terminal a bar with the last epoch's figures, elsewhere a line every
+10 s.
+"""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def tune_cases(
     again: bool,
     quiet: bool,
 ) -> int:
-    """Tunes and says what was found. Returns how many layers are left."""
+    """Tunes layers and prints each result. Returns how many layers are left."""
     from addercost.kernels.cpu.dense.tuned import schedules_folder
     from addercost.measure.devices.cpu import CpuDevice
     from addercost.measure.devices.exclusive import exclusive
@@ -115,7 +115,7 @@ def tune_cases(
 
 
 def zoo_cases() -> tuple[LayerCase, ...]:
-    """The distinct layers of the networks that are tuned where none is named."""
+    """The distinct layers of the networks that are tuned where the user names none."""
     from addercost.measure.tuning.layers import ZOO
 
     return tuple(dict.fromkeys(case for name in ZOO for case in _cases(name, (), 1)))

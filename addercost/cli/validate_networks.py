@@ -1,4 +1,4 @@
-"""The networks that patterns name, as `addercost validate` times them."""
+"""The networks that `addercost validate` times, found by patterns of names."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def named_networks(patterns: str, sample: int | None, dtype: str = "fp32") -> list[ValidationNetwork]:
-    """Those of all spaces in a comma-separated list. sample: so many of each space, drawn by a hash.
-    dtype: the format that they run in.
+    """The networks of all spaces in a comma-separated list. sample: how many of each space, chosen by a hash.
+    dtype: the number format in which they run.
 
     Raises ArgumentError where a pattern names no space.
     """
@@ -39,7 +39,7 @@ def _network(architecture: Architecture, pattern: str, dtype: str) -> Validation
     from addercost.measure.validation.networks import ValidationNetwork
 
     args, kwargs = architecture.inputs(1)
-    # Kinds of SPEC have models of the same name: the row has the SPEC.
+    # Several kinds of SPEC have models of equal name, so the row has the SPEC.
     kind, colon, _ = pattern.partition(":")
     return ValidationNetwork(
         f"{kind}{colon}{architecture.name}" if colon else architecture.name,

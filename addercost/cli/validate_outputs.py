@@ -1,4 +1,4 @@
-"""The folder that `addercost validate` writes, and what it says on the way."""
+"""The folder that `addercost validate` writes, and the lines that it prints meanwhile."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def document_in(folder: Path | None, force: bool) -> Path | None:
-    """The JSON file in the folder, which is made and is this command's to its end.
+    """The path of the JSON file in the folder. Makes the folder, and keeps other processes out of it until
+    the command ends.
 
     Raises OutputError where the file exists, unless `force`.
     """
@@ -34,7 +35,7 @@ def document_in(folder: Path | None, force: bool) -> Path | None:
 
 
 def write_validation(result: Validation, folder: Path, scores_only: bool) -> None:
-    """validation.json, validation.md and validation.svg. scores_only: the JSON keeps no rows."""
+    """Writes validation.json, validation.md and validation.svg. scores_only: the JSON has no rows."""
     from dataclasses import replace
 
     from addercost.measure.validation.kept_traces import remove_traces
@@ -60,7 +61,7 @@ def write_validation(result: Validation, folder: Path, scores_only: bool) -> Non
 
 
 def row_printer(total: int, quiet: bool) -> Callable[[int, Entry], None]:
-    """A line on stderr for every network that is skipped, and one for every 50."""
+    """A function that prints a line on stderr for every skipped network, and one for every 50 networks."""
 
     def said(number: int, entry: Entry) -> None:
         from addercost.results.validation import SkippedRow

@@ -152,7 +152,7 @@ def verdict(
             )
         )
     where = timed.environment.get("cpu") or timed.environment.get("cuda", "") if timed else ""
-    # The verdict makes predictions of its own: a note that the timings lack estimates would mislead.
+    # The verdict makes predictions itself, so a note that the timings lack estimates would be misleading.
     notes = [note for note in timed.notes if not note.startswith(NO_ESTIMATES)] if timed else []
     doubted = {target.name: target.caveats for target in (load_target(PAPER_CPU), here) if target}
     doubted |= {name: load_energy(name).caveats for name in ENERGY_TABLES}
@@ -167,7 +167,7 @@ def verdict(
 def _table_of_this_machine(
     cpu: str | None, hardware_path: Path | None
 ) -> tuple[Target | None, tuple[str, ...]]:
-    """The table to predict by: the named one, this machine's own, or its core's; and a remark."""
+    """(the table for predictions, a remark): the named table, this machine's own, or that of its core."""
     from addercost.cost.target_registry import load_target
     from addercost.hardware.loader import HOST
     from addercost.hardware.matching import core_name, matching_tables
@@ -188,8 +188,8 @@ def _table_of_this_machine(
 def _other_machine(
     here: Target | None, was_named: bool, timed: Measurements | None, from_file: bool
 ) -> tuple[str, ...]:
-    """A remark where another machine was predicted than was timed, so that the two are not compared. Timings
-    of a file are taken to be of a processor that is named with them.
+    """A remark where predictions and timings are of different machines, so that they are not compared.
+    Timings from a file are assumed to be of a processor that is named with them.
     """
     if here is None or timed is None or not was_named:
         return ()
@@ -203,7 +203,9 @@ def _other_machine(
 
 
 def _is_this_machine(target: Target, cpu: str) -> bool:
-    """Whether a target is this machine's table, its core's, or that of a part with its name."""
+    """Whether a target is of this machine's own table, of its core's, or of a part with this processor's
+    name.
+    """
     from addercost.cost.target_settings import split_name
     from addercost.hardware.loader import HOST
     from addercost.hardware.matching import core_name, matching_tables
@@ -230,7 +232,9 @@ def _gap(
     timed: Measurements,
     keep_first_last: bool,
 ) -> PredictionGap | None:
-    """None where the timings are not of one core of a CPU, which predictions are of."""
+    """The gap between prediction and measurement; None unless the timings are of one core of a CPU, as
+    predictions are.
+    """
     from addercost.analysis.prediction_gap import PredictionGap, Side
     from addercost.cost.models import roofline
     from addercost.cost.verdict import cycle_ratio
@@ -242,7 +246,7 @@ def _gap(
     batch = int(timed.settings.get("batch", "1"))
     with_memory = None
     if timed.settings.get("cache") == "cold":
-        # A layer that is run again and again finds its operands in the caches.
+        # A layer that runs repeatedly finds its operands in the caches.
         with_memory = cycle_ratio(trace, contest, here, roofline.MODEL.name, keep_first_last).seconds
     sides = [
         Side(
@@ -265,7 +269,7 @@ def _gap(
 
 
 def _why_not(timed: Measurements, wanted: tuple[str, str, str]) -> str:
-    """Why (arithmetic, implementation, number format) has no measurement."""
+    """The reason why (arithmetic, implementation, number format) has no measurement."""
     reasons = dict.fromkeys(
         row.reason for row in timed.failed if (row.arithmetic, row.implementation, row.dtype) == wanted
     )
@@ -280,7 +284,7 @@ def _settings(
     time_limit_s: float,
     timed: Measurements | None,
 ) -> BenchSettings:
-    """As layers are timed; those of `timed` where there are timings already."""
+    """The settings for timing layers; those of `timed` where there are timings already."""
     from addercost.measure.contests import settings_for
     from addercost.measure.session import BenchSettings
 
@@ -301,7 +305,9 @@ def _settings(
 
 
 def _kernel_target(here: Target | None, settings: BenchSettings) -> tuple[Target | None, tuple[str, ...]]:
-    """The processor with kernels that were timed as these layers are, or None; and why there are none."""
+    """(the target with kernels that were timed under the same conditions as the layers or None, the reason
+    for None).
+    """
     from addercost.cost.models import calibrated
 
     if here is None or settings.device != "cpu" or not here.kernel_files:
