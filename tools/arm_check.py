@@ -1,12 +1,13 @@
-"""Our CPU kernels on arm64, without such a machine: compiled, read, and run by an emulator.
+"""Checks our CPU kernels for arm64 without such a machine: compiles them, reads their loops, and runs them in
+an emulator.
 
     make arm-check     # installs llvm-mca, qemu-user and a cross compiler
 
 Halide compiles the kernels for arm64 by the schedule of the rule for 128-bit vectors and 32 registers.
-llvm-mca takes the inner loop of each for the cores that LLVM models. qemu-user runs the kernels on small
-layers, and what they compute is compared with the reference.
-An emulator says nothing of speed, and llvm-mca nothing of caches. The answer is
-benchmarks/results/arm64/kernels.txt; the exit status is 1 where a kernel is wrong.
+llvm-mca estimates the inner loop of each kernel for the cores that LLVM models. qemu-user runs the kernels on
+small layers, and their results are compared with the reference. An emulator shows no speed, and llvm-mca
+models no caches. The result is written to benchmarks/results/arm64/kernels.txt. The exit status is 1 where a
+kernel computes a wrong result.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ TARGET = "arm-64-linux"
 NEON = Core(vector_bytes=16, registers=32, ports=2.0, load_cycles=0.0)
 CORES = ("cortex-a53", "cortex-a55", "cortex-a72", "cortex-a76", "neoverse-n1", "neoverse-v1")
 SITE_INSTRUCTIONS = ("fmla", "fabd", "cnt", "uabd")
-"""Every site has one of them."""
+"""The instructions of which every site has one."""
 MAIN = Path(__file__).with_name("arm_check_main.c")
 RESULT = Path(__file__).parents[1] / "benchmarks" / "results" / "arm64" / "kernels.txt"
 GEOMETRY = Geometry(padding=(1, 1))
@@ -54,7 +55,7 @@ HALIDE_TYPES = {torch.float32: (2, 32), torch.int32: (0, 32), torch.uint8: (1, 8
 
 @dataclass(frozen=True)
 class ArmKernel:
-    """A kernel for arm64 with the memory it reads and what it should compute."""
+    """A kernel for arm64, the memory that it reads, and the expected result."""
 
     name: str
     kernel: KernelClass
@@ -119,7 +120,7 @@ def compiled(arm: ArmKernel, folder: Path) -> tuple[Path, str]:
 
 
 def inner_loop(assembly: str) -> list[str]:
-    """The instructions of the block that runs back to its own label and has most sites."""
+    """The instructions of the block that jumps back to its own label and has most sites."""
     loops = []
     parts = re.split(r"^(\.L\w+):", assembly, flags=re.M)
     for label, block in zip(parts[1::2], parts[2::2], strict=True):
@@ -132,7 +133,7 @@ def inner_loop(assembly: str) -> list[str]:
 
 
 def run(arm: ArmKernel, made: Path, folder: Path) -> Tensor:
-    """What the kernel computes under the emulator."""
+    """The result of the kernel in the emulator."""
     program = folder / "program"
     compiler = ["aarch64-linux-gnu-gcc", "-std=gnu99", "-O1", "-static", str(MAIN), str(made)]
     subprocess.run(

@@ -1,4 +1,6 @@
-"""Single figures with a source of their own, from cited_figures.toml, beside those of a scheduling model."""
+"""Reads single figures that have their own source, from cited_figures.toml. They are used in addition to a
+scheduling model's.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from toml_writing import plain
 CITED_FIGURES = Path(__file__).with_suffix(".toml")
 _NUMBERS = ("lanes", "vector_bits", "latency_cycles", "reciprocal_throughput_cycles", "uops")
 _FROM_THE_MODEL = ("lanes", "reciprocal_throughput_cycles", "uops", "ports", "instruction")
-"""What a row may leave out. A latency that is left out is found in the model's row when it is needed."""
+"""The columns that a row may leave out. A missing latency is taken from the model's row when it is needed."""
 
 Key = tuple[str, str, int]
 Row = dict[str, object]
@@ -19,7 +21,7 @@ Row = dict[str, object]
 
 @dataclass
 class Block:
-    """The cited rows of one processor from one source. source: the entry of `[sources]` that they get."""
+    """The cited rows of one processor from one source. source: the entry in `[sources]` for them."""
 
     id: str
     source: dict[str, str]
@@ -29,14 +31,18 @@ class Block:
 
 @dataclass
 class CitedFigures:
-    """blocks and parts: by processor. parts: what replaces fields of its `[part]`, and `source`, why."""
+    """blocks, parts: by processor. parts: values that replace fields of its `[part]`; their `source` is the
+    reason.
+    """
 
     blocks: dict[str, list[Block]] = field(default_factory=dict)
     parts: dict[str, dict[str, object]] = field(default_factory=dict)
 
 
 def read_cited_figures(path: Path = CITED_FIGURES) -> CitedFigures:
-    """ValueError for a processor's table that names no known source or is not as wide as its header."""
+    """Reads the file. Raises ValueError for a table that names no known source, or with a row that does not
+    fit the header.
+    """
     document = tomllib.loads(path.read_text(encoding="utf-8"))
     blocks: dict[str, list[Block]] = {}
     for entry in document["figures"]:
@@ -66,10 +72,11 @@ def key(row: Row) -> Key:
 
 
 def completed(row: Row, model: Row | None) -> Row:
-    """The row with what it leaves out taken from the model's. ValueError where the model has no such row and
-    something is missing.
+    """The row with missing columns taken from the model's row. Raises ValueError where a column is missing
+    and the model has no such row.
 
-    The model says which ports an instruction can use, and the cited rate how many cycles of work at most.
+    The model's row has the ports that an instruction can use. The cited rate limits the cycles of work on
+    them.
     """
     if model is None:
         missing = {"lanes", "reciprocal_throughput_cycles", "instruction"} - row.keys()
@@ -85,7 +92,9 @@ def completed(row: Row, model: Row | None) -> Row:
 
 
 def _within(ports: str, cycles_each: float) -> str:
-    """Port groups with at most as much work as an instruction every `cycles_each` cycles leaves room for."""
+    """The port groups, with their work reduced so that an instruction can start every `cycles_each`
+    cycles.
+    """
     groups = []
     for group in ports.split("+"):
         work, times, alternatives = group.rpartition("*")
@@ -96,7 +105,9 @@ def _within(ports: str, cycles_each: float) -> str:
 
 
 def differences(rows: list[Row], model: dict[Key, Row]) -> list[str]:
-    """`fp32_div (vector 256): 4.98 cycles each (model: 1)` for the figures that the model has otherwise."""
+    """A text for each figure that differs from the model's: `fp32_div (vector 256): 4.98 cycles each (model:
+    1)`.
+    """
     alike: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         other = model.get(key(row))

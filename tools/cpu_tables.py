@@ -30,8 +30,7 @@ ARM_OPS = {"sad_u8": "uint8_absdiff_acc_long", "sad_u8_hi": "uint8_absdiff_acc_l
 X86_OPS = {"sad_u8": "uint8_sad"}
 FORMS = {"rvv_m1": "rvv", "sve2": "sve"}
 
-# The x87 figures are the ones the published comparison (multiplication 4, addition 2) takes from this
-# processor.
+# The published comparison (multiplication 4, addition 2) uses the x87 figures of this processor.
 PREFERRED_FLOAT_FORM = {"via-nano-2000": "x87"}
 
 CAVEATS = {
@@ -42,8 +41,8 @@ CAVEATS = {
     "spacemit-x60": ["the matrix extension is on cores 0 to 3; the other four have none"],
 }
 
-# The two sheets write I12 for "I1 or I2", and MBfadd for the adder inside MB, which MB's other work also
-# waits for.
+# The two sheets write I12 for "I1 or I2", and MBfadd for the adder inside MB. Other work of MB waits for that
+# adder as well.
 VIA_PORTS = {"I12": "I1|I2", "MBfadd": "MB", "MA": "MA", "MB": "MB", "I2": "I2"}
 
 COLUMNS = (
@@ -150,10 +149,10 @@ ASSUMED_DIVIDER = {
 def without_impossible_divisions(
     blocks: Blocks, used: dict[str, dict[str, str]], dropped: Counter[str]
 ) -> list[str]:
-    """Takes out divisions of which a model executes more than one a cycle, which no divider does.
+    """Removes divisions of which a model executes more than one a cycle, since no divider can.
 
-    Where nothing else is known of an operation's rate, its latency stands in, as an assumption. Returns what
-    was done, for the table.
+    Where an operation has no other rate, its latency is used in place of it, as an assumption. Returns notes
+    on the changes for the table.
     """
     corrections = []
     for (source, quality), rows in list(blocks.items()):
@@ -186,7 +185,7 @@ def is_impossible(row: Row) -> bool:
 def with_cited(
     cited: list[Block], blocks: Blocks, used: dict[str, dict[str, str]]
 ) -> tuple[Blocks, list[str]]:
-    """The blocks with the cited ones before them, and what the scheduling model says otherwise."""
+    """(the blocks with cited ones first, texts on figures of the scheduling model that differ)."""
     known = {key(row): row for (_, quality), rows in blocks.items() if quality == "model" for row in rows}
     first: Blocks = {}
     corrections = []
@@ -200,7 +199,7 @@ def with_cited(
 
 
 def aligned(rows: list[Row]) -> str:
-    """The columns that occur, padded with blanks into lines; `-` where a row has no figure."""
+    """Lines with the columns that occur, aligned by blanks; `-` where a row has no figure."""
     columns = [c for c in COLUMNS if any(c in row for row in rows)]
     lines = [columns, *([str(row.get(c, "-")) for c in columns] for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
@@ -211,7 +210,7 @@ def aligned(rows: list[Row]) -> str:
 
 
 def instruction_source(row: dict[str, str]) -> tuple[str, dict[str, str]]:
-    """The id and the entry of the source that a row of cycles.csv names."""
+    """(the id, the entry) of the source that a row of cycles.csv names."""
     text = row["source"]
     if text.startswith("LLVM"):
         core = text.partition(" via ")[2]
@@ -276,7 +275,7 @@ def instruction_row(
 
 
 def part_table(identity: dict[str, str], dropped: Counter[str]) -> dict[str, object]:
-    """The [part] table: the figures that the page of the named product gives without doubt."""
+    """The [part] table: the figures that the named product's page gives unambiguously."""
     name = identity["typical_part"].partition("@")[0]
     if not name:
         if identity["l1d_per_core"] or identity["l3_or_cache"]:

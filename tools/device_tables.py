@@ -50,7 +50,8 @@ DESKTOPS = ("macbook", "ryzen", "core-", "nvidia-gb10", "snapdragon-8cx", "snapd
 MICROCONTROLLERS = ("stm32", "nrf", "arduino", "rp2", "esp32", "k210")
 PHONES = ("galaxy", "iphone", "pixel")
 
-# The largest version that is sold, of which no column says it: devices, bytes, title and page of the source.
+# The memory of the largest version that is sold, which no column has: devices, bytes, title and page of the
+# source.
 _PI = ("Raspberry Pi documentation, computers, introduction", "https://github.com/raspberrypi/documentation")
 MEMORY = {
     "raspberry-pi-zero-2-w": (512 << 20, *_PI),
@@ -59,7 +60,7 @@ MEMORY = {
     "raspberry-pi-5": (16 << 30, *_PI),
 }
 
-# What `memory_fields` calls a figure, and its key in a table.
+# The name of a figure in `memory_fields`, and its key in a table.
 FIELDS = {
     "bandwidth": ("memory_bandwidth_bytes_per_s",),
     "bus": ("memory_bandwidth_bytes_per_s",),
@@ -132,7 +133,7 @@ def device_file(name: str, row: dict[str, str], dropped: Counter[str]) -> str:
 
 
 def core_counts(name: str, text: str, others: list[str]) -> tuple[int, str]:
-    """How many of the fastest cores there are, and the others in words."""
+    """(how many of the fastest cores there are, words for the other cores)."""
     clusters = text.split("+")
     if name in FURTHER:
         return COUNTS.get(name) or _product(clusters[0]), FURTHER[name]
@@ -179,7 +180,7 @@ def unconfirmed_figures(row: dict[str, str], figures: dict[str, int | float]) ->
 
 
 def _remembered(note: str) -> int | None:
-    """A bandwidth that the note gives from memory."""
+    """A bandwidth that the note gives without a source."""
     match = _REMEMBERED_BANDWIDTH.search(note)
     return round(float(match[1] or match[2]) * 1e9) if match else None
 

@@ -30,7 +30,9 @@ def build(folder: Path) -> list[Path]:
 
 
 def try_out(distribution: Path, folder: Path, borrow: bool) -> str:
-    """What an installed distribution prints of the paper's network. A failure raises CalledProcessError."""
+    """The output of an installed distribution for the paper's network. Raises CalledProcessError where it
+    fails.
+    """
     environment = folder / distribution.suffix.strip(".")
     options = ["--system-site-packages"] if borrow else []
     subprocess.run([sys.executable, "-m", "venv", *options, str(environment)], check=True)
@@ -63,7 +65,9 @@ def try_out(distribution: Path, folder: Path, borrow: bool) -> str:
 
 
 def lend(environment: Path) -> None:
-    """Puts this environment's packages on the other one's path, without its editable install of addercost."""
+    """Adds this environment's packages to the path of the other environment, without the editable install of
+    addercost.
+    """
     import sysconfig
 
     (own,) = environment.glob("lib/python*/site-packages")

@@ -34,7 +34,7 @@ def contexts(ctx: click.Context) -> Iterator[click.Context]:
 
 
 def summary(ctx: click.Context) -> str:
-    """What the list of commands says of one."""
+    """The line of a command in the list of commands."""
     is_listed = ctx.parent is not None and ctx.parent.parent is None
     return SUMMARIES.get(ctx.info_name or "", "") if is_listed else ctx.command.get_short_help_str(300)
 
@@ -61,7 +61,7 @@ def _of(root: click.Context) -> Iterator[str]:
 
 
 def _escaped(text: str) -> str:
-    """Text that Markdown shows as it is, but for code in back quotes."""
+    """The text escaped for Markdown, except code in back quotes."""
     parts = text.split("`")
     return "`".join(
         part if i % 2 else re.sub(r"([*_\[\]])", r"\\\1", part).replace("<", "&lt;")

@@ -30,12 +30,12 @@ LOOK = {
 }
 """Label, colour and hatch of each contest of a verdict."""
 RULE = 2 / 3
-"""(2 + 2) / (4 + 2) cycles a site: what the paper's rule says of fp32 adder layers on a VIA Nano."""
+"""The ratio by the paper's rule for fp32 adder layers on a VIA Nano: (2 + 2) / (4 + 2) cycles a site."""
 
 
 @in_style
 def draw() -> Drawn:
-    """Layers' time by that of the same network's convolutions, with 95 % intervals."""
+    """Draws the time of the layers / that of the same network's convolutions, with 95 % intervals."""
     networks = {name: read_measurements(ROOT / "reports" / MACHINE / f"{name}.json") for name in BATCHES}
     found: list[tuple[str, str, NetworkRatio]] = []
     figure = new_figure(PlotOptions(), 3.2)

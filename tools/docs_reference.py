@@ -21,7 +21,7 @@ FORMS: dict[str, tuple[str, Any, str]] = {
     "validation": (validation.SCHEMA, validation.Validation, "`validate`"),
     "accuracies": (accuracies.SCHEMA, accuracies.Accuracies, "`reproduce accuracy`"),
 }
-"""(schema, the dataclass of its fields, what writes it) by name."""
+"""(schema, the dataclass of its fields, the command that writes it) by name."""
 
 
 def schemas() -> dict[str, dict[str, Any]]:
@@ -54,7 +54,7 @@ def operators_page() -> str:
 
 
 def built_in_rules() -> dict[str, CountingRule]:
-    """The rules of addercost by operator, without those that a program has added."""
+    """addercost's own rules by operator, without rules that a program has added."""
     return {name: rule for name, rule in RULES.items() if rule.__module__.startswith("addercost.")}
 
 
@@ -90,7 +90,7 @@ def grouped(names: list[str]) -> dict[str, list[str]]:
 
 
 def counted(name: str) -> str:
-    """What one call of an operator counts: a formula with its operations, or its rule's own words."""
+    """The text on one call of an operator: a formula with its operations, or its rule's docstring."""
     if RULES[name] is nothing:
         return "nothing: it computes no numbers"
     kind = name.partition(".")[2]

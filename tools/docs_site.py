@@ -1,4 +1,4 @@
-"""What the site has beside the pages of `docs/`: references made from the code, and further documents.
+"""Adds to the site what is not in `docs/`: reference pages made from the code, and further documents.
 
 mkdocs calls the functions here (`hooks` in mkdocs.yml); `make docs` builds the site into output/site.
 """
@@ -21,11 +21,11 @@ LINK = re.compile(
 )
 
 SHOWN = (".md", ".svg", ".html", ".csv", ".txt", ".tex")
-"""Files of these folders that the site has; timings in JSON stay in the repository."""
+"""The suffixes of files of these folders that the site has. Timings in JSON are only in the repository."""
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Adds generated pages, and the documents that pages link to."""
+    """Adds the generated pages, and the documents to which pages link."""
     sys.path.insert(0, str(Path(__file__).parent))
     import tutorial
     from docs_commands import commands_page
@@ -52,10 +52,10 @@ def add(files: Files, config: Any, name: str, content: str) -> None:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
-    """Links of a page that lead out of `docs/` lead to the documents that the site has.
+    """Changes links of a page that lead out of `docs/` into links to the site's documents.
 
-    On a page of `docs/`, `../reports/x.md` is a file of the repository; the site has it as `reports/x.md`.
-    What the site does not have, such as a source file, is shown without a link.
+    On a page of `docs/`, `../reports/x.md` is a file of the repository; on the site it is `reports/x.md`. A
+    link to a file that the site does not have, such as a source file, becomes plain text.
     """
     here = Path(page.file.src_uri).parent
     is_of_docs = (ROOT / "docs" / page.file.src_uri).exists()

@@ -59,7 +59,7 @@ SOURCE_IDS = {
     "AdderNet and its": "arxiv-2101-10015",
 }
 QUALITY = "published"
-# Rows of energy.csv that were remembered alone, and stand in a work that quotes the same table.
+# Rows of energy.csv that were written from memory, but are confirmed by a work that quotes the same table.
 QUOTED_ELSEWHERE = {
     ("7nm", "add", "int8"): "bittransgnn",
     ("7nm", "add", "int32"): "bittransgnn",
@@ -77,7 +77,8 @@ MEMORIES = {
     "NoC psum": "on-chip network, partial sum",
     "register file": "register file",
 }
-# The areas of fp32 multiplication repeat those of addition row by row: probably copied by mistake.
+# The areas of fp32 multiplication equal those of addition in each row, so they were probably copied by
+# mistake.
 SUSPECTED_COPY = "areas equal"
 CAVEATS = {
     "7nm": [
@@ -109,7 +110,7 @@ def write_energy(data: Path, folder: Path, dropped: Counter[str]) -> int:
 
 
 def quoted(row: dict[str, str]) -> str | None:
-    """The source in which a row that was remembered was found."""
+    """The source that confirms a row written from memory."""
     return QUOTED_ELSEWHERE.get((row["node"], row["op"], row["operand"]))
 
 
@@ -175,7 +176,7 @@ def memory_row(memory: str, bits: int, cell: str, id_: str) -> dict[str, object]
 
 
 def fit_row(row: dict[str, str], id_: str) -> dict[str, object]:
-    """`0.003125*N`, or `0.0029947*N^2+0.0010416*N`, as coefficients from the constant upwards."""
+    """The coefficients, from the constant upwards, of `0.003125*N` or `0.0029947*N^2+0.0010416*N`."""
     coefficients = [0.0, 0.0, 0.0]
     for term in row["energy_pj"].split("+"):
         factor, _, power = term.partition("*N")

@@ -6,9 +6,9 @@ Needs torch and Triton, and of other packages what `addercost bench` needs; buil
 Without nvidia-ml-py rows have no clock and no energy, and without msgspec tables are not summed up; the
 report says so.
 
-Each part runs in a process of its own with a time limit. One that fails or is late is a line of the report;
-what it had measured is kept, and the others go on. Writes reports/<name of the GPU>/, its README.md anew
-after every part.
+Each part runs in its own process with a time limit. A part that fails or is late is a line of the report; its
+measurements until then are kept, and the other parts run. Writes reports/<name of the GPU>/, and its
+README.md again after every part.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ ROOT = Path(__file__).parent.parent
 RESERVED_S = 20
 """Time for the report."""
 GRACE_S = 5.0
-"""From an interrupt, at which pytest prints what it has found so far, to a kill."""
+"""Seconds between an interrupt, at which pytest prints its results so far, and a kill."""
 PROBE_S = 90.0
 """A first import of torch reads gigabytes."""
 
 
 def carry_out(part: CheckPart, folder: Path, left_s: float) -> Outcome:
-    """Runs a part; its output goes to a file of its own."""
+    """Runs a part, with its output in a file."""
     log = folder / ("tests.txt" if part.name == "tests" else f"{part.name}.log")
     limit_s = min(part.limit_s, left_s)
     if limit_s < 1:
@@ -65,7 +65,9 @@ def carry_out(part: CheckPart, folder: Path, left_s: float) -> Outcome:
 
 
 def probe() -> tuple[str, str]:
-    """(name of the GPU, "") or ("", why there is none), from another process: a CUDA context takes memory."""
+    """(name of the GPU, "") or ("", the reason why there is none). Another process finds it, since a CUDA
+    context takes memory.
+    """
     code = (
         "import json, torch\n"
         "from addercost.measure.devices.cuda_availability import usable_device\n"
@@ -92,11 +94,12 @@ def probe() -> tuple[str, str]:
 def check(
     reports: Path, end: float, device: str, chosen: str, carry: Callable[..., Outcome] = carry_out
 ) -> list[Outcome]:
-    """Runs every part whose name contains `chosen`, until `end` of the monotonic clock less the report's
-    time."""
+    """Runs every part whose name contains `chosen`. It stops before the time `end` of the monotonic clock,
+    early enough to write the report.
+    """
     folder = (reports / folder_name(device)).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    # The journal of an earlier run, made elsewhere or by another version, would refuse this one's rows.
+    # The journal of an earlier run on another machine or of another version would refuse this run's rows.
     unread = keep_what_was_measured(folder)
     started = datetime.datetime.now(datetime.UTC).date().isoformat()
     since = time.time()
@@ -108,7 +111,7 @@ def check(
         (folder / "README.md").write_text(text)
 
     wanted = [part for part in parts(folder) if chosen in part.name]
-    # The report is written after every part, so that it is there whatever ends this.
+    # The report is written after every part, so that it exists however this run ends.
     for part in wanted:
         outcomes.append(carry(part, folder, end - RESERVED_S - time.monotonic()))
         o = outcomes[-1]

@@ -1,4 +1,4 @@
-"""The parts of `make gpu-check`: what each runs in a process of its own, and for how long at most."""
+"""The parts of `make gpu-check`: what each runs in its process, and its time limit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ LIMIT_S = 0.1
 WHOLE_S = 40.0
 """Time limit of a part with whole models."""
 LOST = 75
-"""Exit code of a part whose GPU refuses all work since a row's kernel failed: another process goes on."""
+"""The exit code of a part whose GPU refuses all work after a row's kernel failed. Another process
+continues.
+"""
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,18 @@ NETWORKS = (
     Network("vgg-small", 128, True, 50),
     Network("lenet5-bn", 128, False, 40),
 )
-"""The paper's, the most informative ones first. First and last layers stay convolutions, except LeNet's."""
+"""The paper's networks, the most informative first. First and last layers stay convolutions, except in
+LeNet.
+"""
 LEFT_OUT = (("mac", "fp16"), ("adder", "bf16"))
-"""Rows that would repeat others: tensor cores take as long for fp16 as for bf16, and so does our layer."""
+"""Rows that are left out because others show the same: tensor cores take as long for fp16 as for bf16, and so
+does our layer.
+"""
 
 
 @dataclass(frozen=True)
 class CheckPart:
-    """results: the file it makes, relative to the folder."""
+    """A part. results: the file that it writes, relative to the folder."""
 
     name: str
     what: str
@@ -55,7 +61,7 @@ class CheckPart:
 
 
 def parts(folder: Path) -> list[CheckPart]:
-    """The most important ones first: a check that runs out of time loses the last."""
+    """All parts, the most important first, since a check that runs out of time leaves out the last."""
     python = sys.executable
     doctor = str(folder / "doctor.json")
     made = [
@@ -94,11 +100,12 @@ def parts(folder: Path) -> list[CheckPart]:
 
 
 def run_part(text: str, folder: Path) -> tuple[Measurements, Path]:
-    """Times one network's layers, or the whole of it, and writes the document, which it returns with its
-    path. A run that is killed leaves a journal beside the document's place.
+    """Times one network's layers, or the whole network, and writes the document. Returns the document and its
+    path. A killed run leaves a journal beside that path.
 
-    text: `resnet18:layers` or `resnet18:whole`. Exits with LOST where the GPU refuses all work after a row;
-    the journal has that row, and another process goes on with the next."""
+    text: `resnet18:layers` or `resnet18:whole`. Exits with LOST where the GPU refuses all work after a row.
+    The journal has that row, and another process continues with the next.
+    """
 
     from addercost.api import trace_spec
     from addercost.arithmetic import Arithmetic
@@ -121,7 +128,8 @@ def run_part(text: str, folder: Path) -> tuple[Measurements, Path]:
         cpus=(),
     )
     trace = trace_spec(f"zoo:{name}")
-    # Energy takes half a second a row: its counter moves only every few hundredths of a second.
+    # Energy takes half a second for each row, since its counter changes only every few hundredths of a
+    # second.
     device = CudaDevice(counts_energy=whole)
     file = folder / f"{name}-{kind}.json"
     notes: tuple[str, ...] = (f"batch {network.batch}",)
@@ -167,7 +175,9 @@ def layer_plans(uses, settings):  # type: ignore[no-untyped-def]
 
 
 def whole_rows(network: Network, settings):  # type: ignore[no-untyped-def]
-    """Forward and training step of the network, eager: compiling each would take longer than all the rest."""
+    """Rows of the network's eager forward and training step. Compiling each would take longer than all other
+    rows.
+    """
     import torch
 
     from addercost.arithmetic import Arithmetic
@@ -187,7 +197,7 @@ def whole_rows(network: Network, settings):  # type: ignore[no-untyped-def]
             )
         )  # fmt: skip
 
-    # A part that takes too long loses the last rows.
+    # A part that takes too long leaves out the last rows.
     pair, others = (Arithmetic.MAC, Arithmetic.ADDER), settings.dtypes[1:]
     return [
         *rows(pair, ("fp32",), EAGER),

@@ -1,4 +1,4 @@
-"""The report of `make gpu-check`: a table of its parts, and the tables of what they measured."""
+"""The report of `make gpu-check`: a table of its parts, and the tables of their measurements."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """state: done, failed, late or not run. said: the last line the part printed."""
+    """The outcome of a part. state: done, failed, late or not run. said: the last line that the part
+    printed.
+    """
 
     part: CheckPart
     state: str
@@ -31,7 +33,8 @@ def folder_name(device: str) -> str:
 
 def write_tables(result: Measurements, file: Path) -> str:
     """Writes the rows of a document as Markdown and CSV beside it. Returns the table for the summary: the
-    sums of a network's layers where there are any, else its rows."""
+    sums over a network's layers if there are any, else its rows.
+    """
     from addercost.report.formats.table_format import TableFormat, render
     from addercost.report.tables.timings import bench_table, sum_table
     from addercost.results.files import write_file
@@ -44,8 +47,9 @@ def write_tables(result: Measurements, file: Path) -> str:
 
 
 def keep_what_was_measured(folder: Path) -> list[str]:
-    """Makes documents of the journals of parts that were killed, and removes the journals. Returns a line for
-    each that could not be read because a package is missing; it is kept under another name."""
+    """Makes documents of the journals of killed parts, and removes the journals. A journal that cannot be
+    read because a package is missing is kept under another name. Returns a line for each of these.
+    """
     from addercost.errors import AddercostError, DataError
     from addercost.measure.journal import rescued
 
@@ -54,7 +58,7 @@ def keep_what_was_measured(folder: Path) -> list[str]:
         try:
             rescued(journal.with_suffix(""))
         except DataError:
-            # Without a whole row there is nothing to keep, and the part's next run would be refused.
+            # A journal without a complete row is removed, since it would make the part's next run fail.
             journal.unlink(missing_ok=True)
         except AddercostError as error:
             kept = journal.rename(journal.with_suffix(".unread"))
@@ -63,9 +67,9 @@ def keep_what_was_measured(folder: Path) -> list[str]:
 
 
 def sections(folder: Path, since: float = 0.0) -> list[str]:
-    """The tables for the summary, and those of every document written beside it.
+    """The tables for the summary. Writes the tables of every document beside it.
 
-    since: seconds, as of a file's time; a document from before is an earlier run's, and its title says so.
+    since: a time in the seconds of file times. An older document is of an earlier run, and its title says so.
     """
     from addercost.errors import AddercostError, DataError
     from addercost.measure.journal import read_measurements
@@ -78,7 +82,7 @@ def sections(folder: Path, since: float = 0.0) -> list[str]:
         except DataError as error:
             texts.append(f"## {file.stem}\n\nCannot be read: {error}")
         except AddercostError as error:
-            # The part itself has written its rows; only summing them up takes reading them again.
+            # The part itself has written its rows. Only the sums need them to be read again.
             rows, title = file.with_suffix(".md"), file.stem + (" (of an earlier run)" if of_before else "")
             text = rows.read_text("utf-8") if rows.exists() else ""
             texts.append(f"## {title}\n\nNot summed up: {error}\n\n{text}")
@@ -90,7 +94,7 @@ def sections(folder: Path, since: float = 0.0) -> list[str]:
 
 
 def summary(device: str, outcomes: Sequence[Outcome], texts: Sequence[str], started: str) -> str:
-    """The README: what came of each part, and then `texts`."""
+    """The text of the README: the outcome of each part, then `texts`."""
     rows = [
         "| part | what | state | seconds | last line |",
         "| --- | --- | --- | ---: | --- |",

@@ -1,9 +1,9 @@
-"""What llvm-mca says of our inner loops on Sapphire Rapids, tile by tile.
+"""llvm-mca's estimates of our inner loops on Sapphire Rapids, for each tile.
 
     python -m tools.intel_loops > benchmarks/results/sapphire-rapids/inner-loops.txt
 
-Halide compiles a channels-last 3×3 layer for that core by each tile. llvm-mca takes the inner loop. Its
-model has ports but no caches. So the difference to a measured rate is what loads, caches and clocks add.
+Halide compiles a channels-last 3×3 layer for that core with each tile, and llvm-mca estimates the inner loop.
+Its model has ports but no caches. So loads, caches and clocks explain the difference to a measured rate.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TURNS = 500
 
 
 def inner_loop(kernel: KernelClass) -> list[str]:
-    """The instructions of the loop that has most multiply-adds, which both arithmetics sum by."""
+    """The instructions of the loop with most multiply-adds, by which both arithmetics accumulate."""
     output, arguments = scheduled(kernel)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernel.s"
@@ -44,7 +44,7 @@ def inner_loop(kernel: KernelClass) -> list[str]:
 
 
 def cycles(loop: list[str]) -> tuple[float, str]:
-    """Cycles of a turn, and the uses of ports that take most of them."""
+    """(cycles of an iteration, the ports that are used most)."""
     body = "\n".join(line for line in loop if ".L" not in line)
     command = ["llvm-mca-22", "-mtriple=x86_64", f"-mcpu={CORE}", f"-iterations={TURNS}"]
     said = subprocess.run(command, input=body, capture_output=True, text=True)

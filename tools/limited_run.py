@@ -1,4 +1,6 @@
-"""One command in a process of its own, which is killed with all it started when its time is up."""
+"""Runs a command in its own process, which is killed with all processes that it started when its time is
+over.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from typing import BinaryIO
 
 @dataclass(frozen=True)
 class Ended:
-    """code: None where the time was up. last_line: of all that was printed, "" where nothing was."""
+    """The end of a command. code: its exit code, None where its time was over. last_line: the last printed
+    line, "" where nothing was printed.
+    """
 
     code: int | None
     took_s: float
@@ -47,8 +51,8 @@ def run_limited(
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(grace_s)
     finally:
-        # Processes that it started, such as a compiler's, would disturb what is timed next. An interrupt at
-        # the terminal does not reach them.
+        # Processes that it started, such as a compiler, would disturb the next timing. An interrupt at the
+        # terminal does not reach them.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

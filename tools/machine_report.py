@@ -2,10 +2,11 @@
 
 `gpu_check.py` measures a GPU.
 
-`addercost bench` times every model in a process of its own, layer by layer and whole, and a training step of
-it; `addercost verdict` reads the timings. Raw samples are kept. A part that fails, or that the time limit
-stops, is named in README.md; its finished rows are kept, and the others go on. When the command is given
-again it measures what is missing."""
+`addercost bench` times every model in its own process: layer by layer, as a whole, and a training step.
+`addercost verdict` reads the timings. Raw samples are kept. A part that fails, or that the time limit stops,
+is named in README.md; its finished rows are kept, and the other parts run. When the command is given again,
+it measures the missing rows.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +53,7 @@ shows predicted against measured."""
 
 @dataclass
 class Progress:
-    """When the run has to end, and what went wrong so far."""
+    """The time at which the run must end, and the problems so far."""
 
     end: float
     problems: list[str] = field(default_factory=list)
@@ -113,7 +114,7 @@ def main() -> None:
 
 
 def host_table(folder: Path, progress: Progress) -> tuple[str, ...]:
-    """Options to estimate by this machine's own table, if it can be calibrated."""
+    """The options for estimates by this machine's own table, if it can be calibrated."""
     table = folder / "host.toml"
     made = table.exists() or progress.run(["calibrate", "--save", str(table), "-q"], "calibrate", 60)
     return ("--cpu", "host", "--hardware-path", str(folder)) if made else ()
@@ -127,7 +128,7 @@ def measure(
     limit_s: float,
     progress: Progress,
 ) -> None:
-    """The files of one model: timings, their table, tracks for a trace viewer, verdict and figure."""
+    """Writes the files of one model: timings, their table, tracks for a trace viewer, verdict and figure."""
     document, began = folder / f"{model}.json", time.monotonic()
     files = [str(document.with_suffix(suffix)) for suffix in (".md", ".trace.json")]
     if not document.exists():
@@ -144,7 +145,7 @@ def measure(
             return
     left_s = max(limit_s - (time.monotonic() - began), 30.0)
     show = ["bench", "show", str(document), "--force", "-o", files[0], "--chrome-trace", files[1]]
-    # Timings may be from a run before the table was made: they get its estimates now.
+    # Timings may be older than the table, so its estimates are added to them now.
     show += [*tables, "-o", str(document)] if tables else []
     progress.run(show, f"tables of {model}", left_s)
     ask = ["verdict", f"zoo:{model}", "--measurements", str(document), *tables, "-q", "--force"]
@@ -156,7 +157,7 @@ def measure(
 
 
 def index(facts: dict[str, str], found: dict[str, Measurements], problems: Sequence[str]) -> Iterator[str]:
-    """The lines of README.md: ratios of networks, the machine, and what is missing."""
+    """The lines of README.md: ratios of networks, the machine, and missing measurements."""
     yield f"# Measured on {markdown_cell(facts['cpu'])}"
     yield ""
     yield from METHOD.splitlines()

@@ -61,10 +61,11 @@ def main(folder: Path, names: Sequence[str]) -> None:
 
 
 def _model(folder: Path, spec: str, title: str, keep_first_last: bool) -> None:
-    # The networks of the paper: cycles of their layers are by its rule.
+    # For the networks of the paper, cycles of layers are by its rule.
     wanted = Wanted("macs", keep_first_last=keep_first_last, cpus=CPUS, layers_by=PAPER_MODEL)
     subject = subject_from_trace(spec, trace_spec(spec, memory=True), wanted)
-    # Versions of torch or Python do not change a count, so they are left out of what a test compares.
+    # Versions of torch or Python do not change a count, so they are left out of the files that a test
+    # compares.
     report = Report(title, (subject,), versions={"addercost": __version__})
     for file, chosen in FORMATS.items():
         _write(folder / file, render_report(report, chosen))

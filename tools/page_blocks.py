@@ -37,7 +37,7 @@ ANY = "…"
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One command of a page. start, end: where its output stands in the page's text."""
+    """A command of a page. start, end: the positions of its output in the page's text."""
 
     command: str
     output: str
@@ -77,7 +77,7 @@ def _commands(body: str, offset: int) -> Iterator[Shown]:
 
 
 def matches(shown: str, printed: str) -> bool:
-    """Whether a command printed what a page shows, whose `…` stand for anything."""
+    """Whether a command's output fits the text on a page, in which `…` stands for anything."""
     lines = [line.rstrip() for line in shown.strip("\n").splitlines()]
     pattern = "".join(
         r"(?:[^\n]*\n)*?" if line.strip() == ANY else ".*?".join(map(re.escape, line.split(ANY))) + r"\n"
@@ -88,7 +88,7 @@ def matches(shown: str, printed: str) -> bool:
 
 
 def run(command: str, folder: Path) -> str:
-    """What an addercost command prints on stdout and then on stderr, with its exit code if that is not 0."""
+    """The output of an addercost command on stdout, then on stderr, with its exit code if that is not 0."""
     from addercost.cli import run as run_addercost
 
     program, *arguments = shlex.split(command, comments=True)
@@ -108,7 +108,7 @@ def run(command: str, folder: Path) -> str:
 
 
 def printed(text: str) -> Iterator[tuple[Shown, str]]:
-    """Every command of a page with what it prints now."""
+    """Every command of a page with its present output."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shutil.copytree(ROOT / "examples", folder / "examples")
@@ -121,7 +121,7 @@ def printed(text: str) -> Iterator[tuple[Shown, str]]:
 
 
 def rewritten(text: str) -> str:
-    """The page with the output of every command whose output is another now."""
+    """The page with new output for every command whose output has changed."""
     changes = [(shown, now) for shown, now in printed(text) if not matches(shown.output, now)]
     for shown, now in reversed(changes):
         lines = [line.rstrip() for line in now.strip("\n").splitlines()]

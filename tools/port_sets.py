@@ -13,7 +13,7 @@ import subprocess
 from collections import Counter
 from dataclasses import dataclass
 
-ITERATIONS = 2520  # divisible by 1 to 10, so that any fair share is exact
+ITERATIONS = 2520  # divisible by 1 to 10, so that equal shares are exact
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _run(command: list[str], triple: str, texts: list[str]) -> dict:  # type: ig
         body = width[2] if width else text
         code += f"{setting}{mark} LLVM-MCA-BEGIN i{i}\n{lmul}{body}\n{mark} LLVM-MCA-END i{i}\n"
     done = subprocess.run(command, input=code, capture_output=True, text=True)
-    # An unknown core is answered with a warning and a generic model, which would be another core's ports.
+    # For an unknown core llvm-mca prints a warning and uses a generic model, which has other ports.
     if done.returncode or "is not a recognized processor" in done.stderr or not done.stdout.startswith("{"):
         return {}
     answer = json.loads(done.stdout)
@@ -93,10 +93,10 @@ def _groups(region: dict, resources: list[str]) -> list[tuple[float, tuple[str, 
         index = entry["ResourceIndex"]
         # The row after the instructions repeats their sum.
         if entry["InstructionIndex"] == 0 and index < len(resources):
-            # The units of one resource differ by a raw byte.
+            # The names of one resource's units differ in a single byte.
             name = re.sub("[\0-\x1f]", lambda unit: str(ord(unit[0])), resources[index]).replace(" ", "")
             usage = entry["ResourceUsage"]
-            # The simulation ends in the middle of a round, so equal shares differ in the third digit.
+            # The simulation ends within a round, so equal shares differ in the third digit.
             by_pressure.setdefault(round(usage, 2), {})[name] = usage
     return [
         (round(sum(usages.values()), 2), tuple(sorted(usages)))

@@ -22,7 +22,7 @@ RANKINGS = {
     "fp32": ("mac_cycles", "adder_cycles", ("mac", "fp32"), ("adder", "fp32")),
     "int8": ("int8-mac_cycles", "int8-adder_cycles", ("mac", "int8"), ("adder", "uint8")),
 }
-"""For each format the columns of `rank`, and the inner loops that explain them."""
+"""For each number format, the columns of `rank` and the inner loops that explain them."""
 
 SAME = 0.01
 """Ratios and rates closer than this, as a share, count as unchanged."""
@@ -31,7 +31,7 @@ Loops = dict[str, dict[str, Any]]
 
 
 def export() -> dict[str, Any]:
-    """What this version of addercost says: cycles by processor, and the inner loops of each."""
+    """The results of this version of addercost: cycles by processor, and the inner loops of each."""
     from click.testing import CliRunner
 
     from addercost.cli.rank import rank

@@ -23,7 +23,9 @@ from addercost.results.validation import NETWORKS, Score, Validation, read_valid
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "cost-models.md"
 _LAYER_MODEL = "roofline"
-"""Of layers the table has this model alone, which charges arithmetic and bytes; the pages have all."""
+"""The only model whose errors on layers are in the table, since it charges arithmetic and bytes. The pages
+have all models.
+"""
 
 _HOW = {HALF: ", scaled", FIT: ", three numbers fitted"}
 
@@ -31,7 +33,7 @@ START, END = "<!-- where the estimates stand: make state-errors -->", "<!-- end 
 
 
 def validations(folder: Path = ROOT / "reports") -> list[tuple[str, Validation]]:
-    """(page, validation), the one of most networks first."""
+    """(page, validation) of all validations, the one with most networks first."""
     found = [
         (str(file.with_suffix(".md").relative_to(folder.parent)), read_validation(file))
         for file in sorted(folder.glob("*/validation.json"))
@@ -44,13 +46,14 @@ def _networks(validation: Validation) -> int:
 
 
 def stated(found: Sequence[tuple[str, Validation]]) -> Iterator[str]:
-    """The TOML file, piece by piece."""
+    """The text of the TOML file in pieces."""
     yield "# Written by `make state-errors` from the validations in reports/. Do not edit.\n"
     for model in COST_MODELS:
         for page, validation in found:
             scores = {score.scaled_by: score for score in validation.scores if _is_of(score, model)}
             plain = scores.get("")
-            # A space of one design, whose networks have no families, says little about other networks.
+            # A space of a single design has no families of networks, and its errors say little about other
+            # networks.
             if plain is None or plain.bias is None or not plain.worst:
                 continue
             score = scores.get(HALF, plain) if is_scaled(validation, model) else plain
@@ -76,17 +79,21 @@ def _is_of(score: Score, model: str) -> bool:
 
 
 def is_published(validation: Validation) -> bool:
-    """Whether others measured: then cores, threads and clock are not those of the estimate."""
+    """Whether other people made the measurements. Cores, threads and clock then differ from those of the
+    estimate.
+    """
     return "threads" not in validation.conditions
 
 
 def is_scaled(validation: Validation, model: str) -> bool:
-    """Whether the error after one factor is the one that counts: one core was predicted, all measured."""
+    """Whether the error after one factor is stated, because one core was predicted and all cores were
+    measured.
+    """
     return is_published(validation) and not (model in COST_MODELS and COST_MODELS[model].on_all_cores)
 
 
 def machine(validation: Validation) -> str:
-    """What was measured on, in words."""
+    """The measured machine in words."""
     conditions = validation.conditions
     named = conditions.get("machine") or conditions.get("cpu") or validation.source
     if "networks" in conditions and "," not in conditions["networks"]:
@@ -98,7 +105,7 @@ def machine(validation: Validation) -> str:
 
 
 def table(found: Sequence[tuple[str, Validation]]) -> Iterator[str]:
-    """The table of the page, line by line."""
+    """The lines of the table on the page."""
     yield "| measured | predicted by | of | median error | P90 | within ±25 % | Spearman | Kendall τ |"
     yield "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
     for page, validation in found:

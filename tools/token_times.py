@@ -1,4 +1,4 @@
-"""Measures what a token of a small language model takes on this machine, beside its estimates.
+"""Measures how long a token of a small language model takes on this machine, and compares it with estimates.
 
 Usage: python tools/token_times.py FOLDER [--estimates-only]
 
@@ -49,7 +49,9 @@ MODELS = ("calibrated", "roofline")
 
 @dataclass(frozen=True)
 class Format:
-    """dtype: that the model computes in. what_if: the change by which `addercost llm` counts it."""
+    """A number format. dtype: the format in which the model computes. what_if: the what-if with which
+    `addercost llm` counts it.
+    """
 
     dtype: str
     what_if: tuple[str, ...] = ()
@@ -64,8 +66,9 @@ FORMATS = {
 
 @dataclass(frozen=True)
 class TokenRow:
-    """One phase in one format. seconds: of each run of the forward. predicted: seconds by cost model; a
-    complete one, or a lower bound where `bounds` names it. refused: why a cost model gave none.
+    """A phase in one format. seconds: those of each run of the forward. predicted: seconds by cost model;
+    they are a lower bound where `bounds` names the model. refused: the reasons why cost models gave no
+    prediction.
     """
 
     format: str
@@ -82,7 +85,7 @@ class TokenRow:
 
 
 def measured(form: str) -> dict[str, tuple[float, ...]]:
-    """Seconds of every run, by phase."""
+    """The seconds of every run, by phase."""
     make_importable()
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -108,7 +111,9 @@ def measured(form: str) -> dict[str, tuple[float, ...]]:
 
 
 def _timed(runs: int, run: Callable[[], Any], after: Callable[[], None]) -> tuple[float, ...]:
-    """Two more runs come first. after: is not timed."""
+    """The seconds of each run, after two runs that are not kept. after: a function that runs after each and
+    is not timed.
+    """
     found = []
     for _ in range(runs + 2):
         start = time.perf_counter()
@@ -119,7 +124,7 @@ def _timed(runs: int, run: Callable[[], Any], after: Callable[[], None]) -> tupl
 
 
 def predicted(form: str) -> dict[str, PhaseReport | str]:
-    """By cost model and phase ("calibrated prefill"), or why there is none."""
+    """The predictions by cost model and phase ("calibrated prefill"), or the reason why there is none."""
     found: dict[str, PhaseReport | str] = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.json"

@@ -1,4 +1,4 @@
-"""Writing the TOML that the tables need: the standard library reads TOML but does not write it."""
+"""Writes the TOML of the tables, since the standard library can only read TOML."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ Value = str | int | float
 
 
 def read_rows(path: Path, ragged: bool = False) -> list[dict[str, str]]:
-    """The rows of one CSV file as dictionaries. ValueError where a row is wider or narrower than its header.
+    """The rows of one CSV file as dictionaries. Raises ValueError where a row has more or fewer cells than
+    the header.
 
-    `ragged` allows narrower ones: gpu_instructions.csv has three tables under one header.
+    ragged: allow fewer cells, since gpu_instructions.csv has three tables under one header.
     """
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file, restval="" if ragged else None))

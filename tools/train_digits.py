@@ -2,8 +2,8 @@
 
 Usage: python tools/train_digits.py [--seeds 5] [--epochs 30] [--jobs 2] [--only-report]
 
-Runs are kept under output/, and a run that is done is not done again. The factor of the increased rate is
-not printed in the paper: it is chosen for each gradient on a part of the training images, never on the test.
+Runs are kept under output/, and a finished run is not repeated. The paper does not print the factor of the
+increased rate. It is chosen for each gradient on a part of the training images, and never on the test images.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ NAMES = {
 
 
 def train_one(job: tuple[str, str, dict[str, Any]]) -> tuple[str, float]:
-    """The folder and processor seconds of one run, which may be resumed or finished already."""
+    """(folder, processor seconds) of one run. A run may be resumed, or finished already."""
     folder, name, settings = job
     import torch
 
@@ -75,7 +75,9 @@ def train_one(job: tuple[str, str, dict[str, Any]]) -> tuple[str, float]:
 
 
 def train_all(jobs: list[tuple[str, str, dict[str, Any]]], workers: int) -> dict[str, float]:
-    """Processor seconds by folder. Each run has one thread, so that its bits do not depend on other runs."""
+    """Trains all runs. Returns processor seconds by folder. Each run has one thread, so that its result does
+    not depend on other runs.
+    """
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         done = {}
         for folder, seconds in pool.map(train_one, jobs):
@@ -180,7 +182,7 @@ def write_results(
 
 
 def write_reports(folder: Path) -> None:
-    """Writes the tables, which a test makes again, and the plots, which need the runs."""
+    """Writes the tables, which a test reproduces, and the plots, which need the runs."""
     from addercost.report.formats.table_format import TableFormat, render
     from addercost.report.plots.kinds import draw_training
     from addercost.report.plots.style import FigureFormat, PlotOptions, figure_bytes

@@ -2,7 +2,7 @@
 
 Usage: python tools/tutorial.py
 
-Writes docs/tutorial.ipynb anew with the outputs of its cells.
+Replaces docs/tutorial.ipynb by the notebook with the new outputs of its cells.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def shown(cell: Mapping[str, Any]) -> str:
 
 
 def run(notebook: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
-    """Every code cell with what it prints now. The value of its last expression is printed."""
+    """Every code cell with its output. The value of its last expression is printed."""
     names: dict[str, Any] = {"__name__": "tutorial"}
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":

@@ -31,7 +31,7 @@ SAME = "are the same"
 
 
 def rows_of(document: Path) -> list[Mapping[str, str]]:
-    """One a contest, as `verdict` prints them."""
+    """One row for each contest, as `verdict` prints them."""
     command = [
         sys.executable, "-m", "addercost", "verdict", f"zoo:{document.stem}", "--measurements", str(document),
         "--cpu", "host", "--format", "csv", "-q",
@@ -43,7 +43,7 @@ def rows_of(document: Path) -> list[Mapping[str, str]]:
 
 
 def outcome(row: Mapping[str, str]) -> str:
-    """Whether prediction and measurement name the same winner, and if not, why."""
+    """Words on whether prediction and measurement have the same winner, and if not, why."""
     if not row.get("calibrated") or not row.get("measured"):
         return "are not compared: " + ("not predicted" if not row.get("calibrated") else "not timed")
     predicted, low, high = (float(row[name]) for name in ("calibrated", "calibrated_low", "calibrated_high"))
