@@ -44,7 +44,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "addercost/units.py": ("tests/test_units.py",),
     "addercost/reading.py": ("tests/results", "tests/hardware"),
     "addercost/counts/rules": ("tests/counts", _DATA),
-    # What instructions an arithmetic takes, and which kernels a call runs, is used by costs alone.
+    # The instructions of an arithmetic and the kernels of a call are used only by costs.
     "addercost/counts": (
         "tests/counts",
         "tests/cost/test_kernel_features.py",
@@ -77,7 +77,7 @@ MOST_SURVIVE = 0.1
 OUTPUT = Path("output/mutants.txt")
 WITHOUT_AN_END_S = 1e6
 MOST_KILLERS = 30
-"""Of the tests that noticed a mutant, so many are run alone without one, where they must pass."""
+"""How many of the tests that noticed a mutant are run alone without a mutant; they must pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +101,9 @@ class Tally:
 
     @property
     def shares(self) -> tuple[float, float]:
-        """Of the mutants that are not accepted, those that survive: at least, if the tests left out would
-        notice all that were cut off, and at most."""
+        """(least, most) share of survivors among mutants that are not accepted. The least is the share if the
+        tests that were left out would notice all mutants that were cut off.
+        """
         survived, cut_off = self.outcomes["survived"], self.outcomes["cut off"]
         decided = self.outcomes["killed"] + survived + cut_off
         return (survived / decided, (survived + cut_off) / decided) if decided else (0.0, 0.0)
@@ -140,7 +141,7 @@ class Progress:
 def tested(
     mutants: Sequence[Mutant], tests: Sequence[str], jobs: int, limit_s: float, part: str
 ) -> list[Outcome]:
-    """What becomes of each mutant. Raises ValueError where tests fail that should not."""
+    """The outcome of each mutant. Raises ValueError where tests fail without a mutant."""
     progress = Progress(part, len(mutants))
     run = functools.partial(in_place, mutants, tests, jobs, limit_s, progress)
     ((_, found),) = in_forks([Task(part, run, WITHOUT_AN_END_S, errors=True)], 1, math.inf)
@@ -160,7 +161,7 @@ def tested(
 
 
 def entered(outcomes: Sequence[Outcome], accepted: Collection[tuple[str, str, str]]) -> Tally:
-    """A survivor that is on the list of accepted ones counts as "accepted"."""
+    """The outcome to record: a survivor that is on the list of accepted mutants counts as "accepted"."""
     tally = Tally()
     for one in outcomes:
         if one.killer is not None:

@@ -1,4 +1,4 @@
-"""Mutants that survive because they change nothing that could be seen, each with its reason."""
+"""Mutants that survive because their change has no visible effect, each with the reason."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ FILE = Path("tests/mutants_accepted.toml")
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A line before and after the change, without indentation: it stays valid where lines move."""
+    """An accepted mutant: a line before and after the change, without indentation. So it stays valid when
+    lines move.
+    """
 
     file: str
     before: str
@@ -24,7 +26,9 @@ class Accepted:
 
 
 def accepted_mutants() -> dict[tuple[str, str, str], Accepted]:
-    """By (file, line before, line after). Raises ValueError for a second entry or one without a reason."""
+    """Accepted mutants by (file, line before, line after). Raises ValueError for a repeated entry, or one
+    without a reason.
+    """
     entries = tomllib.loads(FILE.read_text(encoding="utf-8")).get("mutant", [])
     found: dict[tuple[str, str, str], Accepted] = {}
     for entry in entries:

@@ -23,7 +23,9 @@ RECORDING_S = 3600.0
 
 @dataclass
 class Found:
-    """The record of the tests, the outcomes of mutants made in place, and the mutants that could not be."""
+    """The record of the tests, the outcomes of mutants that were made in place, and the mutants that could
+    not be made so.
+    """
 
     tests: RecordedTests = field(default_factory=RecordedTests)
     outcomes: list[Outcome] = field(default_factory=list)
@@ -33,8 +35,9 @@ class Found:
 class Collected:
     """A pytest plugin that, in place of the tests' run, records them and then runs mutants in forks.
 
-    A mutant is made here where it changes the inside of a function that did not run while the tests were
-    imported: then nothing that exists depends on it. The others need a process that has imported nothing.
+    A mutant is made here if it changes the body of a function that did not run while the tests were imported,
+    so that nothing in the process depends on the change. Other mutants need a process that has imported
+    nothing.
     """
 
     def __init__(
@@ -122,7 +125,7 @@ def in_place(
     limit_s: float,
     ended: Callable[[Outcome], None],
 ) -> Found:
-    """Records the tests and runs those mutants that need no new import. `ended` is called with each."""
+    """Records the tests and runs those mutants that need no new import. ended: called with each outcome."""
     plugin = Collected(mutants, jobs, limit_s, ended)
     code = pytest.main([*OPTIONS, *tests], plugins=[plugin])
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):

@@ -1,4 +1,6 @@
-"""Which files a module of tests imports by name: what it was written for, not all that it runs."""
+"""Finds which files a module of tests imports by name. These are the files it was written for, and not all
+that it runs.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ def _names(tree: ast.Module) -> Iterator[str]:
             yield from (one.name for one in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
-            # What is imported from a package may be a module of it.
+            # A name that is imported from a package may be a module.
             yield from (f"{node.module}.{one.name}" for one in node.names)
 
 

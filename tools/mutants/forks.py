@@ -1,4 +1,4 @@
-"""Work in forks of this process, which pass their result back through a pipe."""
+"""Runs tasks in forks of this process, which return their results through a pipe."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ from tools.mutants.idleness import Idleness, running_processes
 
 LOOK_S = 2.0
 IDLE_S = 60.0
-"""Waiting for so long is a run's own doing: no test sleeps for a minute."""
+"""A run that sleeps for so long counts as changed by the mutant, since no test sleeps for a minute."""
 MEMORY_BYTES = 6 << 30
 _PR_SET_PDEATHSIG = 1  # Of Linux's <sys/prctl.h>.
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a fork runs. cpu_s: the processor time it may take, however long it waits for a processor.
-    errors: whether it writes to the standard error of this process."""
+    """A task for a fork. cpu_s: the limit of its processor time; waiting for a processor does not count.
+    errors: whether it writes to the standard error of this process.
+    """
 
     key: Any
     run: Callable[[], Any]
@@ -39,8 +40,9 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class NoResult:
-    """What a task gives that has no result. why: for people. own_doing: false where others ended it, so that
-    nothing is known of it."""
+    """Stands for the result of a task that has none. why: the reason in words. own_doing: False where others
+    ended the task, so that nothing is known of it.
+    """
 
     why: str
     own_doing: bool
@@ -57,8 +59,9 @@ class _Child:
 
 def in_forks(tasks: Iterable[Task], jobs: int, idle_s: float = IDLE_S) -> Iterator[tuple[Any, Any]]:
     """(key, result) of each task as it ends, at most `jobs` at a time. The result is a `NoResult` for a task
-    that raised an error or died, needed more processor time or memory than it may, or did nothing for
-    `idle_s`. One that waits for a processor is not idle, however long it takes."""
+    that raised an error, died, exceeded its processor time or memory, or slept for `idle_s`. A task that
+    waits for a processor does not count as asleep.
+    """
     waiting = iter(tasks)
     running: dict[int, _Child] = {}
     look_s = min(LOOK_S, idle_s / 2)
@@ -108,7 +111,7 @@ def _started(task: Task) -> _Child:
     for descriptor in (0, 1) if task.errors else (0, 1, 2):
         os.dup2(nowhere, descriptor)
     cpu_s = int(time.process_time() + task.cpu_s) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 5))  # SIGXCPU comes first and says why.
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 5))  # SIGXCPU comes first and shows the reason.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
     try:
@@ -119,7 +122,9 @@ def _started(task: Task) -> _Child:
 
 
 def _end_with_parent() -> None:
-    """A fork of a fork has a process group of its own: ending the first one would leave it running."""
+    """Makes a fork end with its parent. A fork of a fork has its own process group, so ending the first group
+    would leave it running.
+    """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -134,7 +139,7 @@ def _result(task: Task) -> Any:
 
 
 def _ended(child: _Child, why: NoResult | None = None) -> Any:
-    """What the child sent. Whatever it has started and not ended is ended with it."""
+    """The result that the child sent. Processes that the child has started are ended with it."""
     os.close(child.pipe)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)

@@ -1,4 +1,6 @@
-"""How long a process and all that it started have slept: none ran, and none waited for a processor."""
+"""Measures how long a process and all processes that it started have slept: none ran or waited for a
+processor.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,9 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A line of /proc/<pid>/stat. state: its letter, S for one that waits for an event. used: processor
-    time, in ticks, with that of the children that it waited for."""
+    """A line of /proc/<pid>/stat. state: a letter, S for a process that waits for an event. used: processor
+    time in ticks, with that of the children that it has waited for.
+    """
 
     parent: int
     state: str
@@ -20,7 +23,7 @@ class Process:
 
 @dataclass
 class Idleness:
-    """Counts looks and not seconds: between two looks, others may have stopped all processes for minutes."""
+    """Counts looks and not seconds, since all processes may be stopped for minutes between two looks."""
 
     pid: int
     looks: int = 0
@@ -35,12 +38,12 @@ class Idleness:
 
 
 def running_processes() -> dict[int, Process]:
-    """By number, all processes of the machine."""
+    """All processes of the machine by their ids."""
     found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             _, _, rest = (entry / "stat").read_text(errors="replace").rpartition(")")
-        except OSError:  # It has ended meanwhile.
+        except OSError:  # The process has ended meanwhile.
             continue
         state, parent, *numbers = rest.split()
         found[int(entry.name)] = Process(int(parent), state, sum(map(int, numbers[9:13])))

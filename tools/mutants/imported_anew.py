@@ -1,4 +1,4 @@
-"""Tests that are imported after the mutant is made: for changes of what runs during an import."""
+"""Runs tests that are imported after the mutant was made, for changes of code that runs during an import."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IMPORT_S = 60.0
 def imported_anew(
     mutants: Iterable[Mutant], tests: RecordedTests, jobs: int, limit_s: float
 ) -> Iterator[Outcome]:
-    """Runs mutants in forks of this process, which has imported nothing of ours."""
+    """Runs mutants in forks of this process, which has imported no module of ours."""
     assert not any(name.partition(".")[0] == "addercost" for name in sys.modules)
     import_modules(tests.modules)
     gc.freeze()
@@ -32,7 +32,7 @@ def imported_anew(
 
 
 def fail_unchanged(names: Sequence[str], tests: RecordedTests, jobs: int) -> list[str]:
-    """Of these tests, those that fail when each runs alone and nothing is changed."""
+    """Those of the tests that fail when each runs alone without a change."""
     tasks = [
         Task(name, functools.partial(first_failure, None, [name]), IMPORT_S + tests.cpu_s([name]))
         for name in names

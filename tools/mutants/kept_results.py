@@ -1,4 +1,6 @@
-"""Results that functions of ours keep (`functools.cache`), which hide a change of what computed them."""
+"""Clears the results that our functions cache (`functools.cache`), since a cached result hides a change of
+the function.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,13 @@ from typing import Any
 
 OWN = ("addercost", "tests", "tools")
 _LEFT = ("addercost.trace", "addercost.sources", "addercost.extensions")
-"""No mutant is made there, and some of these functions register with torch what can be registered once."""
+"""Packages that are left out: no mutants are made there, and some of their functions register objects with
+torch, which can be done only once.
+"""
 
 
 def forget_results() -> None:
-    """Every function of ours that keeps its results computes them anew."""
+    """Clears the cache of every function of ours."""
     for one in _functions():
         if not one.__module__.startswith(_LEFT):
             one.cache_clear()

@@ -33,7 +33,7 @@ OPERATORS = (
     "NumberReplacer",
     "RemoveDecorator",
 )
-"""One or two replacements of each operator: a test that notices one of a dozen notices most of the others."""
+"""One or two replacements of each operator. A test that notices one of a dozen notices most of the others."""
 
 
 Place = tuple[str, str, int]
@@ -44,7 +44,7 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """The outermost function around a mutant, which has the mutant in its body."""
+    """The outermost function that has a mutant in its body."""
 
     place: Place
     body: Span
@@ -52,8 +52,10 @@ class Around:
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One change of one file. lines: the statement that is changed, without those inside it; for a function's
-    decorators and parameters, the function. Outside of functions, lines are (0, 0) and around is None."""
+    """One change of one file. lines: the lines of the changed statement, without statements inside it. For a
+    change of a function's decorators or parameters, the lines of the function. Outside of functions, lines
+    are (0, 0) and around is None.
+    """
 
     file: str
     operator: str
@@ -64,7 +66,7 @@ class Mutant:
 
 
 def mutants_of(file: Path) -> Iterator[Mutant]:
-    """The mutants of a file, but for those that no run evaluates and those that only change its speed."""
+    """The mutants of a file, without those that no run evaluates and those that only change the speed."""
     source = file.read_text(encoding="utf-8")
     tree, provider = get_ast(source), OperatorProvider()
     plain = ast.parse(source)
@@ -78,9 +80,10 @@ def mutants_of(file: Path) -> Iterator[Mutant]:
 
 
 def _silent(tree: ast.AST) -> Iterator[ast.AST]:
-    """Annotations and imports for them, which no run evaluates; `slots` of a data class and the cache of a
-    function, without which the same comes out later; `strict=True` of `zip`, which only ends a run whose
-    lengths are wrong already."""
+    """The extents that are left out: annotations and their imports, which no run evaluates; `slots` of a data
+    class and caches of functions, which do not change results; `strict=True` of `zip`, which only ends a run
+    whose lengths are wrong already.
+    """
     for node in ast.walk(tree):
         for name in ("annotation", "returns"):
             if isinstance(found := getattr(node, name, None), ast.expr):
@@ -93,7 +96,7 @@ def _silent(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def _caches(node: ast.AST) -> list[ast.expr]:
-    """The decorators that keep a function's results."""
+    """The decorators that cache a function's results."""
     names = ("cache", "lru_cache")
     decorators = getattr(node, "decorator_list", ())
     return [one for one in decorators if ast.unparse(one).removeprefix("functools.").startswith(names)]
@@ -137,7 +140,7 @@ def _statements(tree: ast.AST) -> Iterator[ast.stmt]:
 
 
 def _start(node: ast.stmt) -> int:
-    """The first line, that of a decorator where there is one."""
+    """The first line of a node, with its decorators."""
     return min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", ()))])
 
 
@@ -154,7 +157,9 @@ def mutated(mutant: Mutant) -> str:
 
 
 def changed_lines(mutant: Mutant) -> tuple[str, str]:
-    """The line before and after, without indentation. A decorator that was removed leaves "" behind."""
+    """(the line before the change, the line after), without indentation. The line after is "" where a
+    decorator was removed.
+    """
     before = Path(mutant.file).read_text(encoding="utf-8").splitlines()
     after = mutated(mutant).splitlines()
     if len(before) != len(after):

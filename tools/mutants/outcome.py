@@ -1,4 +1,4 @@
-"""What becomes of a mutant, and what every run of tests needs to find it out."""
+"""The outcome of a mutant, and the parts that every run of tests needs to find it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ OPTIONS = ("-q", "-x", "-n0", "-p", "no:cacheprovider", "-m", "not exhaustive", 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """killer: the test that noticed the mutant; "" for one that ended the run, None for a survivor.
-    tests: how many were to run; left_out: how many more run the changed statement, for which there was no
-    time. undecided: why nothing is known, "" where it is."""
+    """killer: the test that noticed the mutant; "" for a mutant that ended the run, None for a survivor.
+    tests: how many tests were chosen to run. left_out: how many more run the changed statement, for which
+    there was no time. undecided: the reason why the outcome is unknown, "" where it is known.
+    """
 
     mutant: Mutant
     killer: str | None
@@ -53,8 +54,9 @@ class FirstFailure:
 
 
 def outcome_of(mutant: Mutant, tests: int, left_out: int, result: FirstFailure | NoResult) -> Outcome:
-    """A run that ended itself, slept for too long or used more processor time than it may was noticed. One
-    that others ended decides nothing."""
+    """The outcome of a run. A mutant counts as noticed if the run ended itself, slept for too long or
+    exceeded its processor time. If others ended the run, the outcome is unknown.
+    """
     if not isinstance(result, NoResult):
         return Outcome(mutant, result.name, tests, left_out)
     if result.own_doing:
@@ -64,7 +66,7 @@ def outcome_of(mutant: Mutant, tests: int, left_out: int, result: FirstFailure |
 
 @contextlib.contextmanager
 def folder_for_tests() -> Iterator[None]:
-    """Temporary files of the tests that run inside are in a folder of their own, and go with it."""
+    """Gives the tests inside the block a folder for their temporary files, and removes it at the end."""
     folder = tempfile.mkdtemp()
     os.environ["PYTEST_DEBUG_TEMPROOT"] = folder
     try:
@@ -74,7 +76,7 @@ def folder_for_tests() -> Iterator[None]:
 
 
 def import_modules(names: Iterable[str]) -> None:
-    """Imports what tests import that is not ours, so that forks inherit it."""
+    """Imports the modules of other packages that tests import, so that forks inherit them."""
     for name in names:
         with contextlib.suppress(Exception), warnings.catch_warnings(action="ignore"):
             importlib.import_module(name)

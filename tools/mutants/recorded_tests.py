@@ -1,9 +1,10 @@
-"""Which tests run which lines, and how long each takes: one run of the tests under Python's tracer.
+"""Records which tests run which lines, and how long each test takes, in one run of the tests under Python's
+tracer.
 
-What a test uses may have been computed before it: while its module was imported, by a fixture that several
-tests share, or by a function that keeps its results. So the lines that run during the import of a module of
-tests are those of all its tests, the lines of a fixture those of every test that uses it, and no test finds
-a kept result (`kept_results.py`).
+Data that a test uses may have been computed before it: while its module was imported, by a fixture that
+several tests share, or by a function that caches its results. So lines that run during the import of a module
+of tests count for all its tests, and the lines of a fixture count for every test that uses it. Caches are
+cleared before each test (`kept_results.py`).
 """
 
 from __future__ import annotations
@@ -25,15 +26,16 @@ from tools.mutants.direct_imports import direct_imports
 from tools.mutants.kept_results import OWN, forget_results
 
 IMPORT = "import "
-"""In place of a test's name, and followed by that of a module of tests: what runs while it is imported."""
+"""Begins the name that stands for the import of a module of tests, in place of a test's name."""
 
 
 @dataclass
 class RecordedTests:
-    """lines: by file, the tests that ran each line. seconds: of processor time, by test.
-    fixtures: those that each test shares with others; fixture_s: their time, which is in no test's.
-    failed: tests that fail unmutated. modules: what the tests imported. imported: by module of tests, the
-    files that it imports by name."""
+    """lines: for each file, the tests that ran each line. seconds: processor time by test. fixtures: the
+    fixtures that each test shares with others. fixture_s: their processor time, which is not in a test's.
+    failed: tests that fail without a mutant. modules: the modules that the tests imported. imported: for each
+    module of tests, the files that it imports by name.
+    """
 
     lines: dict[str, dict[int, set[str]]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -50,12 +52,12 @@ class RecordedTests:
         return set().union(*(tests for line, tests in by_line.items() if first <= line <= last), set())
 
     def tests_for(self, file: str, lines: tuple[int, int], limit_s: float = math.inf) -> list[str]:
-        """The tests that run one of the lines, until together they take `limit_s`. Those come first whose
-        module imports the file by name, and among these and the others the quickest; the cases of each test
-        function share as much time as those of any other.
+        """The tests that run one of the lines, as many as take `limit_s` together. Tests whose module imports
+        the file by name come first; among these, and among the others, the quickest come first. Every test
+        function gets an equal share of the time for its cases.
 
-        What lines do that run during an import may be seen by other tests too: half of the time is for
-        these, the tests that run another line of the file; of (0, 0), outside of functions, for all others.
+        Other tests may notice a change of lines that run during an import. Half of the time is for tests that
+        run another line of the file; for lines (0, 0), outside of functions, it is for all other tests.
         """
         in_file = self.running(file, (0, sys.maxsize))
         nearest, others = self.running(file, lines) if lines[1] else in_file, in_file
@@ -68,7 +70,7 @@ class RecordedTests:
         return first + self._in_turn(others - nearest - imports(others), file, limit_s - self._sum(first))
 
     def left_out(self, file: str, lines: tuple[int, int], names: Sequence[str]) -> int:
-        """How many more than `names` `tests_for` would give without a limit."""
+        """How many more tests than `names` there would be without a time limit."""
         return len(self.tests_for(file, lines)) - len(names)
 
     def _in_turn(self, names: set[str], file: str, limit_s: float) -> list[str]:
@@ -88,7 +90,7 @@ class RecordedTests:
         ]
 
     def _costs(self, names: Sequence[str]) -> Iterator[float]:
-        """Seconds of each test. A fixture that several share is paid by the first of them."""
+        """Seconds of each test. The time of a shared fixture counts for the first test that uses it."""
         paid: set[str] = set()
         for name in names:
             new = self.fixtures.get(name, frozenset()) - paid
@@ -99,18 +101,19 @@ class RecordedTests:
         return sum(self._costs(names))
 
     def cpu_s(self, names: Sequence[str]) -> float:
-        """Processor time that a run of these tests may take: much more than it does, so that only one that
-        does not end is ended."""
+        """The limit of processor time for these tests. It is much more than they take, so that only a run
+        that would not end is ended.
+        """
         return 10.0 + 3 * self._sum(names)
 
 
 def imports(names: set[str]) -> set[str]:
-    """Those that are imports and no tests."""
+    """The names that stand for imports and not for tests."""
     return {name for name in names if name.startswith(IMPORT)}
 
 
 class Recorder:
-    """A pytest plugin that notes, for the files asked for, which lines each test runs."""
+    """A pytest plugin that records which lines of the given files each test runs."""
 
     def __init__(self, files: Sequence[str]) -> None:
         self.files = {str(Path(file).resolve()): file for file in files}
@@ -152,7 +155,7 @@ class Recorder:
             self.test = test
 
     def start(self, item: pytest.Item) -> None:
-        """From now on `item` runs."""
+        """Starts the recording for `item`."""
         forget_results()
         self.test = item.nodeid
         shared = (one for defs in _fixtures(item).values() for one in defs if one.scope != "function")

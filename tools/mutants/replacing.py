@@ -12,7 +12,7 @@ from tools.mutants.mutations import Place
 
 
 def replace_source(file: str, source: str) -> None:
-    """From now on this process imports `file` as if `source` were in it; the file stays as it is."""
+    """Makes this process import `source` in place of the content of `file`. The file is not changed."""
     usual = importlib.machinery.SourceFileLoader.get_code
 
     def get_code(self: importlib.machinery.SourceFileLoader, name: str) -> CodeType | None:
@@ -26,14 +26,16 @@ def functions_by_place(files: set[str]) -> dict[Place, list[FunctionType]]:
     """Every function of the files that exists in this process."""
     found: dict[Place, list[FunctionType]] = defaultdict(list)
     for one in gc.get_objects():
-        # isinstance would ask a weak proxy for the class of what may be gone.
+        # isinstance would ask a weak proxy for the class of its object, which may no longer exist.
         if type(one) is FunctionType and one.__code__.co_filename in files:
             found[_place(one.__code__)].append(one)
     return found
 
 
 def replace_function(functions: list[FunctionType], place: Place, source: str) -> None:
-    """The functions at `place` run what `source` has there. Raises LookupError where it has none."""
+    """Makes the functions at `place` run the code that `source` has there. Raises LookupError where it has
+    none.
+    """
     for code in _codes(compile(source, place[0], "exec")):
         if _place(code) == place:
             for function in functions:
