@@ -1,8 +1,8 @@
 """How many accelerator designs are costed in a second: `python benchmarks/accelerator_designs.py [SPEC]`.
 
-10⁵ designs (array sizes × 3 dataflows × 5 elements × 2 formats) of one network, traced before: under 10 s
-on one core. The exit code is 1 beyond it. The wall time counts; the processor time beside it says whether the
-machine had other work.
+The target is 10⁵ designs (array sizes × 3 dataflows × 5 elements × 2 formats) of one traced network in less
+than 10 s on one core. The exit code is 1 if it takes longer. The wall time counts. The processor time beside
+it shows whether the machine had other work.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def rows_of(validation: Validation) -> Rows:
 
 
 def summary(rows: Rows) -> str:
-    """One line: errors, bias, coverage and order."""
+    """One line on a validation: errors, bias, coverage of intervals and order."""
     ratios = np.array([predicted.seconds / row.measured_s for row, predicted in rows])
     errors = np.abs(ratios - 1)
     covered = [

@@ -41,11 +41,11 @@ REMAINDER: Mapping[str, str] = {
     "linalg.matrix_sqrth": NEWER,
     "linalg.polar": NEWER,
 }
-"""Entries that are not counted, and why."""
+"""Entries that are not counted, with the reason."""
 
 
 class Kind(IntEnum):
-    """How a call is counted, from the strongest to the weakest way."""
+    """The ways to count a call, from the strongest to the weakest."""
 
     RULE = 0
     TAG = 1
@@ -55,8 +55,9 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True)
 class Coverage:
-    """One entry: the weakest way its calls are counted in, the operators without a rule, and how its samples
-    were run."""
+    """The result for one entry: the weakest way in which its calls are counted, the operators without a rule,
+    and how its samples were run.
+    """
 
     name: str
     kind: Kind
@@ -86,7 +87,7 @@ def entry_name(entry: Any) -> str:
 
 
 def samples(entry: Any, limit: int | None = None) -> Iterator[Any]:
-    """Sample inputs on the CPU; on the meta device for entries that only a GPU runs."""
+    """The sample inputs of an entry: on the CPU, or on the meta device for entries that only a GPU runs."""
     on_cpu = entry.supported_dtypes("cpu")
     types = on_cpu or {torch.float32 if "batch_norm" in entry.name else torch.float16}
     dtype = torch.float32 if torch.float32 in types else min(types, key=str)

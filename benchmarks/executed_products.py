@@ -1,4 +1,5 @@
-"""Multiply-adds of what PyTorch really executes on the CPU: an independent count of the sites of a forward.
+"""Counts the multiply-adds that PyTorch really executes on the CPU: an independent count of the sites of a
+forward.
 
 It shares nothing with the tracer or the counting rules: weights and inputs have values, attention runs in
 torch's fused kernel, and LSTMs in oneDNN's.
@@ -17,7 +18,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 def _convolution(out: Tensor, x: Tensor, weight: Tensor, *rest: Any) -> int:
-    """weight: [K, C/groups, …]; transposed [C, K/groups, …], where each input element meets all its taps."""
+    """weight: [K, C/groups, …]; in a transposed convolution [C, K/groups, …], where each input element is
+    multiplied by all taps.
+    """
     transposed = rest[4]
     return (x if transposed else out).numel() * math.prod(weight.shape[1:])
 
@@ -75,7 +78,7 @@ PRODUCTS: Mapping[str, Callable[..., int]] = {
 
 
 class ExecutedProducts(TorchDispatchMode):
-    """While it is active, adds up the multiply-adds of every product by operator in `by_operator`."""
+    """Inside the block, adds up the multiply-adds of every product in `by_operator`, by operator."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -91,9 +94,9 @@ class ExecutedProducts(TorchDispatchMode):
 
 
 def executed_products(model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Counter[str]:
-    """Multiply-adds of one forward in evaluation mode, by operator. It computes."""
+    """Runs one forward in evaluation mode with values, and returns its multiply-adds by operator."""
     fastpath = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # it would be one closed operator
+    torch.backends.mha.set_fastpath_enabled(False)  # it would be a single opaque operator
     counter = ExecutedProducts()
     try:
         with torch.no_grad(), counter:

@@ -1,4 +1,4 @@
-"""The layers that the kernels are timed on, and what users of such layers run today."""
+"""The layers on which the kernels are timed, and the code that users of such layers run today."""
 
 from __future__ import annotations
 
@@ -76,12 +76,14 @@ DEPTHWISE = [
 
 
 def unfold_cdist(x: Tensor, w: Tensor, layer: Layer) -> Tensor:
-    """What users of adder layers run: im2col, then the L1 distance of its columns to the filters."""
+    """The code that users of adder layers run today: im2col, then the L1 distances of its columns to the
+    filters.
+    """
     columns = F.unfold(x, layer.filter_size, padding=layer.padding, stride=layer.stride)
     return -torch.cdist(columns.transpose(1, 2), w.flatten(1)[None], p=1).transpose(1, 2)
 
 
 def broadcast(x: Tensor, w: Tensor, layer: Layer) -> Tensor:
-    """The public form in plain torch: all differences are in memory at once."""
+    """The published form in plain torch, which has all differences in memory at once."""
     columns = F.unfold(x, layer.filter_size, padding=layer.padding, stride=layer.stride)
     return -(columns[:, None] - w.flatten(1)[None, :, :, None]).abs().sum(2)

@@ -1,4 +1,6 @@
-"""Which targets a run of `benchmarks.kernels` reached, by class of layers, and which layers are below."""
+"""Which targets a run of `benchmarks.kernels` reached for each class of layers, and which layers are
+below.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ Row = dict[str, Any]
 
 
 def summary(layers: list[Row], rivals: list[Row], start: Row, cores: list[Row]) -> Iterator[str]:
-    """Lines: the target, its class of layers, met or NOT MET, the smallest figure, all layers below it."""
+    """A line for each target: the target, its class of layers, met or NOT MET, the smallest figure, and all
+    layers below it.
+    """
     for kind, minimum in (("resnet", 0.9), ("small", 0.6)):
         yield from _target(
             f"adder ≥ {minimum} of the add limit (two additions a site)",
@@ -68,7 +72,9 @@ def summary(layers: list[Row], rivals: list[Row], start: Row, cores: list[Row]) 
 
 
 def _bound(row: Row, name: str, minimum: float) -> str:
-    """The rate at which a layer's input and output can be moved and its sites be computed."""
+    """The highest possible rate of a layer, whose input and output must be moved and whose sites must be
+    computed.
+    """
     at_once, in_turn = row["bounds"][name]
     out_of_reach = ", so the target is out of reach" if at_once < minimum else ""
     return (
@@ -85,7 +91,7 @@ def _target(
     figure: Callable[[Row], float],
     reason: Callable[[Row], str] = lambda row: "",
 ) -> Iterator[str]:
-    """One line for the target and one for each row that misses it. A negative minimum means a maximum."""
+    """A line for the target and one for each row that misses it. A negative minimum stands for a maximum."""
     of_kind = [row for row in rows if row["kind"] == kind]
     if not of_kind:
         return

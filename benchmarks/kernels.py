@@ -6,15 +6,14 @@ The last option writes benchmarks/results/<processor>/kernels.txt. Tuned schedul
 some.
 
 In every round each contender runs once to warm the caches and then at least three times, and the limits are
-measured again. A rate is the best of all rounds, and so is the limit; a ratio is one of best rates. On a
-shared machine the best shows what the code can do, and the median what other programs leave of it: that is
-the column `median`.
-On one thread the clock is the processor time of the process, which stops while another program has the core;
-on several threads it is the wall clock.
-Data is random. Rates are in G sites/s; a site is the pairing of one input with one weight. The limit is the
-inner loop alone, and `share` is a rate over the limit of the cores in use. "adder / two additions" is over
-what the add pipes allow where they do both additions of a site: less than the limit where multiply-adds have
-pipes of their own. The last lines say which targets were reached.
+measured again. A rate is the best of all rounds, and so is a limit; a ratio is computed from best rates. On a
+shared machine the best rate shows what the code can do. The column `median` shows what is left beside other
+programs. On one thread the clock is the processor time of the process, which stops while another program has
+the core; on several threads it is the wall clock. Data are random. Rates are in G sites/s; a site is one pair
+of input and weight. The limit is the rate of the bare inner loop, and `share` is a rate / the limit of the
+cores in use. "adder / two additions" is the rate / that of a loop whose add units do both additions of a
+site. This is less than the limit where multiply-adds have their own units. The last lines say which targets
+were reached.
 """
 
 from __future__ import annotations
@@ -57,7 +56,9 @@ from benchmarks.kernel_targets import Row, summary
 
 RESULTS = Path(__file__).with_name("results")
 SERIES_S = 0.01
-"""A call of a tenth of a millisecond reaches its full speed only after five or ten others."""
+"""How long a series of calls takes: a call of a tenth of a millisecond reaches its full speed only after five
+or ten others.
+"""
 BROADCAST_LIMIT_BYTES = 4 << 30
 KINDS = {"resnet": RESNET, "small": SMALL, "depthwise": DEPTHWISE}
 RIVALS = (RESNET[0], SMALL[0], SMALL[2])
@@ -65,10 +66,10 @@ CORES = (RESNET[0], RESNET[2], RESNET[5], RESNET[10])
 
 
 def timed(call: Callable[[], object]) -> float:
-    """Seconds of the fastest call after one to warm up: of three, or of as many as take `SERIES_S`.
+    """Seconds of the fastest of three calls, or of as many as take `SERIES_S`, after one call to warm up.
 
-    By the wall clock, which never runs slow. A virtual machine subtracts stolen time from the processor time
-    late: that clock has been seen to stop for a whole call.
+    The wall clock is used, since it never stops. A virtual machine subtracts stolen time late from the
+    processor time, and that clock has stopped for a whole call.
     """
     clock = time.perf_counter
     call()
@@ -82,8 +83,9 @@ def timed(call: Callable[[], object]) -> float:
 
 
 def contenders(layer: Layer, channels_last: bool) -> dict[str, Callable[[], object]]:
-    """Calls by name that compute the layer once; "memory" and "memory u8" only move as many bytes as its
-    input and output have."""
+    """Calls that compute the layer once, by name. "memory" and "memory u8" only move as many bytes as its
+    input and output have.
+    """
     x, w = torch.randn(layer.input_shape), torch.randn(layer.weight_shape)
     codes, weight_codes = (
         torch.randint(0, 256, s, dtype=torch.uint8) for s in (layer.input_shape, layer.weight_shape)
@@ -118,7 +120,9 @@ def contenders(layer: Layer, channels_last: bool) -> dict[str, Callable[[], obje
 
 
 def _on_packed_signs(x: Tensor, words: Tensor, factors: Tensor, layer: Layer) -> Callable[[], object]:
-    """The binary kernel alone, on signs packed beforehand and with an output allocated beforehand."""
+    """A call of the binary kernel alone, with signs that were packed and an output that was allocated
+    beforehand.
+    """
     layout, threads = output_layout(x), torch.get_num_threads()
     if lookup.takes(layer.weight_shape, layer.geometry):
         looked_up = lookup.lookup_plan(
@@ -147,15 +151,17 @@ LIMITS = {
     "adder u8": ("adder u8", "adder_u8"),
     "binary packed": ("binary packed", "xnor"),
 }
-"""The contender and the limit of each share."""
+"""For each share, the contender and its limit."""
 BOUNDS = {"adder u8": "memory u8", "binary packed": "memory"}
-"""The contender that only moves a narrow layer's input and output. No kernel can be faster than that, nor
-than its limit, and one that does the one after the other takes the sum of both."""
+"""The contender that only moves a narrow layer's input and output. No kernel can be faster than that
+contender or than its limit. A kernel that first moves and then computes takes the sum of both.
+"""
 
 
 def bench_layer(kind: str, layer: Layer, channels_last: bool, rounds: int) -> Row:
-    """Best and median rates in G sites/s; shares of the limit and ratios between contenders, medians of those
-    of each round."""
+    """Best and median rates in G sites/s. Shares of the limit and ratios between contenders are medians of
+    those of each round.
+    """
     calls, cores = contenders(layer, channels_last), torch.get_num_threads()
     names = (*calls, *(f"limit {site}" for _, site in LIMITS.values()))
     rates: dict[str, list[float]] = {name: [] for name in names}
@@ -166,11 +172,13 @@ def bench_layer(kind: str, layer: Layer, channels_last: bool, rounds: int) -> Ro
             rates[name].append(layer.sites / timed(call) / 1e9)
 
     def over(name: str, other: str) -> float:
-        """Of one round: a core's clock has changed by a third from one second to the next."""
+        """The ratio within one round, since a core's clock can change by a third from one second to the
+        next.
+        """
         return statistics.median(a / b for a, b in zip(rates[name], rates[other], strict=True))
 
     def bounds(name: str, adder: str) -> tuple[float, float]:
-        """The bound where moving and computing overlap, and the one where they follow each other."""
+        """(the bound if moving and computing overlap, the bound if they follow each other)."""
         moving, computing = over(BOUNDS[name], adder), over(f"limit {LIMITS[name][1]}", adder)
         return min(moving, computing), 1 / (1 / moving + 1 / computing)
 
@@ -198,7 +206,9 @@ def bench_layer(kind: str, layer: Layer, channels_last: bool, rounds: int) -> Ro
 
 
 def bench_rivals(layer: Layer, rounds: int) -> Row:
-    """Forward and training step against what is used today, and the peak memory of each forward."""
+    """Times a forward and a training step, with the code that users run today beside them, and the peak
+    memory of each forward.
+    """
     x = torch.randn(layer.input_shape, requires_grad=True)
     w = torch.randn(layer.weight_shape, requires_grad=True)
     arguments = ([layer.stride] * 2, [layer.padding] * 2, [1, 1], 1)
@@ -353,7 +363,7 @@ def main() -> None:
                 row = result[part]
                 say(f"  {part:6}", "  ".join(f"{name} {value:.2f}" for name, value in row.items()))
     say()
-    # Last, since freeing the gigabytes of the broadcast form has kept the second core busy for seconds.
+    # Last, since freeing the gigabytes of the broadcast form keeps the second core busy for seconds.
     cores = [bench_cores(layer, options.rounds) for layer in CORES] if options.cores else []
     for row in cores:
         say(f"two threads over one, {row['layer']}: {row['ratio']:.2f}")

@@ -1,9 +1,10 @@
-"""Energies of ten layers on accelerators beside those of ZigZag, which searches mappings:
-`python benchmarks/mapping_search.py [ACCELERATOR…]`, with `pip install 'addercost[accelerator]'`.
+"""Compares energies of ten layers on accelerators with those of ZigZag, which searches mappings: `python
+benchmarks/mapping_search.py [ACCELERATOR…]`, with `pip install 'addercost[accelerator]'`.
 
 Both get matrix products with windows written out (inputs T × K), so that both move the same operands. The
-layers are those of ResNet-18 that differ, on an image of 224², and a linear one. Registers differ by
-definition (`addercost/cost/accelerator/mapping_search.py`), so the last column leaves them out.
+layers are the different layers of ResNet-18 on an image of 224², and a linear one. The two count register
+accesses differently (`addercost/cost/accelerator/mapping_search.py`), so the last column leaves registers
+out.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 Usage: python -m benchmarks.narrow_weights [OUT IN]
 
-Weights are larger than the caches, so at batch 1 the limit is reading them once: `share` is their bytes with
-scales a second over the most that a bare loop read from memory, in samples between them. One thread.
+Weights are larger than the caches, so at batch 1 the limit is the time to read them once. `share` is the rate
+of their bytes, with scales, / the highest rate at which a bare loop read memory, in samples taken in between.
+One thread.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ GROUP = 128
 """Inputs that share a scale and a smallest value in torch's 4-bit product."""
 
 ROUNDS, COPIES_BYTES = 15, 256 << 20
-"""Rounds of which the median counts, and bytes of copies of the weights that are used in turn."""
+"""The number of rounds, of which the median counts, and the bytes of the copies of weights that are used in
+turn.
+"""
 
 
 def median_s(calls: list[Callable[[], object]]) -> float:
-    """Of a call, each round of all copies, so that none finds its weights in a cache."""
+    """Median seconds of a call. Each round uses all copies, so that no call finds its weights in a cache."""
     found = []
     for _ in range(ROUNDS):
         start = time.perf_counter()
@@ -40,7 +43,7 @@ def median_s(calls: list[Callable[[], object]]) -> float:
 
 
 def contenders(n: int, k: int, batch: int) -> dict[str, tuple[int, Callable[[], Callable[[], object]]]]:
-    """By name: bytes of weights, and a maker of calls with weights of their own."""
+    """By name: (bytes of weights, a function that makes a call with its own weights)."""
     x = torch.randn(batch, k)
     rounded = torch.randint(-127, 128, (batch, k), dtype=torch.int8)
     weights = torch.randn(n, k)

@@ -1,12 +1,13 @@
-"""Whole adder networks: module by module, fused, on bytes and packed, beside the sum of their layers.
+"""Times whole adder networks (module by module, fused, on bytes and packed), and compares them with the sum
+of their layers.
 
     python -m benchmarks.networks --save
 
-writes benchmarks/results/<processor>/networks.txt. Every form of a network runs once in each round, and so do
-its layers alone, each on its own input of that network. A time is the median of the rounds; a sum is that of
-the layers' medians. `beside layers` is what the network takes by what its layers take alone: the rest is
-pooling, additions, batch norms and ReLUs that no layer computes, and the calls between them.
-Data and weights are random. One thread; no gradients.
+writes benchmarks/results/<processor>/networks.txt. Every form of a network runs once in each round, and so
+does each of its layers alone, on its input in that network. A time is the median of the rounds; a sum is that
+of the layers' medians. `beside layers` is the time of the network / the sum of its layers. The difference is
+pooling, additions, batch norms and ReLUs that no layer computes, and the calls between layers. Data and
+weights are random. One thread; no gradients.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ LAYERS = (FusedAdder, CodedAdder, PackedBinary, KernelConv2d, KernelLinear, nn.C
 
 
 def forms(name: str, x: Tensor, compiled: bool) -> Iterator[tuple[str, nn.Module]]:
-    """The network in each form, by what the form is called."""
+    """The network in each form, by the name of the form."""
     adder = _trained(ZOO[name].build(Arithmetic.ADDER))
     binary = _trained(ZOO[name].build(Arithmetic.XNOR))
     convolutions = _trained(ZOO[name].build(Arithmetic.MAC))
@@ -52,7 +53,7 @@ def forms(name: str, x: Tensor, compiled: bool) -> Iterator[tuple[str, nn.Module
 
 
 def _trained(model: nn.Module) -> nn.Module:
-    """The model in eval mode, with figures of batch norms by which values stay in range."""
+    """The model in eval mode, with statistics of batch norms that keep values in range."""
     model.train()(torch.randn(8, 3, *((32, 32) if model_is_small(model) else (224, 224))))
     return model.eval()
 
@@ -69,7 +70,7 @@ def _in_floats(model: nn.Module) -> nn.Module:
 
 
 def layer_calls(model: nn.Module, x: Tensor) -> list[Callable[[], object]]:
-    """A call for each of the model's layers, on what it reads when the model runs on `x`."""
+    """A call for each of the model's layers, on the input that it has when the model runs on `x`."""
     calls: list[Callable[[], object]] = []
 
     def keep(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:

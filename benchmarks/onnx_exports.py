@@ -36,7 +36,7 @@ TRANSFORMERS = (
     "bert", "distilbert", "roberta", "electra", "mpnet", "vit", "gpt2", "llama", "qwen2", "albert",
 )  # fmt: skip
 WITHOUT_POOLER = ("bert", "roberta", "mpnet", "vit", "albert")
-"""Their pooled output is a second one, which a graph of the first leaves out."""
+"""Models with a second, pooled output, which a graph of the first output leaves out."""
 
 TOKENS = 16
 
@@ -80,7 +80,7 @@ def exported(model: nn.Module, x: Tensor, path: Path, newer: bool) -> None:
 
 
 def differences(graph: ModelCounts, network: ModelCounts) -> str:
-    """By class, what the graph has more than the network."""
+    """For each class of operations, how many more the graph has than the network."""
     found = [
         f"{op_class.value} {graph.total[op_class] - network.total[op_class]:+,}"
         for op_class in OpClass

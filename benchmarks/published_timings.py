@@ -1,4 +1,4 @@
-"""How near `eager` and `fused` come to published timings of networks, and what three fitted numbers add.
+"""Compares `eager` and `fused` with published timings of networks, with default and with fitted numbers.
 
     python -m benchmarks.published_timings --measured FILE.csv --time COLUMN --cpu NAME --run fused|eager
         [--where COLUMN=VALUE …] [--dtype fp16] [--cores N --clock 3.3GHz --bandwidth 93.9GB/s]
@@ -6,8 +6,8 @@
 
 FILE.csv has the columns model, image_size and batch, as timm's published results do. Each network is traced
 by its name in timm and counted; --counts keeps the counts, so that a second run takes seconds. Half of the
-families of networks are drawn by lot and fitted, the other half is asked, then the other way round, for each
-of --seeds. --extract writes measured times and counts of --sample networks, which tests read.
+families of networks are drawn at random and fitted, and the other half is predicted, then the other way
+round, for each of --seeds. --extract writes measured times and counts of --sample networks, which tests read.
 """
 
 from __future__ import annotations
@@ -130,7 +130,9 @@ def _bandwidth(target: Target) -> float:
 
 
 def _counted(timings: Sequence[PublishedTiming], dtype: str, file: Path | None) -> dict[str, Kinds]:
-    """The kinds of layers of every network by label, and how often each occurs; nothing of one that fails."""
+    """The kinds of layers of every network by label, and how often each occurs. A network that fails is left
+    out.
+    """
     known: dict[str, Kinds] = pickle.loads(file.read_bytes()) if file and file.exists() else {}
     missing = [timing for timing in timings if timing.label not in known]
     for number, timing in enumerate(missing, 1):
@@ -170,7 +172,7 @@ def _say(name: str, predicted: np.ndarray, measured: np.ndarray) -> None:
 
 
 def _say_anchored(predicted: np.ndarray, measured: np.ndarray, labels: Sequence[str], run: str) -> None:
-    """With all three numbers scaled to one network: each takes its turn as the anchor."""
+    """Prints the errors with all three numbers scaled to one network. Each network is the anchor in turn."""
     ratios = predicted / measured
     within = [float(np.mean(np.abs(ratios / anchor - 1) <= BAND)) for anchor in ratios]
     quarter = statistics.quantiles(within, n=4)
@@ -193,7 +195,7 @@ def _say_families(predicted: np.ndarray, measured: np.ndarray, families: Sequenc
 
 
 def _half(families: Sequence[str], seed: int) -> np.ndarray:
-    """[N] whether a network's family is in the half that the seed draws."""
+    """[N]: whether each network's family is in the half that the seed draws."""
     names = sorted(set(families))
     np.random.default_rng(seed).shuffle(names)
     drawn = set(names[: len(names) // 2])
@@ -201,7 +203,7 @@ def _half(families: Sequence[str], seed: int) -> np.ndarray:
 
 
 def _write_extract(file: Path, timings: Sequence[PublishedTiming], networks: Sequence[Kinds]) -> None:
-    """One row a network: its time, and its counts and runs as those of one layer."""
+    """Writes a row for each network: its time, and its counts and runs as those of one layer."""
     with file.open("w", newline="", encoding="utf-8") as out:
         rows = csv.writer(out, lineterminator="\n")
         rows.writerow(["model", "image_size", "batch", "seconds", "mac_sites", "counts", "runs"])

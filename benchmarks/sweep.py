@@ -41,8 +41,8 @@ CHUNK = 500
 
 
 class Peak:
-    """The most memory that this process and its children had at one time, shared pages counted once, and the
-    processor time of all of them, which other work on the machine lengthens less than the wall time.
+    """The most memory that this process and its children had at one time, with shared pages counted once, and
+    their processor time. Other work on the machine lengthens processor time less than wall time.
     """
 
     def __init__(self) -> None:
@@ -149,7 +149,8 @@ def costing() -> bool:
 def dask() -> bool:
     """Architectures a second in the second half of the whole job, when each worker has traced most blocks."""
     rates: dict[int, list[float]] = {1: [], 2: []}
-    # In turn, and the best of each: other programs on a shared machine take up to a third for a minute.
+    # In turn, and the best of each, since other programs on a shared machine take up to a third of it for a
+    # minute.
     for workers in (1, 2, 2, 1):
         rates[workers].append(rate(workers))
     one, two = max(rates[1]), max(rates[2])

@@ -2,11 +2,10 @@
 
     python -m benchmarks.threads --save
 
-writes benchmarks/results/<processor>/threads.txt. A figure is how many times as fast two threads are as one,
+writes benchmarks/results/<processor>/threads.txt. A figure is the time on one thread / the time on two, in
 the median of the rounds. `after relu` is the adder kernel called right after an operator of torch on two
-threads. Halide has threads of its own, so torch's may still be waiting for work on the same cores then.
-OMP_WAIT_POLICY says how they wait (active: they keep a core busy), and each policy is tried in a process of
-its own.
+threads. Halide has its own threads, so torch's may still wait for work on the same cores. OMP_WAIT_POLICY
+says how they wait (active: they keep a core busy), and each policy is tried in another process.
 """
 
 from __future__ import annotations
@@ -45,7 +44,9 @@ FEW: list[Case] = [(layer, True) for layer in CORES]
 
 
 def seconds(call: Callable[[], object], before: Callable[[], object]) -> float:
-    """Of the fastest of three calls, after one to warm up; `before` runs before each."""
+    """Seconds of the fastest of three calls, after one to warm up. before: a function that runs before each
+    call.
+    """
     times = []
     for _ in range(4):
         before()
@@ -79,7 +80,7 @@ def speedups(layer: Layer, channels_last: bool, rounds: int) -> dict[str, float]
 
 
 def table(cases: list[Case], rounds: int) -> list[str]:
-    """A line for each case, and how many reach what was wanted."""
+    """A line for each case, and the number of cases that reach the target."""
     lines, found = [], []
     for layer, channels_last in cases:
         row = speedups(layer, channels_last, rounds)

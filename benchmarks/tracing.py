@@ -2,9 +2,9 @@
 
     python -m benchmarks.tracing [--models resnet50,vit_b_16,…] [--tools addercost,fvcore,…] [--batch 1]
 
-A count is in MACs; what a tool reports in FLOPs of two a MAC is halved. A time is the fastest of several
-counts in a warm process, building the model left out. The published count is torchvision's own.
-Tools that are not installed are shown as such; they are on the package index under the names below.
+A count is in MACs; a number that a tool reports in FLOPs, two for a MAC, is halved. A time is the fastest of
+several counts in a warm process, without building the model. The published count is torchvision's own. Tools
+that are not installed are shown as such; they are on the package index under the names below.
 """
 
 from __future__ import annotations
@@ -132,7 +132,9 @@ def _torch_profiler(model: Any, x: Any) -> float:
 
 @dataclass(frozen=True)
 class Tool:
-    """count: (model, image) to MACs. computes: it runs the model for real, so it needs weights and time."""
+    """A counting tool. count: a function of (model, image) that returns MACs. computes: the tool runs the
+    model with values, so it needs weights and time.
+    """
 
     count: Callable[[Any, Any], float | None]
     computes: bool = True
@@ -189,7 +191,7 @@ def measure(tool: str, model_name: str, batch: int, repeats: int = REPEATS) -> d
 
 
 def apart(tool: str, model_name: str, batch: int, repeats: int) -> dict[str, Any]:
-    """The result of one tool on one model, from a process of its own."""
+    """The result of one tool on one model, from another process."""
     command = [
         sys.executable,
         "-m",

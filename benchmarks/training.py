@@ -3,8 +3,9 @@
 Usage: python -m benchmarks.training [--threads 2] [--rounds 3] [--models lenet5-bn,resnet20-cifar]
 
 The broadcast form is how AdderNet is written in plain torch: unfold the image, subtract every filter from
-every patch in one tensor [K, C·R·S, N·P·Q], and reduce it. A step is forward, loss, backward, adaptive rate
-and SGD with momentum, on both sides; both start from the same weights and are compared before they are timed.
+every patch in one tensor [K, C·R·S, N·P·Q], and reduce it. On both sides a step is forward, loss, backward,
+adaptive rate, and SGD with momentum. Both start from the same weights, and their gradients are compared
+before they are timed.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from benchmarks.kernels import environment
 
 BATCHES = {"lenet5-bn": 128, "resnet20-cifar": 128}
 LIVE = 4.0
-"""How many of the largest tensors the broadcast form has at one time in its backward pass."""
+"""How many tensors of the largest size the broadcast form has at one time in its backward pass."""
 
 
 class Distances(torch.autograd.Function):
@@ -82,7 +83,7 @@ class BroadcastLinear(nn.Module):
 
 
 def broadcast(model: nn.Module) -> nn.Module:
-    """A copy whose adder layers compute by broadcasting."""
+    """A copy of the model whose adder layers compute by broadcasting."""
     made = copy.deepcopy(model)
     for parent in list(made.modules()):
         for name, child in list(parent.named_children()):
@@ -143,7 +144,7 @@ def check_equal(name: str) -> float:
 
 
 def largest_tensor_bytes(name: str, batch: int) -> int:
-    """[K, C·R·S, N·P·Q] of the layer where it is largest, in fp32."""
+    """Bytes of the tensor [K, C·R·S, N·P·Q] in fp32, of the layer where it is largest."""
     with torch.device("meta"):
         model, x = ZOO[name].build(Arithmetic.ADDER), torch.empty(batch, *ZOO[name].input_shape[1:])
     found = [0]
@@ -157,7 +158,9 @@ def largest_tensor_bytes(name: str, batch: int) -> int:
 
 
 def peak_of(name: str, form: str, batch: int, threads: int) -> int | None:
-    """Peak bytes of a step above those before it, in a process of its own; None where that was killed."""
+    """Peak bytes of a step in addition to those before it, measured in another process; None where that was
+    killed.
+    """
     command = [sys.executable, "-m", "benchmarks.training", "--peak", name, form, str(batch)]
     done = subprocess.run([*command, "--threads", str(threads)], capture_output=True, text=True, check=False)
     return int(done.stdout) if done.returncode == 0 else None
@@ -166,9 +169,10 @@ def peak_of(name: str, form: str, batch: int, threads: int) -> int | None:
 def compare(name: str, batch: int, rounds: int, threads: int) -> dict[str, Any]:
     steps = pair(name, batch)
     times: dict[str, list[float]] = {form: [] for form in steps}
-    # On one thread, processor time: other work on the machine disturbs it least.
+    # Processor time on one thread, since other work on the machine disturbs it least.
     clock = time.process_time if threads == 1 else time.perf_counter
-    # Both compile or allocate in their first step; the slow broadcast form's is timed all the same.
+    # Both compile or allocate in their first step. The first step of the slow broadcast form is timed
+    # nevertheless.
     steps["ours"]()
     losses = {form: float(step()) for form, step in steps.items() if form == "ours"}
     for i in range(rounds):

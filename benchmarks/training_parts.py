@@ -1,13 +1,13 @@
-"""A training step of an adder layer by its parts, beside torch's convolution and the limit of each part.
+"""Times the parts of an adder layer's training step, beside torch's convolution and the limit of each part.
 
     python -m benchmarks.training_parts --save
 
 writes benchmarks/results/<processor>/training-parts.txt. The parts are the forward, the gradient of the input
-and that of the weight, for both gradients: `full`, as the paper trains, and `sign`.
-The layers are those of ResNet-20 and ResNet-18, one thread, channels-last. Times are medians of the rounds.
-The limit is that of a bare loop of the part's operations in the same round: a subtraction, an absolute value
-and an addition a site for the forward; a maximum, a minimum and a multiply-add for the input's gradient; a
-multiply-add for the weight's. `share` is the limit's time by ours.
+and that of the weight, for both gradients: `full`, as the paper trains, and `sign`. The layers are those of
+ResNet-20 and ResNet-18, one thread, channels-last. Times are medians of the rounds. The limit is that of a
+bare loop of the part's operations in the same round: a subtraction, an absolute value and an addition a site
+for the forward; a maximum, a minimum and a multiply-add for the input's gradient; a multiply-add for the
+weight's. `share` is the limit's time / our time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every file of this folder makes: a model with the arguments of one forward."""
+"""The type of the objects that every file of this folder makes: a model with the arguments of one forward."""
 
 from __future__ import annotations
 

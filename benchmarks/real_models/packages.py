@@ -19,6 +19,8 @@ PACKAGES = (
 
 
 def cases_of(package: str) -> dict[str, Make]:
-    """What makes each of a package's models, by name. The package is imported, no model is made."""
+    """Functions that make each of a package's models, by name. The package is imported, and no model is
+    made.
+    """
     made: dict[str, Make] = importlib.import_module(f"benchmarks.real_models.{package}").cases()
     return made
