@@ -76,7 +76,7 @@ class TraceRequest:
     own. backward: trace a training step instead of a forward. tracer: one of `sources.tracing.TRACERS`.
     fuse_attention: record attention as one call, and not as the calls that torch makes of it. memory: record
     when memory is allocated and freed, if the tracer can. batch: the first dimensions of the inputs are
-    multiplied by it.
+    multiplied by it. equal_layers: run only a few of the layers of a stack that are alike.
     """
 
     inputs: ModelInputs | tuple[InputShape, ...] | None = None
@@ -85,6 +85,7 @@ class TraceRequest:
     fuse_attention: bool = True
     memory: bool = False
     batch: int = 1
+    equal_layers: bool = False
 
     def model_inputs(self) -> ModelInputs | None:
         """The inputs as arguments of a forward, without data. Imports torch where there are inputs."""

@@ -171,7 +171,9 @@ class TextDecoder:
         try:
             watched = replace(self._loaded, model=self._model, rebuild=self._rebuilding(keep))
             with running(watched, self.name):
-                made = trace_loaded(watched, ModelInputs((), kwargs), TraceRequest(memory=memory))
+                made = trace_loaded(
+                    watched, ModelInputs((), kwargs), TraceRequest(memory=memory, equal_layers=True)
+                )
         finally:
             handle.remove()
         returned, specs, kept = found[-1]

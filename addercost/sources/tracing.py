@@ -161,6 +161,7 @@ def _dispatched(loaded: LoadedModel, inputs: ModelInputs, request: TraceRequest)
         is_counted=is_counted,
         fuse_attention=request.fuse_attention,
         memory=request.memory,
+        equal_layers=request.equal_layers,
     )
 
 

@@ -158,11 +158,29 @@ class PlainCalls:
             return known  # An in-place operator returns the tensor that it was given.
         self._numbered += 1
         spec = self._specs[key] = tensor_spec(tensor, role, name, self._numbered)
+        self._keep(tensor, key)
+        return spec
+
+    @property
+    def numbered(self) -> int:
+        """How many tensors have a number."""
+        return self._numbered
+
+    def spec_of(self, tensor: Tensor) -> TensorSpec | None:
+        """What the calls so far have in the tensor's place; None where none of them has it."""
+        return self._specs.get(id(tensor))
+
+    def know(self, tensor: Tensor, spec: TensorSpec) -> None:
+        """From now on calls have `spec` in the tensor's place."""
+        key = id(tensor)
+        self._specs[key] = spec
+        self._keep(tensor, key)
+
+    def _keep(self, tensor: Tensor, key: int) -> None:
         if self._keep_tensors:
             self._alive.append(tensor)
         else:
             self._watched[key] = weakref.ref(tensor, lambda _: self._forget(key))
-        return spec
 
     def numbers_of(self, values: Any) -> tuple[int, ...]:
         """The numbers, in the calls so far, of the tensors among `values` and inside its containers."""

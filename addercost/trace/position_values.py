@@ -38,6 +38,9 @@ from addercost.trace.remade_tensors import (
     written_at,
 )
 
+_FEW = 64
+"""Values."""
+
 
 class PositionValues:
     """The recipes of a run's tensors, by the tensors' ids."""
@@ -163,9 +166,12 @@ class PositionValues:
         for tensor in tensors:
             if not isinstance(tensor, Tensor):
                 continue
-            keys = self._of_storages.pop(storage_without_data(tensor), ()) if self._recipes else ()
+            storage = storage_without_data(tensor)
+            # A tensor that is gone leaves its id there, which another one may have now.
+            found = self._of_storages.pop(storage, ()) if self._recipes else ()
+            keys = [key for key in found if self._is_at(key, storage)]
             for key in keys:
-                self._recipes.pop(key, None)
+                del self._recipes[key]
             self._not_shown(tensor, keys)
 
     def forget(self, key: int) -> None:
@@ -183,6 +189,19 @@ class PositionValues:
         if not tensors or any(known_values(tensor) is None or is_given(tensor) for tensor in tensors):
             return None
         return tree_map(_valued, arguments)
+
+    def few_values(self, tensor: Tensor) -> tuple[Any, ...] | None:
+        """The tensor's values, () where they are not known; None for many, and for those of an input."""
+        if id(tensor) not in self._recipes and known_values(tensor) is None:
+            return ()
+        if tensor.numel() > _FEW or not tensor.numel():
+            return None
+        self.show([tensor])
+        known = known_values(tensor)
+        if known is None or is_given(tensor):
+            return None
+        with _disable_current_modes():
+            return tuple(known.flatten().tolist())
 
     def as_numbers(self, indices: Sequence[Any]) -> list[Any] | None:
         """The indices of a tensor, in which masks are replaced by integer indices without data. Only the

@@ -129,7 +129,7 @@ class Recorder(PlainCalls, TorchDispatchMode):
             self._note_storages(self.storage_times, func, out)
         self._raw.append((func, args, kwargs, out, path, self._more_tags))
         if not self._keep_tensors or self._sparse is not None:
-            self._flush()
+            self.flush()
         if self._real:
             self._calls[-1] = with_products(self._calls[-1], info.name, args)
         if self._sparse is not None:
@@ -146,12 +146,12 @@ class Recorder(PlainCalls, TorchDispatchMode):
     @contextmanager
     def in_kernel(self) -> Iterator[None]:
         """While active, recorded calls are those of one kernel, and what they make stays in its registers."""
-        self._flush()
+        self.flush()
         known = len(self._calls)
         times, self.storage_times = self.storage_times, None
         try:
             yield
-            self._flush()
+            self.flush()
             self._calls[known:] = in_registers(self._calls[known:])
         finally:
             self.storage_times = times
@@ -166,7 +166,7 @@ class Recorder(PlainCalls, TorchDispatchMode):
         """Records an operator's decomposition instead of the operator. If that fails, records nothing and
         returns NotImplemented.
         """
-        self._flush()
+        self.flush()
         known = len(self._calls)
         known_storages = len(self.storage_times) if self.storage_times is not None else 0
         tags = self._more_tags
@@ -190,7 +190,7 @@ class Recorder(PlainCalls, TorchDispatchMode):
         info = known_op_info(func)
         if info.changes_shape:
             # The calls so far must be recorded with the shape that this tensor still has.
-            self._flush()
+            self.flush()
         device = kwargs.get("device")
         if device is not None and info.name in _FACTORIES and device.type == "cpu":
             size = args[0] if args and isinstance(args[0], list | tuple) else ()
@@ -215,7 +215,7 @@ class Recorder(PlainCalls, TorchDispatchMode):
         """
         if not self.follows_positions:
             raise
-        self._flush()
+        self.flush()
         known = self.positions.known((args, kwargs)) if not info.writes else None
         if known is not None:
             # If the CPU cannot compute it either, the error that is being handled is raised.
@@ -243,6 +243,17 @@ class Recorder(PlainCalls, TorchDispatchMode):
             self._more_tags = ()
             self._gradients.running = False
 
+    def repeat(self, calls: Sequence[OpCall], numbered: int) -> None:
+        """Records these calls as made now; so many tensors in them have new numbers."""
+        self.flush()
+        self._calls += calls
+        self._numbered += numbered
+
+    def calls_since(self, first: int) -> tuple[OpCall, ...]:
+        """The calls from that index on."""
+        self.flush()
+        return tuple(self._calls[first:])
+
     def call_count(self) -> int:
         """The number of calls that are recorded so far."""
         return len(self._calls) + len(self._raw)
@@ -252,7 +263,7 @@ class Recorder(PlainCalls, TorchDispatchMode):
 
         begun: paths of modules, each with the number of calls that were recorded before its forward ran.
         """
-        self._flush()
+        self.flush()
         kept = recognised(self._calls)
         indices = [call.index for call in kept]
         starts: dict[str, list[int]] = {call.module: [] for call in kept}
@@ -269,7 +280,8 @@ class Recorder(PlainCalls, TorchDispatchMode):
             },
         )
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Makes the calls that were not yet made plain data."""
         for func, args, kwargs, out, path, tags in self._raw:
             self._calls.append(self._plain(func, args, kwargs, out, path, tags))
         self._raw.clear()

@@ -10,12 +10,23 @@ from __future__ import annotations
 import weakref
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from addercost.trace.record import ACTIVATION, GRADIENT, Storage
 from addercost.trace.sparse import stored_values
+
+
+class PastStorage(NamedTuple):
+    """A storage that a part of a run made. made, freed: counted from its first call. survivor: its number
+    among the storages that outlive the part, which were given; None for one that does not.
+    """
+
+    n_bytes: int
+    made: int
+    freed: int | None
+    survivor: int | None
 
 
 class StorageTimes:
@@ -42,12 +53,15 @@ class StorageTimes:
         storage = _storage(values)
         if storage is None:
             return
-        key = storage._cdata
-        live = self._live
-        if key in live:
+        if storage._cdata in self._live:
             return
         entry = _Entry(storage.nbytes(), ACTIVATION, self._calls())
         self._entries.append(entry)
+        self._watch(storage, entry)
+
+    def _watch(self, storage: Any, entry: _Entry) -> None:
+        """Writes into the entry when the storage is freed."""
+        key, live = storage._cdata, self._live
 
         def freed(_: Any) -> None:
             entry.freed = self._calls() - 1
@@ -93,6 +107,33 @@ class StorageTimes:
         known = self._live.get(out.untyped_storage()._cdata)
         if known is not None:
             known[1].accumulates = True
+
+    def since(self, count: int, first: int, survivors: Sequence[Any]) -> tuple[PastStorage, ...] | None:
+        """What was noted after the first `count` storages, in a part of the run that began at call `first`;
+        None where more outlives it than `survivors`.
+        """
+        numbers = {}
+        for number, storage in enumerate(survivors):
+            if storage._cdata in self._live:
+                numbers[id(self._live[storage._cdata][1])] = number
+        found = []
+        for entry in self._entries[count:]:
+            survivor = numbers.get(id(entry))
+            if (entry.freed is None) != (survivor is not None) or entry.kind != ACTIVATION:
+                return None
+            freed = None if entry.freed is None else entry.freed - first
+            found.append(PastStorage(entry.n_bytes, entry.made - first, freed, survivor))
+        return tuple(found)
+
+    def repeat(self, part: Iterable[PastStorage], first: int, survivors: Sequence[Any]) -> None:
+        """Notes the storages of such a part once more, as of one that began at call `first`."""
+        for n_bytes, made, freed, survivor in part:
+            entry = _Entry(n_bytes, ACTIVATION, first + made)
+            self._entries.append(entry)
+            if freed is not None:
+                entry.freed = first + freed
+            elif survivor is not None:
+                self._watch(survivors[survivor], entry)
 
     def forget_since(self, count: int) -> None:
         """Drops what was recorded after the first `count` storages, because those calls are not recorded

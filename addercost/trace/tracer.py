@@ -25,6 +25,7 @@ from addercost.trace.caller_state import not_put_back, unchanged
 from addercost.trace.constants import noted_constants
 from addercost.trace.control_flow import ControlFlowAsPython
 from addercost.trace.decompositions import Decompositions, IsCounted
+from addercost.trace.equal_layers import EqualLayers
 from addercost.trace.lazy_outputs import LazyOutputs, unrun_work
 from addercost.trace.modules import ModuleTree, replace_data_free_attributes, replace_tensors, tracked
 from addercost.trace.plain_calls import tensor_spec
@@ -49,6 +50,7 @@ def trace(
     is_counted: IsCounted | None = None,
     fuse_attention: bool = True,
     memory: bool = False,
+    equal_layers: bool = False,
 ) -> Trace:
     """Traces one forward of `model` in evaluation mode. Where possible nothing is computed and no weight is
     read.
@@ -66,6 +68,7 @@ def trace(
     fuse_attention: scaled dot-product attention is one call. Otherwise it is the calls of products, softmax
     and copies that torch makes of it.
     memory: also records when memory is allocated and freed, which takes about a tenth longer.
+    equal_layers: of the layers of a stack that are alike a few are run, for a forward without data.
 
     This tries the meta device, then fake tensors, then a run with data on the CPU. `Trace.tracer` says which
     one succeeded. The model, the random states and torch's switches are left as they were, also when this
@@ -78,7 +81,9 @@ def trace(
             f"an input of {title} is a nested tensor, which cannot be copied without its data",
             "give the tensors in it one by one and nest them in the forward, or give a padded tensor",
         )
-    step = _TracedStep(backward, input_gradients, is_counted, fuse_attention, memory, backward, False)
+    step = _TracedStep(
+        backward, input_gradients, is_counted, fuse_attention, memory, backward, False, equal_layers
+    )
 
     def attempt() -> Trace:
         return _traced(model, args, kwargs, title, step, rebuild, known_values)
@@ -164,7 +169,12 @@ class _TracedStep:
     gradients: bool
     """Whether the forward may compute gradients, as models of energies do for forces."""
     values_alone: bool
+<<<<<<< HEAD
     """Whether singular values and eigenvalues without vectors have operators of their own."""
+=======
+    """Whether singular values and eigenvalues that come without vectors have operators of their own."""
+    equal_layers: bool
+>>>>>>> 4370ed3e (Of a decoder's layers that are alike a few are run, and a write into memory of a tensor that is gone forgets no mask)
 
 
 def _trace_meta(model: nn.Module, args: Any, kwargs: Any, name: str, step: _TracedStep) -> Trace:
@@ -323,6 +333,8 @@ def _run(
             calls.on_wrapping = recorder.know_parameters
         if tracer == "meta":
             stack.enter_context(noted_constants(recorder.positions.constant))
+            if step.equal_layers and not step.backward:
+                calls.intercept = EqualLayers(tree, calls, recorder, names).intercept
         lazy = LazyOutputs(recorder.call_count)
         stack.enter_context(torch.set_grad_enabled(step.gradients))
         if step.backward and step.input_gradients:
@@ -349,10 +361,16 @@ def _run(
                 raise _NeedsValuesError(made_error.message, made_error.hint) from error
             raise made_error from error
         finally:
+<<<<<<< HEAD
             # Recorder and stack refer to each other. This cycle would keep alive what a run with data
             # computed.
             calls.recorded = None
         # Read after the forward, because a lazy module's parameters have no shape before.
+=======
+            # Recorder and stack refer to each other: a cycle that would keep what a real run computed.
+            calls.recorded = calls.intercept = None
+        # Read after the forward: a lazy module's parameters have a shape only now.
+>>>>>>> 4370ed3e (Of a decoder's layers that are alike a few are run, and a write into memory of a tensor that is gone forgets no mask)
         parameters = {
             n: tensor.numel()
             for n, role, tensor in names.values()

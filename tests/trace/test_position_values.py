@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from addercost.api import trace_model
 from addercost.counts.model import count
+from addercost.trace.position_values import PositionValues
 from addercost.trace.record import KEPT_SCORES
 from tests.counts.oracle import Function
 
@@ -311,3 +312,17 @@ def test_functions_of_torch_are_put_back() -> None:
     # A module that was imported meanwhile may keep the function that it found.
     assert kept[0] is not torch.tensor
     assert kept[0]([1, 2]).tolist() == [1, 2]
+
+
+def test_a_write_where_a_tensor_was_before_forgets_no_other() -> None:
+    """The first mask is gone, and its id belongs to the second one now. Other data in the first one's memory
+    are written: what is known of the second one stays known.
+    """
+    positions, arange = PositionValues(), torch.ops.aten.arange.default
+    first, second = torch.empty(L, device="meta"), torch.empty(L, device="meta")
+    positions.made("arange", arange, (L,), {}, (second,), ())
+    positions._of_storages[first.untyped_storage()._cdata] = {id(second)}
+    positions.written([first])
+    assert positions.few_values(second) == tuple(range(L))
+    positions.written([second])
+    assert positions.few_values(second) == ()

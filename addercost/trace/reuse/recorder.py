@@ -63,8 +63,13 @@ class BlockRecorder(FrameRecorder):
         """
 
     def result(self) -> tuple[tuple[Item, ...], dict[str, str]]:
+<<<<<<< HEAD
         """The items of the whole model, and the class names of the modules that are not inside its blocks."""
         self._flush()
+=======
+        """The items of the whole model, and the class names of the modules that are not among its blocks."""
+        self.flush()
+>>>>>>> 4370ed3e (Of a decoder's layers that are alike a few are run, and a write into memory of a tensor that is gone forgets no mask)
         root = self._frames[0]
         return tuple([relative_item(item, "", "", "") for item in root.items]), root.types
 
@@ -84,7 +89,7 @@ class BlockRecorder(FrameRecorder):
         if number is None or not ordinary or module is self._tree.root:
             return self._unnumbered(module, forward, args, kwargs, path)
         if self._raw:
-            self._flush()
+            self.flush()
         tensors: Any = args
         seen = self._seen.get(id(args[0])) if len(args) == 1 and not kwargs else None
         if seen is not None:
@@ -150,7 +155,7 @@ class BlockRecorder(FrameRecorder):
         self._frames.append(frame)
         try:
             out = forward(*args, **kwargs)
-            self._flush()
+            self.flush()
         finally:
             self._frames.pop()
         outer = self._frames[-1]
@@ -199,7 +204,7 @@ class BlockRecorder(FrameRecorder):
         if known is None:
             return super().__torch_dispatch__(func, types, args, kwargs)
         if self._raw:
-            self._flush()
+            self.flush()
         frame = self._frames[-1]
         for value in args:
             seen = self._seen.get(id(value))
@@ -222,7 +227,7 @@ class BlockRecorder(FrameRecorder):
         return super()._value(value)
 
     def _decomposed(self, decomposition: Any, info: OpInfo, args: Any, kwargs: Any) -> Any:
-        self._flush()
+        self.flush()
         items = self._frames[-1].items
         known = len(items)
         out = super()._decomposed(decomposition, info, args, kwargs)
