@@ -98,7 +98,7 @@ class EqualLayers:
         self._ran.add(id(module))
         self._recorder.flush()
         try:
-            given = arguments(args, kwargs, layer.index, self._recorder)
+            given = arguments(args, kwargs, layer.place, self._recorder)
         except (UnreadableError, TypeError):
             return forward(*args, **kwargs)
         key = layer.kind, given.state

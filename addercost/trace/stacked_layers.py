@@ -29,9 +29,9 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 
 
 class StackedLayer(NamedTuple):
-    """A layer of a stack. index: its place; kind: the same number for layers that are alike."""
+    """A layer of a stack. place: in the stack, from 0; kind: the same number for layers that are alike."""
 
-    index: int
+    place: int
     path: str
     kind: int
 
