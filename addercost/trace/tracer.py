@@ -169,12 +169,8 @@ class _TracedStep:
     gradients: bool
     """Whether the forward may compute gradients, as models of energies do for forces."""
     values_alone: bool
-<<<<<<< HEAD
     """Whether singular values and eigenvalues without vectors have operators of their own."""
-=======
-    """Whether singular values and eigenvalues that come without vectors have operators of their own."""
     equal_layers: bool
->>>>>>> 4370ed3e (Of a decoder's layers that are alike a few are run, and a write into memory of a tensor that is gone forgets no mask)
 
 
 def _trace_meta(model: nn.Module, args: Any, kwargs: Any, name: str, step: _TracedStep) -> Trace:
@@ -361,16 +357,10 @@ def _run(
                 raise _NeedsValuesError(made_error.message, made_error.hint) from error
             raise made_error from error
         finally:
-<<<<<<< HEAD
             # Recorder and stack refer to each other. This cycle would keep alive what a run with data
             # computed.
-            calls.recorded = None
-        # Read after the forward, because a lazy module's parameters have no shape before.
-=======
-            # Recorder and stack refer to each other: a cycle that would keep what a real run computed.
             calls.recorded = calls.intercept = None
-        # Read after the forward: a lazy module's parameters have a shape only now.
->>>>>>> 4370ed3e (Of a decoder's layers that are alike a few are run, and a write into memory of a tensor that is gone forgets no mask)
+        # Read after the forward, because a lazy module's parameters have no shape before.
         parameters = {
             n: tensor.numel()
             for n, role, tensor in names.values()

@@ -63,13 +63,8 @@ class BlockRecorder(FrameRecorder):
         """
 
     def result(self) -> tuple[tuple[Item, ...], dict[str, str]]:
-<<<<<<< HEAD
         """The items of the whole model, and the class names of the modules that are not inside its blocks."""
-        self._flush()
-=======
-        """The items of the whole model, and the class names of the modules that are not among its blocks."""
         self.flush()
->>>>>>> 4370ed3e (Of a decoder's layers that are alike a few are run, and a write into memory of a tensor that is gone forgets no mask)
         root = self._frames[0]
         return tuple([relative_item(item, "", "", "") for item in root.items]), root.types
 
