@@ -9,7 +9,13 @@ import click
 
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.help import HelpCommand
-from addercost.cli.measuring_options import check_threads, layout_option, minutes_option, threads_option_with
+from addercost.cli.measuring_options import (
+    accept_noise_option,
+    check_threads,
+    layout_option,
+    minutes_option,
+    threads_option_with,
+)
 from addercost.cli.options import output_options, quiet_option, was_given
 from addercost.cli.progress import progress
 from addercost.errors import ArgumentError, unknown_name
@@ -50,6 +56,7 @@ TUNING_MINUTES = 3.0
     "of images, with --kernels. Whole networks are predicted in NCHW, which is contiguous; layers of "
     "`bench` and `verdict` in the layout in which they are timed.",
 )
+@accept_noise_option
 @output_options
 @quiet_option
 def calibrate(
@@ -60,6 +67,7 @@ def calibrate(
     no_tune: bool,
     threads: int,
     layout: str,
+    accept_noise: bool,
     table_format: str,
     output: Path | None,
     force: bool,
@@ -84,7 +92,7 @@ def calibrate(
 
     if kernels:
         formats = tuple(dict.fromkeys(name.strip() for name in dtype.split(",")))
-        _time_kernels(save, minutes, formats, threads, layout, quiet)
+        _time_kernels(save, minutes, formats, threads, layout, accept_noise, quiet)
         return
     _refuse_options_of_kernels()
     check_output(output, force)
@@ -125,13 +133,19 @@ def _tune(quiet: bool) -> None:
 
 
 def _refuse_options_of_kernels() -> None:
-    given = [name for name in ("minutes", "dtype", "threads", "layout") if was_given(name)]
+    given = [name for name in ("minutes", "dtype", "threads", "layout", "accept_noise") if was_given(name)]
     if given:
-        raise ArgumentError(f"--{given[0]} is for kernels", "add --kernels")
+        raise ArgumentError(f"--{given[0].replace('_', '-')} is for kernels", "add --kernels")
 
 
 def _time_kernels(
-    save: Path | None, minutes: float, dtypes: tuple[str, ...], threads: int, layout: str, quiet: bool
+    save: Path | None,
+    minutes: float,
+    dtypes: tuple[str, ...],
+    threads: int,
+    layout: str,
+    accept_noise: bool,
+    quiet: bool,
 ) -> None:
     """Each format for an equal share of the minutes."""
     check_threads(threads)
@@ -146,7 +160,9 @@ def _time_kernels(
     if save is not None and len(dtypes) > 1:
         raise ArgumentError("one file takes one format", "leave --save out, or name one format with --dtype")
     for name in dtypes:
-        settings = KernelSettings(threads, name, minutes / len(dtypes), layout=layout)
+        settings = KernelSettings(
+            threads, name, minutes / len(dtypes), layout=layout, all_speeds=accept_noise
+        )
         path = save or kernel_times_file(threads, DTYPES[name], layout)
         with progress(f"timing kernels in {name}", quiet):
             times = measure_kernels(settings, path)

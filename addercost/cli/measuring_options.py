@@ -53,7 +53,7 @@ def accept_noise_option(function: F) -> F:
     option: Option = click.option(
         "--accept-noise",
         is_flag=True,
-        help="Show the timings of a machine that was slow all the time, too; else they are refused.",
+        help="Keep the timings of a machine that is slow all the time; else they are refused.",
     )
     return option(function)
 

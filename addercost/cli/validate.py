@@ -100,7 +100,8 @@ if TYPE_CHECKING:
     show_default=True,
     metavar="SECONDS",
     help="With --models: rows that were timed while the machine was slow are timed again for so long in "
-    "all; those that stay slow are left out of the scores.",
+    "all; those that stay slow are left out of the scores. With --accept-noise all rows are timed again, and "
+    "their runs are joined.",
 )
 @threads_option
 @precision_option("2%", "Of each interval, with --models.")

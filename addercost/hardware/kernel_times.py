@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ SCHEMA = "addercost/kernel-times/1"
 CONTIGUOUS, CHANNELS_LAST = "contiguous", "channels-last"
 """Layouts of images: NCHW and NHWC."""
 
+QUIET, ALL_SPEEDS = "quiet", "all"
+"""Which moments were timed: those at the machine's best known speed, or all as they came."""
+
 _HINT = "measure it again with `addercost calibrate --kernels`"
 
 
@@ -30,7 +34,7 @@ _HINT = "measure it again with `addercost calibrate --kernels`"
 class Conditions:
     """The conditions under which the times are valid. processor: its name, family, model and stepping. dtype:
     torch's name of the floating-point format. torch: its version. layout: the memory layout of images.
-    last_level_cache_bytes: the size of the cache that all cores share.
+    last_level_cache_bytes: the size of the cache that all cores share. speeds: `QUIET` or `ALL_SPEEDS`.
     """
 
     processor: str
@@ -41,18 +45,20 @@ class Conditions:
     layout: str = CONTIGUOUS
     last_level_cache_bytes: int = 0
     date: str = ""
+    speeds: str = QUIET
 
     def __str__(self) -> str:
         threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
         where = f"{self.processor}, {threads}"
-        return f"{where}, {self.dtype}, torch {self.torch}, {self.mode}, images {self.layout}"
+        moments = "" if self.speeds == QUIET else ", quiet or not"
+        return f"{where}, {self.dtype}, torch {self.torch}, {self.mode}, images {self.layout}{moments}"
 
 
 @dataclass(frozen=True, slots=True)
 class KernelSample:
     """The times of one kernel in seconds. warm_s: consecutive runs. near_s: runs before each of which the
     second-level cache was filled with other data. far_s: the same with the last-level cache. factor: how many
-    times as long as on the quiet machine a fixed piece of work took beside the runs.
+    times as long as on the quiet machine a fixed piece of work took beside the runs, in the mean.
     """
 
     call: KernelCall
@@ -79,6 +85,11 @@ class KernelTimes:
     conditions: Conditions
     samples: tuple[KernelSample, ...]
     networks: tuple[NetworkSample, ...]
+
+    @property
+    def usual_factor(self) -> float:
+        """How many times as long as on the quiet machine the reference took, in the median of all samples."""
+        return statistics.median(sample.factor for sample in self.samples) if self.samples else 1.0
 
 
 def kernel_times_file(threads: int, dtype: str, layout: str = CONTIGUOUS) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from addercost.errors import CheckFailedError
@@ -47,6 +48,40 @@ def time_slow_rows_again(
             after = timed_row(plan, device, effort)
             if isinstance(after, MeasuredRow) and (after.speed_factor or 0) < (before.speed_factor or 0):
                 journal.add(key, after)
+
+
+def join_more_runs(
+    plans: Mapping[str, RowPlan], device: TimingDevice, journal: Journal, effort: Effort, again_s: float
+) -> None:
+    """Times each row again, at most `AGAIN` times and no longer than `again_s` seconds in all, and joins its
+    runs. So a row has moments of several minutes, where a machine's speed differs from minute to minute too.
+    """
+    end = device.now() + again_s
+    for _ in range(AGAIN):
+        for key, plan in plans.items():
+            before = journal.entries[key]
+            if not isinstance(before, MeasuredRow):
+                continue
+            if device.now() >= end:
+                return
+            after = timed_row(plan, device, effort)
+            if isinstance(after, MeasuredRow):
+                journal.add(key, joined(before, after))
+
+
+def joined(one: MeasuredRow, other: MeasuredRow) -> MeasuredRow:
+    """The first row with the runs of both. Its speed factor is the mean over the samples of both."""
+    factors = one.speed_factor, other.speed_factor
+    factor = None
+    if factors[0] is not None and factors[1] is not None:
+        n, m = len(one.samples_s), len(other.samples_s)
+        factor = (n * factors[0] + m * factors[1]) / (n + m)
+    return replace(
+        one,
+        samples_s=one.samples_s + other.samples_s,
+        reference_samples_s=one.reference_samples_s + other.reference_samples_s,
+        speed_factor=factor,
+    )
 
 
 def refuse_noise(entries: Collection[Entry], path: Path | None, named_by: str, or_else: str = "") -> None:

@@ -47,7 +47,8 @@ class Effort:
 
     cold: caches are flushed before every run. ratio_only: only the interval of the ratio must be narrow, not
     that of the median. least_s: the shortest time for a row. All samples of a shorter row may fall into one
-    disturbance, and would agree nevertheless. A time limit below `least_s` accepts that risk.
+    disturbance, and would agree nevertheless. A time limit below `least_s` accepts that risk. all_speeds:
+    blocks of any speed are kept, for a machine that is seldom quiet.
     """
 
     precision: float = 0.01
@@ -55,6 +56,7 @@ class Effort:
     cold: bool = False
     ratio_only: bool = False
     least_s: float = 0.2
+    all_speeds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def time_call(device: TimingDevice, call: Call, reference: Call | None, effort: 
         up = took > effort.time_limit_s and (
             len(blocks.all) >= FEWEST_BLOCKS or took > PATIENCE * effort.time_limit_s
         )
-        quiet = blocks.quiet()
+        quiet = blocks.all if effort.all_speeds else blocks.quiet()
         if len(quiet) < look and not up:
             continue
         # Too few quiet blocks give no interval, so all blocks are used.
@@ -116,7 +118,13 @@ def time_call(device: TimingDevice, call: Call, reference: Call | None, effort: 
     if not enough:
         seen = f"{len(quiet)} of {len(blocks.all)} blocks"
         warnings.append(f"the machine was hardly ever at its best known speed ({seen})")
-    return Timed(tuple(samples), tuple(reference_samples), converged, tuple(warnings), blocks.factor(kept))
+    return Timed(
+        tuple(samples),
+        tuple(reference_samples),
+        converged,
+        tuple(warnings),
+        blocks.factor(kept, effort.all_speeds),
+    )
 
 
 class _Blocks:
@@ -134,9 +142,10 @@ class _Blocks:
         speed = self._speed
         return self.all if speed is None else [block for block in self.all if speed.is_quiet(block)]
 
-    def factor(self, kept: list[TimedBlock[Samples]]) -> float | None:
-        speed = self._speed
-        return None if speed is None else statistics.median(speed.factor(block) for block in kept)
+    def factor(self, kept: list[TimedBlock[Samples]], all_speeds: bool) -> float | None:
+        """The median, or the mean of blocks of all speeds, whose samples are sums over these speeds."""
+        speed, middle = self._speed, statistics.mean if all_speeds else statistics.median
+        return None if speed is None else middle([speed.factor(block) for block in kept])
 
 
 def _joined(blocks: list[TimedBlock[Samples]]) -> Samples:

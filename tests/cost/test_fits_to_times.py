@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import addercost
@@ -64,7 +65,8 @@ def test_what_networks_take_beside_their_kernels_is_found():
         return tuple((convolves, linear, small)[i % 3][i // 3 :: 6])
 
     networks = [NetworkSample(f"{i}", pattern(i), (takes(pattern(i)),)) for i in range(18)]
-    found, spread = fit_networks(networks, near, far, half)
+    seconds = np.array([network.seconds[0] for network in networks])
+    found, spread = fit_networks(networks, seconds, near, far, half)
     assert found.far_share == pytest.approx(0.4, abs=0.04)
     assert found.linear_factor == pytest.approx(1.2, rel=0.04)
     assert found.call_s == pytest.approx(2e-6, rel=0.1)

@@ -27,7 +27,7 @@ from addercost.measure.kernel_times.case_kernels import (
 from addercost.measure.kernel_times.contender_kernels import kernel_of
 from addercost.measure.kernel_times.draw_own import draw_own
 from addercost.measure.kernel_times.replay import replay
-from addercost.measure.kernel_times.timing import timed_kernel, timed_network
+from addercost.measure.kernel_times.timing import MIXED_BLOCKS, timed_kernel, timed_network
 from addercost.measure.speed.reference import ReferenceSpeed
 
 CASES = [parse_case("1,16,8,8,24,3,2,1"), LayerCase(images=4, channels=32, filters=10, linear=True)]
@@ -122,3 +122,30 @@ def test_kernels_are_timed_without_gradients_but_not_in_inference_mode() -> None
     timed_kernel(own_kernel(CASES[0], "adder"), speed, mode, mode, 0)
     timed_network(mode, speed)
     assert seen == {(False, False)}
+
+
+def test_at_all_speeds_a_kernel_is_run_in_ten_blocks_and_the_factor_is_their_mean() -> None:
+    """References in turn 1.2 and 1.6 times as long as when quiet: a block has one of each beside it."""
+    references = itertools.cycle((1.2, 1.6))
+    speed = ReferenceSpeed(lambda: next(references), 1.0, lambda seconds: None, now=lambda: 0.0)
+    swept = []
+    runs, factor = timed_kernel(
+        own_kernel(CASES[0], "adder"),
+        speed,
+        lambda: swept.append("near"),
+        lambda: swept.append("far"),
+        0,
+        all_speeds=True,
+    )
+    assert swept == ["near", "far"] * MIXED_BLOCKS
+    assert len(runs.near_s) == len(runs.far_s) == MIXED_BLOCKS and len(runs.warm_s) >= MIXED_BLOCKS
+    assert factor == pytest.approx(1.4)
+
+
+def test_at_all_speeds_every_run_of_a_network_is_kept() -> None:
+    references = itertools.cycle((1.2, 1.6))
+    speed = ReferenceSpeed(lambda: next(references), 1.0, lambda seconds: None, now=lambda: 0.0)
+    ran = []
+    seconds, factor = timed_network(lambda: ran.append(1), speed, all_speeds=True)
+    assert len(seconds) == len(ran) - 3, "all but those that warm up"
+    assert factor == pytest.approx(1.4)

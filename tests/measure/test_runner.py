@@ -233,6 +233,17 @@ def test_a_machine_that_is_never_quiet_gives_all_samples_with_its_factor_and_doe
     assert warning.startswith("the machine was hardly ever at its best known speed (0 of ")
 
 
+def test_at_all_speeds_every_block_is_kept_and_the_mean_factor_brings_the_mean_to_the_quiet_time() -> None:
+    """A run of 1 ms takes 1.65 ms in 60 of every 100 ms: 60 / 1.65 of 60 / 1.65 + 40 blocks are slow."""
+    device = two_speeds(slow_at_times)
+    timed = time_call(device, Work(1e-3, "A"), None, Effort(least_s=1.5, all_speeds=True, time_limit_s=1.5))
+    assert len(timed.samples_s) == 2 * ((len(device.order) - SINGLE_RUNS) // 2 - 1), "all but the first block"
+    slow = 60 / 1.65 / (60 / 1.65 + 40)
+    assert timed.speed_factor == pytest.approx(1 + slow * 0.65, rel=0.02)
+    assert statistics.mean(timed.samples_s) / timed.speed_factor == pytest.approx(1e-3, rel=0.02)
+    assert not timed.warnings
+
+
 def test_a_device_that_does_not_know_its_speed_has_no_factor() -> None:
     assert time_call(ScriptedDevice(), Work(1e-3), None, Effort()).speed_factor is None
 

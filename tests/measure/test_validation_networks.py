@@ -220,6 +220,23 @@ def test_no_row_is_timed_again_after_the_limit(monkeypatch: pytest.MonkeyPatch) 
     noise.time_slow_rows_again({"net": plan}, ScriptedDevice(), journal, Effort(), 0.0)
 
 
+def test_at_all_speeds_a_row_has_the_runs_of_all_its_timings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two samples of factor 1.4 and one of 1.1 have a mean factor of 1.3. Three more timings are made."""
+    again = MeasuredRow("net", "mac", (0.3,), speed_factor=1.1, reference_samples_s=(0.4,))
+    monkeypatch.setattr(noise, "timed_row", lambda *_: again)
+    first = MeasuredRow("net", "mac", (0.1, 0.2), speed_factor=1.4, reference_samples_s=(0.5, 0.6))
+    both = noise.joined(first, again)
+    assert both.samples_s == (0.1, 0.2, 0.3) and both.reference_samples_s == (0.5, 0.6, 0.4)
+    assert both.speed_factor == pytest.approx(1.3)
+    journal = Journal(JournalHeading("m", {}, {}, {}), None, {"net": first})
+    plan = RowPlan(slow_row("net", None), lambda free: (lambda: None, None))
+    noise.join_more_runs({"net": plan}, ScriptedDevice(), journal, Effort(), 100.0)
+    row = journal.entries["net"]
+    assert isinstance(row, MeasuredRow) and row.samples_s == (0.1, 0.2, 0.3, 0.3, 0.3)
+    noise.join_more_runs({"net": plan}, ScriptedDevice(), journal, Effort(), 0.0)
+    assert journal.entries["net"] == row, "no time was left"
+
+
 def test_slow_rows_are_not_scored_and_their_number_is_said() -> None:
     from addercost.cost.target_registry import load_target
     from addercost.measure.validation.networks import Plan, validation_of
@@ -235,6 +252,10 @@ def test_slow_rows_are_not_scored_and_their_number_is_said() -> None:
     accepted = validation_of(Measurements("m", {}, rows), plan, "zoo:*", (), accept_noise=True)
     assert [row.name for row in accepted.rows] == ["quiet", "slow", "unknown"] and not accepted.skipped
     assert any(note.startswith("1 of 3 timings are of moments") for note in accepted.notes)
+    # The usual speed is the median of 1.0 and 1.3, 1.15; a row without a factor is taken for a quiet one.
+    expected = {"quiet": 0.01 * 1.15, "slow": 0.01 * 1.15 / 1.3, "unknown": 0.01 * 1.15}
+    assert {row.name: row.measured_s for row in accepted.rows} == pytest.approx(expected)
+    assert any("1.15 times as long as on the quiet machine" in note for note in accepted.notes)
 
 
 def test_a_table_of_another_processor_is_refused_and_can_be_borrowed(

@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,7 +22,10 @@ from addercost.cost.calibrated.time_model import Floats, TimeModel, fit_times
 from addercost.cost.target import WARM
 from addercost.counts.kernel_calls import KernelCall
 from addercost.errors import ArgumentError
-from addercost.hardware.kernel_times import KernelTimes
+from addercost.hardware.kernel_times import QUIET, KernelSample, KernelTimes, NetworkSample
+from addercost.results.speeds import mean_at_usual_speed
+
+Sample = TypeVar("Sample", KernelSample, NetworkSample)
 
 LEAST_SAMPLES = 60
 """The fewest timed kernels that are enough for a fit."""
@@ -84,13 +89,12 @@ def fit(times: KernelTimes) -> Calibrated:
     """The fit to timed kernels and networks. Raises ArgumentError where there are too few of them."""
     refuse_few(times)
     rows, work = features([sample.call for sample in times.samples])
-    near_s, far_s = (
-        _medians(sample.near_s for sample in times.samples),
-        _medians(sample.far_s for sample in times.samples),
-    )
+    near_s = typical_seconds(times, times.samples, lambda sample: sample.near_s)
+    far_s = typical_seconds(times, times.samples, lambda sample: sample.far_s)
     near, far = fit_times(work, rows, near_s), fit_times(work, rows, far_s)
     half_bytes = half_far_bytes(times.conditions.last_level_cache_bytes)
-    law, network_spread = fit_networks(times.networks, near, far, half_bytes)
+    whole_s = typical_seconds(times, times.networks, lambda network: network.seconds)
+    law, network_spread = fit_networks(times.networks, whole_s, near, far, half_bytes)
     spread = conformal_spread(rows[:, 0].astype(int), unseen_errors(work, rows, near_s))
     return Calibrated(near, far, law, spread, network_spread, sampled_sites(work, rows), half_bytes)
 
@@ -101,7 +105,9 @@ def fit_alone(times: KernelTimes, caches: str) -> KernelsAlone:
     """
     refuse_few(times)
     rows, work = features([sample.call for sample in times.samples])
-    seconds = _medians(sample.warm_s if caches == WARM else sample.far_s for sample in times.samples)
+    seconds = typical_seconds(
+        times, times.samples, lambda sample: sample.warm_s if caches == WARM else sample.far_s
+    )
     families, errors = rows[:, 0].astype(int), unseen_errors(work, rows, seconds)
     return KernelsAlone(
         fit_times(work, rows, seconds),
@@ -121,8 +127,16 @@ def refuse_few(times: KernelTimes) -> None:
         )
 
 
-def _medians(samples: Iterable[tuple[float, ...]]) -> Floats:
-    return np.array([float(np.median(seconds)) for seconds in samples])
+def typical_seconds(
+    times: KernelTimes, samples: Sequence[Sample], runs_of: Callable[[Sample], tuple[float, ...]]
+) -> Floats:
+    """[samples]: the median of each one's quiet runs. Where they were timed at all speeds, a mean at the
+    machine's usual speed: a network runs through fast and slow moments, and its time is the sum over them.
+    """
+    if times.conditions.speeds == QUIET:
+        return np.array([statistics.median(runs_of(sample)) for sample in samples])
+    usual = times.usual_factor
+    return np.array([mean_at_usual_speed(runs_of(sample), sample.factor, usual) for sample in samples])
 
 
 def sampled_sites(work: Floats, rows: Floats) -> dict[int, tuple[float, float]]:

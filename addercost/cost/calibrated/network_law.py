@@ -68,15 +68,15 @@ def near_and_far(
 
 
 def fit_networks(
-    networks: Sequence[NetworkSample], near: TimeModel, far: TimeModel, half_bytes: float
+    networks: Sequence[NetworkSample], seconds: Floats, near: TimeModel, far: TimeModel, half_bytes: float
 ) -> tuple[NetworkLaw, float]:
-    """(the law, network_spread). The spread is the `COVERED` quantile of the errors of networks that the fit
-    did not see: each network is predicted by a fit to all others.
+    """(the law, network_spread). seconds: [networks], their measured times. The spread is the `COVERED`
+    quantile of the errors of networks that the fit did not see: each is predicted by a fit to all others.
     """
     from scipy.optimize import least_squares
 
     sums = np.array([_sums(network, near, far, half_bytes) for network in networks])
-    measured = np.log([float(np.median(network.seconds)) for network in networks])
+    measured = np.log(seconds)
     start = np.array([0.0, 0.0, math.log(3e-6)])
     # A weak pull towards usual values keeps a fit to few networks from absurd numbers.
     pull = np.array([0.01, 0.3, 0.01])

@@ -17,6 +17,7 @@ from addercost.cost.calibrated.tables import differences
 from addercost.cost.cost_model import Kernels, LayerParts, NetworkPrediction, Seconds, far_part
 from addercost.cost.target import Target
 from addercost.counts.kernel_calls import KernelCall
+from addercost.hardware.kernel_times import ALL_SPEEDS
 
 _NOTHING = Seconds(0.0, 0.0, 0.0)
 _MOST_NAMED = 3
@@ -87,6 +88,11 @@ def _notes(
     for dtype in dict.fromkeys(kernel.dtype for kernel in every):
         times = predictor.times(dtype)
         yield f"{len(times.samples)} kernels and {len(times.networks)} networks timed on {times.conditions}"
+        if times.conditions.speeds == ALL_SPEEDS:
+            yield (
+                "for the machine's usual speed, at which a fixed reference takes "
+                f"{times.usual_factor:.2f} times as long as at its best"
+            )
         if others := differences(times.conditions, target):
             yield f"borrowed: they were timed {'; '.join(others)}"
     doubts: dict[str, Counter[str]] = {}

@@ -13,7 +13,7 @@ from pathlib import Path
 from addercost.cost.calibrated.fit import Calibrated, Fit, fit, fit_alone, refuse_few
 from addercost.cost.target import IN_NETWORK, STREAMED, Target
 from addercost.errors import AddercostError
-from addercost.hardware.kernel_times import CONTIGUOUS, Conditions, KernelTimes, read_kernel_times
+from addercost.hardware.kernel_times import ALL_SPEEDS, CONTIGUOUS, Conditions, KernelTimes, read_kernel_times
 
 
 def why_unusable(target: Target) -> str:
@@ -52,6 +52,16 @@ def fitted(path: Path, caches: str = IN_NETWORK) -> Fit:
     """The fit to a file, made again only when the file has changed. Raises ArgumentError where it has too
     little."""
     return _fitted(path, _stamp(path), caches)
+
+
+def usual_factor(target: Target) -> float | None:
+    """How many times as long as on the quiet machine a fixed reference took beside the target's kernels. None
+    where these were timed at the machine's best speed alone, or were not timed.
+    """
+    for path in usable_files(target):
+        if (times := read_times(path)).conditions.speeds == ALL_SPEEDS:
+            return times.usual_factor
+    return None
 
 
 def differences(conditions: Conditions, target: Target) -> list[str]:

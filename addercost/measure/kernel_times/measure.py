@@ -15,10 +15,12 @@ import torch
 
 from addercost.counts.call_work import is_counted
 from addercost.counts.kernel_calls import KernelCall, kernel_calls
-from addercost.errors import DataError
+from addercost.errors import CheckFailedError, DataError
 from addercost.hardware.kernel_times import (
+    ALL_SPEEDS,
     CHANNELS_LAST,
     CONTIGUOUS,
+    QUIET,
     Conditions,
     KernelSample,
     KernelTimes,
@@ -68,7 +70,9 @@ LEAST_QUIET = 0.5
 
 @dataclass(frozen=True, slots=True)
 class KernelSettings:
-    """What to time. minutes: the time limit for everything. kernels: the most kernels."""
+    """What to time. minutes: the time limit for everything. kernels: the most kernels. all_speeds: the runs
+    are spread over moments of any speed, for a machine that is seldom quiet.
+    """
 
     threads: int = 1
     dtype: str = "fp32"
@@ -76,6 +80,7 @@ class KernelSettings:
     kernels: int = 2000
     seed: int = 0
     layout: str = CONTIGUOUS
+    all_speeds: bool = False
 
 
 def conditions_of(settings: KernelSettings) -> Conditions:
@@ -88,6 +93,7 @@ def conditions_of(settings: KernelSettings) -> Conditions:
         layout=settings.layout,
         last_level_cache_bytes=max(sizes.values(), default=0),
         date=datetime.date.today().isoformat(),
+        speeds=ALL_SPEEDS if settings.all_speeds else QUIET,
     )
 
 
@@ -115,9 +121,11 @@ def measure_kernels(
             break
     _save(found, path)
     quiet = sum(sample.factor <= WITHIN for sample in found.samples)
-    if quiet < LEAST_QUIET * len(found.samples):
+    if quiet < LEAST_QUIET * len(found.samples) and not settings.all_speeds:
         kept = f"{len(found.samples)} samples are kept in {path}"
-        raise too_noisy("this machine", quiet, len(found.samples), speed.usual_factor, kept)
+        error = too_noisy("this machine", quiet, len(found.samples), speed.usual_factor, kept)
+        or_else = "if it is never quiet, time it as it is with --accept-noise and another --save"
+        raise CheckFailedError(error.message, f"{error.hint}; {or_else}")
     return found
 
 
@@ -158,26 +166,28 @@ def _measured(
             for network in networks:
                 if network.name not in timed_already:
                     progress(network.name)
-                    found = replace(found, networks=(*found.networks, _quietest(network, speed)))
+                    timed = _timed(network, speed, settings.all_speeds)
+                    found = replace(found, networks=(*found.networks, timed))
                     yield found
         if number % 20 == 0:
             progress(f"{len(found.samples)} of {settings.kernels} kernels")
         try:
-            block = timed_kernel(call, speed, near, far, settings.seed, layout)
+            runs, factor = timed_kernel(call, speed, near, far, settings.seed, layout, settings.all_speeds)
         except (NotReplayableError, RuntimeError, NotImplementedError):
             # torch has no such kernel in this format, so no network can call it.
             continue
-        runs = block.value
-        sample = KernelSample(call, runs.warm_s, runs.near_s, runs.far_s, speed.factor(block))
+        sample = KernelSample(call, runs.warm_s, runs.near_s, runs.far_s, factor)
         found = replace(found, samples=(*found.samples, sample))
         yield found
 
 
-def _quietest(network: Timeable, speed: ReferenceSpeed) -> NetworkSample:
-    """The first timing at a quiet moment, else the timing with the smallest factor."""
-    timings = [network.timed(speed)]
+def _timed(network: Timeable, speed: ReferenceSpeed, all_speeds: bool) -> NetworkSample:
+    """The first timing at a quiet moment, else the one with the smallest factor. all_speeds: the first."""
+    timings = [network.timed(speed, all_speeds)]
+    if all_speeds:
+        return timings[0]
     while timings[-1].factor > WITHIN and len(timings) < AGAIN:
-        timings.append(network.timed(speed))
+        timings.append(network.timed(speed, all_speeds))
     return min(timings, key=lambda timing: timing.factor)
 
 
@@ -216,7 +226,7 @@ class Timeable(Protocol):
     @property
     def name(self) -> str: ...
 
-    def timed(self, speed: ReferenceSpeed) -> NetworkSample: ...
+    def timed(self, speed: ReferenceSpeed, all_speeds: bool) -> NetworkSample: ...
 
 
 @dataclass(frozen=True)
@@ -231,7 +241,7 @@ class FormattedNetwork:
     def name(self) -> str:
         return self.made.name
 
-    def timed(self, speed: ReferenceSpeed) -> NetworkSample:
+    def timed(self, speed: ReferenceSpeed, all_speeds: bool) -> NetworkSample:
         module, x = self.made.module.to(self.dtype), torch.rand(self.made.input_shape).to(self.dtype)
         if x.dim() == 4:
             # torch's type annotations lack this form of the call.
@@ -239,7 +249,7 @@ class FormattedNetwork:
             x = x.to(memory_format=self.layout)
         traced = trace(module, x.to("meta"), is_counted=is_counted)
         calls = tuple(call for _, call in kernel_calls(traced.calls))
-        seconds, factor = timed_network(lambda: module(x), speed)
+        seconds, factor = timed_network(lambda: module(x), speed, all_speeds)
         return NetworkSample(self.name, calls, seconds, factor)
 
 
@@ -251,7 +261,7 @@ class Chain:
     calls: tuple[KernelCall, ...]
     layout: torch.memory_format
 
-    def timed(self, speed: ReferenceSpeed) -> NetworkSample:
+    def timed(self, speed: ReferenceSpeed, all_speeds: bool) -> NetworkSample:
         generator = torch.Generator().manual_seed(0)
         runs, calls = [], []
         for call in self.calls:
@@ -263,5 +273,5 @@ class Chain:
             for one in runs:
                 one()
 
-        seconds, factor = timed_network(run, speed)
+        seconds, factor = timed_network(run, speed, all_speeds)
         return NetworkSample(self.name, tuple(calls), seconds, factor)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +26,10 @@ MOST_WARM_RUNS = 50
 NEAR_RUNS, FAR_RUNS = 5, 3
 LONG_S = 0.01
 """A kernel that takes longer is run half as often, since its times vary less."""
+
+MIXED_BLOCKS = 10
+"""Blocks of a kernel that is timed at all speeds. A shared machine keeps a speed for about a millisecond, so
+ten blocks fall on moments of each of its speeds."""
 
 WAIT_S = 0.3
 """How long to wait for a quiet moment for one kernel."""
@@ -60,11 +64,14 @@ def timed_kernel(
     far: Callable[[], None],
     seed: int,
     layout: torch.memory_format = torch.contiguous_format,
-) -> TimedBlock[KernelRuns]:
-    """The runs of one kernel in a quiet block, or in the block with the smallest factor where none was quiet.
+    all_speeds: bool = False,
+) -> tuple[KernelRuns, float]:
+    """(the runs of one kernel, how many times as long as when quiet a fixed reference took beside them).
 
-    near, far: these sweep the second-level and the last-level cache. Raises NotReplayableError, and torch's
-    own errors for a kernel that torch does not have.
+    near, far: these sweep the second-level and the last-level cache. all_speeds: the runs are spread over
+    moments of any speed. Otherwise they are those of a quiet block, or of the block with the smallest factor
+    where none was quiet. Raises NotReplayableError, and torch's own errors for a kernel that torch does not
+    have.
     """
     run = replay(call, torch.Generator().manual_seed(seed), layout)
     with torch.no_grad(), _no_collection():
@@ -72,14 +79,30 @@ def timed_kernel(
         once_s = _seconds(run)
         warm = max(3, min(MOST_WARM_RUNS, round(WARM_S / max(once_s, 1e-6))))
         fewer = 2 if once_s > LONG_S else 1
-        return speed.quiet_block(
-            lambda: KernelRuns(
+
+        def runs(warm: int, near_runs: int, far_runs: int) -> KernelRuns:
+            run()
+            return KernelRuns(
                 tuple(_seconds(run) for _ in range(warm)),
-                tuple(_seconds(run, near) for _ in range(-(-NEAR_RUNS // fewer))),
-                tuple(_seconds(run, far) for _ in range(-(-FAR_RUNS // fewer))),
-            ),
-            limit_s=WAIT_S,
-        )
+                tuple(_seconds(run, near) for _ in range(near_runs)),
+                tuple(_seconds(run, far) for _ in range(far_runs)),
+            )
+
+        if all_speeds:
+            spread = MIXED_BLOCKS // fewer
+            blocks = [speed.block(lambda: runs(-(-warm // spread), 1, 1)) for _ in range(spread)]
+        else:
+            of_each = warm, -(-NEAR_RUNS // fewer), -(-FAR_RUNS // fewer)
+            blocks = [speed.quiet_block(lambda: runs(*of_each), limit_s=WAIT_S)]
+        return _joined([block.value for block in blocks]), statistics.mean(map(speed.factor, blocks))
+
+
+def _joined(parts: Sequence[KernelRuns]) -> KernelRuns:
+    return KernelRuns(
+        tuple(seconds for part in parts for seconds in part.warm_s),
+        tuple(seconds for part in parts for seconds in part.near_s),
+        tuple(seconds for part in parts for seconds in part.far_s),
+    )
 
 
 def _seconds(run: Callable[[], Any], before: Callable[[], None] | None = None) -> float:
@@ -90,15 +113,21 @@ def _seconds(run: Callable[[], Any], before: Callable[[], None] | None = None) -
     return time.perf_counter() - start
 
 
-def timed_network(run: Callable[[], Any], speed: ReferenceSpeed) -> tuple[tuple[float, ...], float]:
-    """(seconds of the quieter half of the runs, the machine's factor during these)."""
+def timed_network(
+    run: Callable[[], Any], speed: ReferenceSpeed, all_speeds: bool = False
+) -> tuple[tuple[float, ...], float]:
+    """(seconds of the quieter half of the runs, the machine's factor during these); of all runs with
+    `all_speeds`.
+    """
     blocks: list[TimedBlock[float]] = []
     with torch.no_grad(), _no_collection():
         for _ in range(3):
             run()
         start = time.perf_counter()
-        while len(blocks) < LEAST_NETWORK_RUNS or time.perf_counter() - start < NETWORK_S:
+        while len(blocks) < LEAST_NETWORK_RUNS or time.perf_counter() - start < NETWORK_S * (1 + all_speeds):
             blocks.append(speed.block(lambda: _seconds(run)))
+    if all_speeds:
+        return tuple(b.value for b in blocks), statistics.mean(map(speed.factor, blocks))
     quietest = sorted(blocks, key=speed.factor)[: max(LEAST_NETWORK_RUNS // 2, len(blocks) // 2)]
     return tuple(b.value for b in quietest), statistics.median(map(speed.factor, quietest))
 

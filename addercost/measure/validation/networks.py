@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,7 +25,7 @@ from addercost.measure.devices.exclusive import exclusive
 from addercost.measure.environment import environment
 from addercost.measure.journal import Journal, JournalHeading, open_journal
 from addercost.measure.layer_predictions import PredictLayer, layer_predictor
-from addercost.measure.noise import is_slow, refuse_noise, time_slow_rows_again
+from addercost.measure.noise import is_slow, join_more_runs, refuse_noise, time_slow_rows_again
 from addercost.measure.plan import RowPlan, layer_rows
 from addercost.measure.runner import Effort
 from addercost.measure.session import LAYOUTS, BenchSettings, open_device
@@ -33,12 +34,16 @@ from addercost.measure.validation.kept_traces import KeptTraces
 from addercost.measure.validation.predictions import network_row
 from addercost.measure.whole_model import EAGER, filled
 from addercost.results.measurements import MeasuredRow, Measurements
+from addercost.results.speeds import mean_at_usual_speed
 from addercost.results.validation import NETWORKS, RowPrediction, SkippedRow, Validation, ValidationRow
 from addercost.sources.build import build, build_real
 from addercost.sources.kind import LoadedModel, TraceRequest
 from addercost.sources.tracing import trace_loaded
 from addercost.trace.inputs import ModelInputs
 from addercost.trace.record import Trace
+
+ALL_SPEEDS_S = 1.5
+"""At all speeds a row goes on for so long at least: it has to have its share of slow and of fast moments."""
 
 INCLUDES = "a forward of the whole network without gradients (torch.no_grad), eager, inputs in NCHW"
 
@@ -84,6 +89,8 @@ class Plan:
     ) -> None:
         self.document, self._traces = document, KeptTraces(document)
         self.networks, self.target, self.models = networks, target, models
+        self.layer_target = target
+        """The target in the layout and the state of the caches in which layers are timed."""
         self.most_sites, self.layers = most_sites, layers
         self.dtype = networks[0].dtype if networks else "fp32"
         self.rows: dict[str, ValidationRow] = {}
@@ -92,6 +99,8 @@ class Plan:
 
     def row_plans(self, settings: BenchSettings, predict: PredictLayer) -> Iterator[RowPlan]:
         """The plans of all rows, one after the other. Raises ArgumentError where no network can be timed."""
+        layout, caches = settings.layout, settings.cache
+        self.layer_target = replace(self.target, kernel_layout=layout, kernel_caches=caches)
         shapes: dict[LayerCase, list[str]] = {}
         for network in self.networks:
             plan = self._network(network, shapes)
@@ -163,6 +172,7 @@ def timed(
     traced again.
 
     again_s: how long, in all, rows that were timed while the machine was slow are timed again at the end.
+    accept_noise: runs at all of the machine's speeds are kept, and all rows are timed again for `again_s`.
     Raises DataError where the journal is of another machine or of other settings. Raises CheckFailedError
     where more than half of the rows were timed while the machine was slow, unless that is accepted.
     """
@@ -172,6 +182,8 @@ def timed(
         heading = JournalHeading("validation", lines, environment(device.facts), {})
         journal = open_journal(heading, plan.document)
         effort = Effort(settings.precision, settings.time_limit_s, settings.cold)
+        if accept_noise:
+            effort = replace(effort, all_speeds=True, least_s=ALL_SPEEDS_S)
         predict = layer_predictor(
             settings.estimate_cpus, plan.models, settings.hardware_path, settings.layout, settings.cache
         )
@@ -184,7 +196,10 @@ def timed(
                     yield row_plan
 
             run(kept(), device, journal, effort, said)
-            time_slow_rows_again(plans, device, journal, effort, again_s)
+            if accept_noise:
+                join_more_runs(plans, device, journal, effort, again_s)
+            else:
+                time_slow_rows_again(plans, device, journal, effort, again_s)
         found = {key: entry for key, entry in journal.entries.items() if key in plans}
         if not accept_noise:
             refuse_noise(found.values(), journal.path, "-o DIR", "; --accept-noise scores all of them")
@@ -217,7 +232,12 @@ def validation_of(
     """
     noisy = [row for row in measurements.rows if is_slow(row)]
     slow = [] if accept_noise else noisy
-    rows = [_row(plan, row) for row in measurements.rows if accept_noise or not is_slow(row)]
+    usual = [_usual_factor(measurements, target) for target in (plan.target, plan.layer_target)]
+    rows = [
+        _row(plan, row, usual[bool(row.case)] if accept_noise else None)
+        for row in measurements.rows
+        if accept_noise or not is_slow(row)
+    ]
     skipped = [
         *plan.skipped,
         *(SkippedRow(f"{row.path} {row.arithmetic}", row.reason) for row in measurements.failed),
@@ -230,6 +250,11 @@ def validation_of(
     scored_too = (
         f"{len(noisy)} of {len(measurements.rows)} timings are of moments when a fixed reference took more "
         f"than {WITHIN} times as long as on the quiet machine; they are scored like the others"
+    )
+    scaled = (
+        "each time is the mean of its runs, brought to the machine's usual speed: it is divided by the time "
+        "of a fixed reference beside it and multiplied by the reference's usual time, which is "
+        f"{usual[0]:.2f} times as long as on the quiet machine (layers: {usual[1]:.2f})"
     )
     kept = ("cpu", "threads", "torch", "clock", "date")
     conditions = {key: value for key, value in measurements.environment.items() if key in kept}
@@ -251,12 +276,21 @@ def validation_of(
             *measurements.notes,
             *_remark(slow, left_out),
             *_remark(noisy if accept_noise else [], scored_too),
+            *_remark(rows if accept_noise else [], scaled),
             *notes,
         ),
     )
 
 
-def _remark(rows: Sequence[MeasuredRow], text: str) -> list[str]:
+def _usual_factor(measurements: Measurements, target: Target) -> float:
+    """The speed at which the kernels of the target were timed; the median of these rows where it has none."""
+    from addercost.cost.calibrated.tables import usual_factor
+
+    factors = [row.speed_factor for row in measurements.rows if row.speed_factor is not None]
+    return usual_factor(target) or (statistics.median(factors) if factors else 1.0)
+
+
+def _remark(rows: Sequence[object], text: str) -> list[str]:
     return [text] if rows else []
 
 
@@ -270,14 +304,18 @@ def _label(row: MeasuredRow) -> str:
     return f"{row.case} {row.arithmetic} {row.implementation} {row.dtype}"
 
 
-def _row(plan: Plan, row: MeasuredRow) -> ValidationRow | None:
+def _row(plan: Plan, row: MeasuredRow, usual_factor: float | None) -> ValidationRow | None:
+    """usual_factor: of a machine that was timed at all speeds; each time is brought to this speed."""
+    measured_s = row.median_s
+    if usual_factor is not None:
+        measured_s = mean_at_usual_speed(row.samples_s, row.speed_factor or 1.0, usual_factor)
     if not row.case:
-        return replace(plan.rows[row.path], measured_s=row.median_s)
+        return replace(plan.rows[row.path], measured_s=measured_s)
     planned = plan.layer_rows[RowPlan.key_of(row)]
     case = read_case(row.case)
     return ValidationRow(
         name=_label(row),
-        measured_s=row.median_s,
+        measured_s=measured_s,
         predicted=tuple(RowPrediction(p.model, p.seconds, p.low_s, p.high_s) for p in planned.predicted),
         group=f"layers, {row.arithmetic} {row.dtype}, {row.implementation}",
         family=layer_family(case),
