@@ -24,7 +24,7 @@ from addercost.trace.tensor_copies import (
     Contents,
     NewTensors,
     TensorForm,
-    UnreadableError,
+    NotRepeatableError,
     filled,
     made_again,
 )
@@ -99,7 +99,7 @@ class EqualLayers:
         self._recorder.flush()
         try:
             given = arguments(args, kwargs, layer.place, self._recorder)
-        except (UnreadableError, TypeError):
+        except (NotRepeatableError, TypeError):
             return forward(*args, **kwargs)
         key = layer.kind, given.state
         place = self._place(layer, given)
@@ -142,7 +142,7 @@ class EqualLayers:
             output = new.contents(out)
             entries = tuple([new.contents(entry.value) for entry in given.entries])
             forms = new.forms()
-        except UnreadableError:
+        except NotRepeatableError:
             return None
         specs = [spec for tensor in new.tensors if (spec := recorder.spec_of(tensor)) is not None]
         if len(specs) < len(new.tensors) or any(spec.number <= place.numbered for spec in specs):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from addercost.trace.recorder import Recorder
-from addercost.trace.tensor_copies import ATOMS, NO_CONTENTS, UnreadableError
+from addercost.trace.tensor_copies import ATOMS, NO_CONTENTS, NotRepeatableError
 
 _DEEPEST = 6
 
@@ -53,13 +53,13 @@ class Arguments:
 
 
 def arguments(args: Any, kwargs: Mapping[str, Any], index: int, recorder: Recorder) -> Arguments:
-    """What the layer at `index` of its stack is given. Raises UnreadableError."""
+    """What the layer at `index` of its stack is given. Raises NotRepeatableError."""
     reader = _Reader(recorder)
     state = reader.state((tuple(args), dict(kwargs)))
     entries = [Entry(holder, index) for holder in reader.holders]
     for entry in entries:
         if isinstance(entry.holder, list) and index > len(entry.holder):
-            raise UnreadableError
+            raise NotRepeatableError
     own = tuple([(entry.is_there, reader.state(entry.value, in_entry=True)) for entry in entries])
     return Arguments((state, own), tuple(reader.tensors), tuple(entries))
 
@@ -111,7 +111,7 @@ class _Reader:
         if isinstance(value, Tensor):
             return self._tensor(value)
         if depth > _DEEPEST:
-            raise UnreadableError
+            raise NotRepeatableError
         if in_object and not in_entry and _has_entries(value):
             if not any(holder is value for holder in self.holders):
                 self.holders.append(value)
@@ -135,7 +135,7 @@ class _Reader:
             if known is tensor:
                 return "tensor", number
         if type(tensor) not in (Tensor, nn.Parameter) or tensor.layout is not torch.strided:
-            raise UnreadableError
+            raise NotRepeatableError
         self.tensors.append(tensor)
         spec = self._recorder.spec_of(tensor)
         # Values may decide counts: where there are many, it has to be the same tensor.

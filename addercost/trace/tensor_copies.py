@@ -25,7 +25,7 @@ Contents: TypeAlias = "tuple[Any, ...]"
 """("given" or "new", number of the tensor), ("same", value), or (kind, contents of its parts)."""
 
 
-class UnreadableError(Exception):
+class NotRepeatableError(Exception):
     """A value that cannot be compared with that of another layer, or not be made again."""
 
 
@@ -56,30 +56,30 @@ class NewTensors:
         self.storages: list[Any] = []
 
     def contents(self, value: Any, depth: int = 0) -> Contents:
-        """Raises UnreadableError for what cannot be made again."""
+        """Raises NotRepeatableError for what cannot be made again."""
         kind = type(value)
         if kind in ATOMS or isinstance(value, NO_CONTENTS):
             return "same", value
         if isinstance(value, Tensor):
             return self._tensor(value)
         if depth > 6:
-            raise UnreadableError
+            raise NotRepeatableError
         if kind in (list, tuple):
             return kind, tuple([self.contents(item, depth + 1) for item in value])
         if kind in (dict, OrderedDict):
             return kind, tuple([(key, self.contents(item, depth + 1)) for key, item in value.items()])
         if kind.__dictoffset__ and kind.__basicsize__ <= _PLAIN_OBJECT_BYTES and not kind.__itemsize__:
             return kind, self.contents(vars(value), depth + 1)
-        raise UnreadableError
+        raise NotRepeatableError
 
     def forms(self) -> tuple[TensorForm, ...]:
-        """Of the collected tensors. Raises UnreadableError where one has many values."""
+        """Of the collected tensors. Raises NotRepeatableError where one has many values."""
         return tuple(map(self._form, self.tensors))
 
     def _form(self, tensor: Tensor) -> TensorForm:
         values = self._few_values(tensor)
         if values is None:
-            raise UnreadableError
+            raise NotRepeatableError
         storage = self._number(tensor.untyped_storage())
         offset = int(tensor.storage_offset())
         return TensorForm(tuple(tensor.shape), tensor.stride(), tensor.dtype, offset, storage, values)
@@ -90,12 +90,12 @@ class NewTensors:
                 if known is tensor:
                     return name, number
         if type(tensor) is not Tensor or not tensor.is_meta or tensor.requires_grad:
-            raise UnreadableError
+            raise NotRepeatableError
         if tensor.layout is not torch.strided:
-            raise UnreadableError
+            raise NotRepeatableError
         storage = tensor.untyped_storage()
         if storage._cdata in self._given_storages:
-            raise UnreadableError
+            raise NotRepeatableError
         if self._number(storage) == len(self.storages):
             self.storages.append(storage)
         self.tensors.append(tensor)
