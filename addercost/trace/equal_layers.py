@@ -23,8 +23,8 @@ from addercost.trace.storage_times import PastStorage
 from addercost.trace.tensor_copies import (
     Contents,
     NewTensors,
-    TensorForm,
     NotRepeatableError,
+    TensorForm,
     filled,
     made_again,
 )
