@@ -42,7 +42,7 @@ NOT_EMPTY = {
         "kernel_caches": "network",
     },
     "PredictedRatio": {"bounds": ("", "")},
-    "Conditions": {"mode": "eager", "layout": "contiguous"},
+    "Conditions": {"mode": "eager", "layout": "contiguous", "speeds": "quiet"},
     "KernelSample": {"factor": 1.0},
     "NetworkSample": {"factor": 1.0},
     "CpuPart": {"device_class": "desktop"},

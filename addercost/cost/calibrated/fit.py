@@ -19,11 +19,11 @@ from addercost.cost.calibrated.features import features
 from addercost.cost.calibrated.network_law import NetworkLaw, fit_networks, half_far_bytes, near_and_far
 from addercost.cost.calibrated.spreads import conformal_spread, spread_of_sums, unseen_errors
 from addercost.cost.calibrated.time_model import Floats, TimeModel, fit_times
+from addercost.cost.calibrated.usual_speed import mean_at_usual_speed
 from addercost.cost.target import WARM
 from addercost.counts.kernel_calls import KernelCall
 from addercost.errors import ArgumentError
 from addercost.hardware.kernel_times import QUIET, KernelSample, KernelTimes, NetworkSample
-from addercost.results.speeds import mean_at_usual_speed
 
 Sample = TypeVar("Sample", KernelSample, NetworkSample)
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from addercost.arithmetic import Arithmetic
+from addercost.cost.calibrated.usual_speed import mean_at_usual_speed
 from addercost.cost.target import Target
 from addercost.errors import AddercostError, ArgumentError
 from addercost.hardware.matching import this_processor
@@ -34,7 +35,6 @@ from addercost.measure.validation.kept_traces import KeptTraces
 from addercost.measure.validation.predictions import network_row
 from addercost.measure.whole_model import EAGER, filled
 from addercost.results.measurements import MeasuredRow, Measurements
-from addercost.results.speeds import mean_at_usual_speed
 from addercost.results.validation import NETWORKS, RowPrediction, SkippedRow, Validation, ValidationRow
 from addercost.sources.build import build, build_real
 from addercost.sources.kind import LoadedModel, TraceRequest

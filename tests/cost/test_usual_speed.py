@@ -2,7 +2,7 @@
 
 import pytest
 
-from addercost.results.speeds import LONGEST, mean_at_usual_speed
+from addercost.cost.calibrated.usual_speed import LONGEST, mean_at_usual_speed
 
 
 @pytest.mark.parametrize(
