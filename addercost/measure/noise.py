@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,17 +37,11 @@ def time_slow_rows_again(
     """Times each slow row again, at most `times` times, and no longer than `again_s` seconds in all. The
     timing with the smaller factor is kept.
     """
-    end = device.now() + again_s
-    for _ in range(times):
-        for key, plan in plans.items():
-            before = journal.entries[key]
-            if not isinstance(before, MeasuredRow) or not is_slow(before):
-                continue
-            if device.now() >= end:
-                return
-            after = timed_row(plan, device, effort)
-            if isinstance(after, MeasuredRow) and (after.speed_factor or 0) < (before.speed_factor or 0):
-                journal.add(key, after)
+
+    def quieter(before: MeasuredRow, after: MeasuredRow) -> MeasuredRow:
+        return after if (after.speed_factor or 0) < (before.speed_factor or 0) else before
+
+    _time_again(plans, device, journal, effort, again_s, times, is_slow, quieter)
 
 
 def join_more_runs(
@@ -56,17 +50,31 @@ def join_more_runs(
     """Times each row again, at most `AGAIN` times and no longer than `again_s` seconds in all, and joins its
     runs. So a row has moments of several minutes, where a machine's speed differs from minute to minute too.
     """
+    _time_again(plans, device, journal, effort, again_s, AGAIN, lambda row: True, joined)
+
+
+def _time_again(
+    plans: Mapping[str, RowPlan],
+    device: TimingDevice,
+    journal: Journal,
+    effort: Effort,
+    again_s: float,
+    times: int,
+    is_wanted: Callable[[MeasuredRow], bool],
+    kept: Callable[[MeasuredRow, MeasuredRow], MeasuredRow],
+) -> None:
+    """kept: what the journal keeps of a row's timing so far and of the new one."""
     end = device.now() + again_s
-    for _ in range(AGAIN):
+    for _ in range(times):
         for key, plan in plans.items():
             before = journal.entries[key]
-            if not isinstance(before, MeasuredRow):
+            if not isinstance(before, MeasuredRow) or not is_wanted(before):
                 continue
             if device.now() >= end:
                 return
             after = timed_row(plan, device, effort)
-            if isinstance(after, MeasuredRow):
-                journal.add(key, joined(before, after))
+            if isinstance(after, MeasuredRow) and (row := kept(before, after)) is not before:
+                journal.add(key, row)
 
 
 def joined(one: MeasuredRow, other: MeasuredRow) -> MeasuredRow:

@@ -16,6 +16,9 @@ from addercost.trace.threads import used_elsewhere
 
 _PLAIN_PARAMETERS = frozenset({type(None), Tensor, nn.Parameter})
 
+HOOKS = frozenset({"_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"})
+"""Attributes in which nn.Module keeps the functions that are called when the module is."""
+
 _PATHS_PER_MODULE = 4096
 """The most paths kept for one module. Nested sharing can give a module exponentially many."""
 

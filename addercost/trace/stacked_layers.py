@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from addercost.trace.attended_scores import known_values
-from addercost.trace.modules import ModuleTree
+from addercost.trace.modules import HOOKS, ModuleTree
+from addercost.trace.tensor_copies import ATOMS
 
 _FEWEST = 3
 """Equal layers of a stack from which on one may stand for others: the first two are run and compared."""
@@ -22,10 +23,7 @@ _OWN_INDEX = frozenset(("layer_idx", "layer_id", "layer_index", "layer_number", 
 _NO_SETTINGS = frozenset((*vars(nn.Module()), "forward"))
 """What every module has; hooks are asked for where the layer runs."""
 
-_ATOMS = (type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device, torch.Size)
 _MOST_VALUES = 1 << 20
-
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 class StackedLayer(NamedTuple):
@@ -70,9 +68,7 @@ def stacked_layers(
 
 def is_hooked(layer: nn.Module) -> bool:
     """Whether something is called when a module within the layer is."""
-    return any(
-        getattr(module, hooks) for module in layer.modules() if module is not layer for hooks in _HOOKS
-    )
+    return any(getattr(module, hooks) for module in layer.modules() if module is not layer for hooks in HOOKS)
 
 
 def _state(
@@ -109,7 +105,7 @@ def _state(
 def _frozen(value: Any, depth: int = 0) -> Hashable:
     """Equal only for values that are equal, or one object."""
     kind = type(value)
-    if kind in _ATOMS:
+    if kind in ATOMS:
         return kind, value
     if depth < 8:
         if kind in (list, tuple):

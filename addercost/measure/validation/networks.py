@@ -232,9 +232,10 @@ def validation_of(
     """
     noisy = [row for row in measurements.rows if is_slow(row)]
     slow = [] if accept_noise else noisy
-    usual = [_usual_factor(measurements, target) for target in (plan.target, plan.layer_target)]
+    of_networks = _usual_factor(measurements, plan.target) if accept_noise else None
+    of_layers = _usual_factor(measurements, plan.layer_target) if accept_noise else None
     rows = [
-        _row(plan, row, usual[bool(row.case)] if accept_noise else None)
+        _row(plan, row, of_layers if row.case else of_networks)
         for row in measurements.rows
         if accept_noise or not is_slow(row)
     ]
@@ -254,7 +255,7 @@ def validation_of(
     scaled = (
         "each time is the mean of its runs, brought to the machine's usual speed: it is divided by the time "
         "of a fixed reference beside it and multiplied by the reference's usual time, which is "
-        f"{usual[0]:.2f} times as long as on the quiet machine (layers: {usual[1]:.2f})"
+        f"{of_networks or 1:.2f} times as long as on the quiet machine (layers: {of_layers or 1:.2f})"
     )
     kept = ("cpu", "threads", "torch", "clock", "date")
     conditions = {key: value for key, value in measurements.environment.items() if key in kept}

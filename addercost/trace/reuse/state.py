@@ -16,17 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from addercost.trace.attended_scores import known_values
+from addercost.trace.modules import HOOKS
 from addercost.trace.sparse import stored_values
+from addercost.trace.tensor_copies import PLAIN_OBJECT_BYTES
 
 _ATOMS = (
     type(None), bool, int, float, complex, str, bytes, type(Ellipsis), range,
     torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format,
 )  # fmt: skip
 _FUNCTIONS = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType)
-_PLAIN_OBJECT_BYTES = object.__basicsize__ + 16
-"""The size of an instance of a class written in Python, without its `__dict__`. A larger one has state in C
-or in slots.
-"""
 _MAX_DEPTH = 12
 
 # Attributes that nn.Module uses itself and that a forward does not read.
@@ -39,7 +37,6 @@ _BOOKKEEPING = frozenset(
         "training", "forward",
     }
 )  # fmt: skip
-_HOOKS = frozenset({"_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"})
 
 
 class UnreadableError(Exception):
@@ -82,7 +79,7 @@ def frozen(value: Any, objects: bool = True, depth: int = 0) -> Hashable:
 def _is_plain_object(kind: type) -> bool:
     """Whether all state of the class's instances is in their `__dict__`."""
     return (
-        kind.__basicsize__ <= _PLAIN_OBJECT_BYTES
+        kind.__basicsize__ <= PLAIN_OBJECT_BYTES
         and kind.__dictoffset__ != 0
         and kind.__itemsize__ == 0
         and kind.__module__ != "builtins"
@@ -98,7 +95,7 @@ def own_state(module: nn.Module) -> Hashable:
     for name, value in module.__dict__.items():
         if name in _BOOKKEEPING:
             continue
-        if name in _HOOKS:
+        if name in HOOKS:
             if value:
                 raise UnreadableError
             continue
