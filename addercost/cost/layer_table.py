@@ -114,29 +114,35 @@ class FarWeights(NamedTuple):
     half_bytes: Floats
 
 
+class Intervals(NamedTuple):
+    """What a layer adds to the ends of a network's interval, in seconds, [L, P] each. far: what a layer adds
+    in a network whose weights do not fit into caches.
+    """
+
+    low_s: Floats
+    high_s: Floats
+    far: FarWeights
+
+
 class LayerCosts(NamedTuple):
     """The costs of L kinds of layers on P targets, [L, P] each. complete: whether the target has every figure
-    for the layer. low_s, high_s: what a layer adds to the ends of a network's interval, in seconds; None for
-    a cost model without intervals. far: what a layer adds in a network whose weights do not fit into caches.
+    for the layer. intervals: None for a cost model without intervals.
     """
 
     cycles: Floats
     complete: NDArray[np.bool_]
-    low_s: Floats | None = None
-    high_s: Floats | None = None
-    far: FarWeights | None = None
+    intervals: Intervals | None = None
 
     def networks(self, times: Any) -> NetworkCosts:
         """The costs of networks. times: how often each kind of layer occurs in each network, [A, L], sparse
         or dense.
         """
-        if self.far is None or self.low_s is None or self.high_s is None:
+        if self.intervals is None:
             return NetworkCosts(times @ self.cycles)
-        part = far_part((times @ self.far.weights)[:, None], self.far.half_bytes)
-        columns = (self.cycles, self.low_s, self.high_s)
-        return NetworkCosts(
-            *(times @ near + part * (times @ far) for near, far in zip(columns, self.far[:3], strict=True))
-        )
+        low_s, high_s, far = self.intervals
+        part = far_part((times @ far.weights)[:, None], far.half_bytes)
+        columns = zip((self.cycles, low_s, high_s), (far.cycles, far.low_s, far.high_s), strict=True)
+        return NetworkCosts(*(times @ near + part * (times @ beyond) for near, beyond in columns))
 
 
 def layer_costs(table: LayerTable, targets: Sequence[Target], model: str) -> LayerCosts:
@@ -175,7 +181,7 @@ def _predicted(table: LayerTable, targets: Sequence[Target], model: CostModel) -
     complete = np.array([[not lacking for lacking in one.missing] for one in found], dtype=bool).T
     cycles, low_s, high_s = columns("near")
     far = FarWeights(*columns("far"), weights, half_bytes)
-    return LayerCosts(cycles, complete.reshape(cycles.shape), low_s, high_s, far)
+    return LayerCosts(cycles, complete.reshape(cycles.shape), Intervals(low_s, high_s, far))
 
 
 def _cost(

@@ -310,7 +310,7 @@ def test_a_sweep_of_predicted_layers_sums_to_what_a_profile_says(target, trace):
     costs = layer_costs(layer_table(kinds), [target], "calibrated")
     found = costs.networks(np.ones((1, len(kinds))))
     cost = estimate(layers, target, "calibrated")
-    assert costs.complete.all() and costs.far.weights.sum() > 0
+    assert costs.complete.all() and costs.intervals.far.weights.sum() > 0
     assert found.cycles[0, 0] == pytest.approx(cost.seconds * target.clock_hz)
     assert (found.low_s[0, 0], found.high_s[0, 0]) == pytest.approx(cost.interval_s)
 

@@ -12,8 +12,15 @@ from addercost.arithmetic import Arithmetic, OpClass, OpCounts
 from addercost.cost.energy import operation_energy
 from addercost.cost.engine import Engine
 from addercost.cost.estimate import estimate
-from addercost.cost.layer_table import FarWeights, LayerCosts, layer_costs, layer_energies, layer_table
-from addercost.cost.layers import LayerKind, moved_by
+from addercost.cost.layer_table import (
+    FarWeights,
+    Intervals,
+    LayerCosts,
+    layer_costs,
+    layer_energies,
+    layer_table,
+)
+from addercost.cost.layers import LayerKind, Parts, kind_of, moved_by
 from addercost.cost.lowering import operations_of
 from addercost.cost.models import COST_MODELS, cost_model_named
 from addercost.cost.target_registry import load_target
@@ -132,6 +139,16 @@ def test_layers_whose_kernels_are_not_known_are_a_lower_bound(mode):
     assert "counts are older" in missing.figure
 
 
+def test_a_layer_of_its_counts_alone_has_no_sites_and_moves_nothing():
+    """A caller of the library may cost a layer that has no other attributes."""
+
+    class Counted:
+        path, counts = "layer", OpCounts.of(add=3)
+
+    kind = kind_of(Counted(), Parts(products=True, kernels=True))
+    assert kind == LayerKind(None, OpCounts.of(add=3).items, 0, 0, None, None, ())
+
+
 def test_an_unknown_model_is_refused():
     with pytest.raises(ArgumentError, match="unknown cost model"):
         layer_costs(layer_table([]), [], "rooflne")
@@ -156,13 +173,14 @@ def test_far_weights_add_by_the_size_of_the_network_that_a_layer_is_in():
         return np.array(values, dtype=float)[:, None]
 
     far = FarWeights(column(4, 6), column(2, 3), column(8, 12), np.array([1.0, 3.0]), np.array([2.0]))
-    costs = LayerCosts(column(10, 20), np.ones((2, 1), bool), column(5, 10), column(20, 40), far)
+    intervals = Intervals(column(5, 10), column(20, 40), far)
+    costs = LayerCosts(column(10, 20), np.ones((2, 1), bool), intervals)
     times = np.array([[2.0, 0.0], [1.0, 1.0]])
     found = costs.networks(times)
     assert found.cycles.ravel() == pytest.approx([24, 30 + 20 / 3])
     assert found.low_s.ravel() == pytest.approx([12, 15 + 10 / 3])
     assert found.high_s.ravel() == pytest.approx([48, 60 + 40 / 3])
-    plain = costs._replace(low_s=None, high_s=None, far=None).networks(times)
+    plain = costs._replace(intervals=None).networks(times)
     assert plain.cycles.ravel().tolist() == [20, 30] and plain.low_s is None
 
 

@@ -92,6 +92,15 @@ def counted(kind: LayerKind):
     return Layer()
 
 
+@pytest.mark.parametrize(
+    ("device", "memory_bytes"),
+    # The datasheet of the RP2040 has 264 KiB of SRAM; the Raspberry Pi 5 is sold with up to 16 GiB.
+    [pytest.param("rp2040", 264 * 1024, id="sram"), pytest.param("raspberry-pi-5", 16 * 2**30, id="memory")],
+)
+def test_a_device_without_other_memory_has_its_sram(device, memory_bytes):
+    assert load_target(device).memory_bytes == memory_bytes
+
+
 def test_everything_else_of_a_table_is_kept():
     cpu = load_cpu("via-nano-2000")
     made = target_of(cpu)

@@ -315,12 +315,13 @@ def test_names_beside_points_cover_nothing() -> None:
     """Twenty points so near to each other that names at their points would overlap."""
     from matplotlib.figure import Figure
 
-    from addercost.report.plots.labels import place_labels, text_boxes
+    from addercost.report.plots.labels import lay_out, place_labels, text_boxes
 
     axes = Figure(figsize=(3.5, 3)).subplots()
     points = [(f"network {i}", 1 + 0.01 * (i % 5), 1 + 0.01 * (i // 5)) for i in range(20)]
     axes.plot([x for _, x, _ in points], [y for _, _, y in points], "o")
     without = place_labels(axes, points)
+    lay_out(axes)
     boxes = text_boxes(axes)
     assert len(boxes) + len(without) == 20 and len(boxes) >= 8
     assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]

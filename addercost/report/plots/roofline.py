@@ -7,7 +7,7 @@ from itertools import pairwise
 from math import dist
 from typing import TYPE_CHECKING, Any
 
-from addercost.report.plots.labels import place_labels, positions, text_boxes
+from addercost.report.plots.labels import lay_out, place_labels, positions
 from addercost.report.plots.palette import INK, MARKERS, SERIES
 from addercost.report.plots.style import (
     Drawn,
@@ -70,6 +70,7 @@ def draw(roofline: Roofline, options: PlotOptions, model: str = "") -> Drawn:
         # removed at the end.
         named, joined = f"named: {_NAMED} of the {_NAMED} slowest layers", "a larger mark: several layers"
         caption(figure, options, model, title, *remarks, named, joined)
+        lay_out(axes)
         groups = {name: _joined(axes, [p for p in points if p.arithmetic == name]) for name in names}
         sizes = _around_others(axes, list(groups.values()))
         for i, (found, of_marks) in enumerate(zip(groups.values(), sizes, strict=True)):
@@ -231,5 +232,5 @@ def _name_heaviest(
             labels.append((text, *_place(group)))
             layers[text] = len(named)
     marks = [*lines, *(_place(group) for own in groups.values() for group in own)]
-    without = place_labels(axes, labels, marks, text_boxes(axes))
+    without = place_labels(axes, labels, marks, keep_texts=True)
     return len(heavy), sum(n for text, n in layers.items() if text not in without)
