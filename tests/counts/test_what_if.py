@@ -214,7 +214,9 @@ def test_depthwise_networks_prune_their_groups() -> None:
     model = nn.Sequential(
         nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, groups=8), nn.Conv2d(8, 16, 1), nn.Conv2d(16, 4, 1)
     )
-    changed = count(trace(model, torch.empty(1, 3, 6, 6, device="meta")), "macs", what_if=["prune=0.5"])
+    made = trace(model, image(3, 6))
+    assert [call.args["groups"] for call in apply(made, "prune=0.5").calls] == [1, 4, 1, 1]
+    changed = count(made, "macs", what_if=["prune=0.5"])
     assert [layer.mac_sites for layer in changed.layers] == [
         36 * 4 * 3,
         16 * 4 * 9,
