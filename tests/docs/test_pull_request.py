@@ -61,6 +61,7 @@ def repository(tmp_path: Path) -> tuple[Path, str]:
     return folder, git("rev-parse", "HEAD~1")
 
 
+@pytest.mark.exhaustive
 def test_the_difference_is_a_comment(repository: tuple[Path, str], tmp_path: Path) -> None:
     folder, base = repository
     done = run(folder, BASE=base, NUMBER="1", REPOSITORY="o/r", MAX="mul=48")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 from addercost.analysis.subjects import Wanted, subject_from_profiles
 from addercost.arithmetic import Arithmetic, OpCounts
 from addercost.cost.models import PAPER_MODEL
 from addercost.counts.conventions import convention_named
 from addercost.counts.model import LayerCounts, ModelCounts
+from addercost.report.html.page import to_page
 from addercost.results.profile import Profile
 from addercost.results.report import Report, Subject
 from addercost.trace.record import TensorSpec
 
+CPUS = ("via-nano-2000", "intel-skylake-x")
 HOSTILE = (
     "<script>alert(1)</script>",
     "</script><img src=x onerror=alert(2)>",
@@ -73,14 +76,20 @@ def profile(paths: Sequence[str], n: int = 1000, arithmetic: Arithmetic | None =
     return Profile(counts(paths, n, arithmetic))
 
 
-def subject(paths: Sequence[str], cpus: tuple[str, ...] = ("via-nano-2000", "intel-skylake-x")) -> Subject:
+def subject(paths: Sequence[str], cpus: tuple[str, ...] = CPUS) -> Subject:
     """As multiply-add, adder and binary."""
     profiles = [profile(paths), profile(paths, 1000, Arithmetic.ADDER), profile(paths, 1000, Arithmetic.XNOR)]
     return subject_from_profiles("made-up", profiles, Wanted("macs", cpus=cpus, layers_by=PAPER_MODEL))
 
 
-def report(paths: Sequence[str]) -> Report:
-    return Report("made-up", (subject(paths),))
+def report(paths: Sequence[str], cpus: tuple[str, ...] = CPUS) -> Report:
+    return Report("made-up", (subject(paths, cpus),))
+
+
+@cache
+def page(*paths: str) -> str:
+    """The HTML page of such a report. Its figures take seconds, so tests share it."""
+    return to_page(report(paths))
 
 
 def nested(layers: int) -> list[str]:

@@ -178,6 +178,7 @@ def test_torchvision_is_advised_when_missing(monkeypatch: pytest.MonkeyPatch) ->
     torchvision_models._models.cache_clear()
 
 
+@pytest.mark.exhaustive
 def test_seven_billion_parameters_take_no_memory(tmp_path: Path) -> None:
     """Llama-2-7B would be 27 GB in single precision; the limit is 1.5 GiB, most of it torch."""
     if peak_resident_bytes() is None:

@@ -99,8 +99,13 @@ def test_a_window_ends_what_a_token_reads(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("values", "source"),
-    [(LLAMA, None), (MISTRAL, None), (MIXTRAL, None), (GPT2, None), (T5, 9)],
-    ids=["llama", "window", "experts", "gpt2", "encoder"],
+    [
+        pytest.param(LLAMA, None, id="llama"),
+        pytest.param(GPT2, None, id="gpt2"),
+        pytest.param(MISTRAL, None, id="window", marks=pytest.mark.exhaustive),
+        pytest.param(MIXTRAL, None, id="experts", marks=pytest.mark.exhaustive),
+        pytest.param(T5, 9, id="encoder", marks=pytest.mark.exhaustive),
+    ],
 )
 def test_counts_at_twenty_lengths_follow_from_a_few(
     tmp_path: Path, values: dict[str, Any], source: int | None
@@ -206,7 +211,10 @@ def test_a_bert_that_writes_keeps_keys_and_values(tmp_path: Path) -> None:
     assert sum(spec.n_bytes for spec in model.decode(1, 11).cache) == LAYERS * 2 * 12 * H * 4
 
 
-@pytest.mark.parametrize("kind", ["bart", "marian", "t5", "pegasus"])
+@pytest.mark.parametrize(
+    "kind",
+    ["bart", "t5", *(pytest.param(kind, marks=pytest.mark.exhaustive) for kind in ("marian", "pegasus"))],
+)
 def test_a_type_with_an_encoder_is_taken_with_it(kind: str) -> None:
     with pytest.raises(ArgumentError, match="--source 512"):
         TextDecoder(load_text_decoder(f"hf:{kind}"))

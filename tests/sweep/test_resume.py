@@ -173,10 +173,8 @@ def test_the_result_is_the_same_whatever_the_number_of_workers(
     assert contents(tmp_path / "out") == contents(swept_nine)
 
 
-@pytest.mark.parametrize(
-    "number",
-    [pytest.param(n, marks=[] if n == 2 else pytest.mark.exhaustive) for n in range(5)],
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("number", range(5))
 def test_a_child_process_killed_from_outside_costs_no_row(
     number: int, space: str, swept_nine: Path, tmp_path: Path
 ) -> None:
@@ -236,6 +234,7 @@ def test_a_sweep_killed_at_any_moment_is_finished_by_the_same_command(tmp_path: 
     assert contents(out) == contents(tmp_path / "expected")
 
 
+@pytest.mark.exhaustive
 def test_of_two_sweeps_at_once_the_second_is_refused(tmp_path: Path) -> None:
     """Its folder is then the first one's alone: the result is that of one sweep."""
     go = tmp_path / "go"

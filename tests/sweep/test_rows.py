@@ -163,13 +163,8 @@ architectures = [
     assert c["accuracy"] == 12
 
 
-@pytest.mark.parametrize(
-    "chunk",
-    [
-        pytest.param(1, id="a chunk each", marks=pytest.mark.exhaustive),
-        pytest.param(100, id="in one chunk"),
-    ],
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("chunk", [1, 100], ids=["a chunk each", "in one chunk"])
 def test_every_trouble_is_a_row_of_its_own(tmp_path: Path, chunk: int) -> None:
     """One hangs, one kills its process, one eats memory: the others have their rows."""
     what = plan(space_file(tmp_path, TROUBLE), SweepSettings(chunk=chunk))
