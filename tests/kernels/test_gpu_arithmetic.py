@@ -90,7 +90,7 @@ def test_weight_gradient(launch: Any, image: Any, filters: Any, geometry: Geomet
     torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-3)
 
 
-@pytest.mark.parametrize("gradient", ["full", "sign"])
+@pytest.mark.parametrize("gradient", ["full", *exhaustive("sign")])
 def test_weight_gradient_is_split_over_pixels_and_accumulates_in_fp32(
     launch: Any, gradient: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,9 +108,9 @@ def test_weight_gradient_is_split_over_pixels_and_accumulates_in_fp32(
     torch.testing.assert_close(ours.double(), expected, rtol=torch.finfo(torch.float16).eps, atol=1e-2)
 
 
-@pytest.mark.parametrize("width", [8, 12, *exhaustive(16, 24)])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
 @pytest.mark.parametrize("groups", [2, *exhaustive(1)])
+@pytest.mark.parametrize("dtype", [torch.float16, *exhaustive(torch.float32)], ids=str)
+@pytest.mark.parametrize("width", [8, 12, *exhaustive(16, 24)])
 def test_aligned_channels_are_loaded_wide(launch: Any, width: int, dtype: torch.dtype, groups: int) -> None:
     geometry = Geometry((2, 1), (1, 1), groups=groups)
     x = torch.randn(2, groups * width, 6, 5).to(dtype).contiguous(memory_format=torch.channels_last)

@@ -295,9 +295,16 @@ def test_whole_models(device: ScriptedDevice, tmp_path: Path, monkeypatch, capsy
         return call
 
     monkeypatch.setattr(whole_model.torch, "compile", refuses)
+    small = tmp_path / "small.py"
+    small.write_text(
+        "import torch\n"
+        "from torch import nn\n"
+        "model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 10))\n"
+        "example_inputs = (torch.randn(1, 1, 8, 8),)\n"
+    )
     out = tmp_path / "out.json"
     assert bench(
-        "zoo:lenet5-bn", "--arithmetic", "mac,adder", "--dtype", "fp32,int8", "--end-to-end", "--training",
+        str(small), "--arithmetic", "mac,adder", "--dtype", "fp32,int8", "--end-to-end", "--training",
         "-o", str(out), "-q",
     ) == 0  # fmt: skip
     found = read_measurements(out)
