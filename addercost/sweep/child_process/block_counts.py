@@ -99,8 +99,14 @@ class BlockCounter:
             parts.insert(0, (self._memorised(calls), 1))
         for part, uses in parts:
             uncounted += part.uncounted_calls * uses
+            if uses > 1:
+                part = Tally(part.kinds, tuple([n * uses for n in part.times]))
+            if times.keys().isdisjoint(part.kinds):
+                # Most blocks of a network differ in size and share no kind.
+                times.update(zip(part.kinds, part.times, strict=True))
+                continue
             for kind, n in zip(part.kinds, part.times, strict=True):
-                times[kind] = times.get(kind, 0) + n * uses
+                times[kind] = times.get(kind, 0) + n
         return Tally(tuple(times), tuple(times.values()), uncounted)
 
     def _block(self, block: Block) -> Tally:
