@@ -167,4 +167,6 @@ def _time_kernels(
         with progress(f"timing kernels in {name}", quiet):
             times = measure_kernels(settings, path)
         if not quiet:
-            click.echo(f"{len(times.samples)} kernels, {len(times.networks)} networks in {path}", err=True)
+            click.echo(
+                f"{len(times.samples)} kernels, {len(times.network_names)} networks in {path}", err=True
+            )

@@ -70,7 +70,9 @@ class KernelSample:
 
 @dataclass(frozen=True, slots=True)
 class NetworkSample:
-    """The times of a whole network. calls: its kernels, each as often as it runs."""
+    """One timing of a whole network. A network may have several, which have the same name. calls: its
+    kernels, each as often as it runs.
+    """
 
     name: str
     calls: tuple[KernelCall, ...]
@@ -85,6 +87,11 @@ class KernelTimes:
     conditions: Conditions
     samples: tuple[KernelSample, ...]
     networks: tuple[NetworkSample, ...]
+
+    @property
+    def network_names(self) -> tuple[str, ...]:
+        """The names of the networks, each once."""
+        return tuple(dict.fromkeys(network.name for network in self.networks))
 
     @property
     def usual_factor(self) -> float:

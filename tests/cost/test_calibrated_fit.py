@@ -12,7 +12,14 @@ from addercost.cost.calibrated.tables import one_thread
 from addercost.cost.cost_model import far_part
 from addercost.counts.kernel_calls import KernelCall
 from addercost.errors import ArgumentError
-from addercost.hardware.kernel_times import ALL_SPEEDS, QUIET, Conditions, KernelSample, KernelTimes
+from addercost.hardware.kernel_times import (
+    ALL_SPEEDS,
+    QUIET,
+    Conditions,
+    KernelSample,
+    KernelTimes,
+    NetworkSample,
+)
 
 LINEAR = FAMILIES.index("linear")
 POOL = FAMILIES.index("maximum pool")
@@ -96,10 +103,12 @@ def test_a_family_with_fewer_than_twelve_kernels_has_the_spread_of_all():
     assert spread == pytest.approx({-1: math.exp(0.59), LINEAR: math.exp(0.12)})
 
 
+@pytest.mark.parametrize("timings", [1, 2], ids=["once", "twice"])
 @pytest.mark.parametrize(("kernels", "networks"), [(0, 0), (59, 4), (59, 9), (60, 3), (99, 3)])
-def test_less_than_60_kernels_and_4_networks_are_refused_with_their_numbers(kernels, networks):
+def test_less_than_60_kernels_and_4_networks_are_refused_with_their_numbers(kernels, networks, timings):
     conditions = Conditions("a core", 1, "float32", "2.13")
-    times = KernelTimes(conditions, (None,) * kernels, (None,) * networks)
+    samples = tuple(NetworkSample(f"{i}", (), (1.0,)) for i in range(networks))
+    times = KernelTimes(conditions, (None,) * kernels, samples * timings)
     with pytest.raises(ArgumentError, match=f"has {kernels} kernels and {networks} networks") as error:
         fitting.fit(times)
     assert "addercost calibrate --kernels" in error.value.hint
@@ -132,7 +141,6 @@ def test_a_network_is_the_sum_of_its_kernels_as_often_as_they_run():
     """A linear layer of 2·3·4 sites three times, a pool of 9 sites twice: near 72 and 18 s; the linear layer
     takes half as long again where the last-level cache is swept."""
     from addercost.counts.kernel_calls import KernelCall, Operand
-    from addercost.hardware.kernel_times import NetworkSample
 
     linear = KernelCall(
         "aten.mm.default",

@@ -7,6 +7,7 @@ import pytest
 
 import addercost
 from addercost.cost.calibrated.features import sizes_of, weight_bytes
+from addercost.cost.calibrated.fit import fit
 from addercost.cost.calibrated.network_law import NetworkLaw, fit_networks, near_and_far
 from addercost.cost.estimate import estimate
 from addercost.cost.target import STREAMED
@@ -14,7 +15,7 @@ from addercost.counts.kernel_calls import kernel_calls
 from addercost.counts.model import count
 from addercost.hardware.kernel_times import NetworkSample
 from addercost.measure.kernel_times.draw import SHARES, Drawing, draw
-from tests.cost.times_by_law import ByLaw, law_s, network_s, target_by_law
+from tests.cost.times_by_law import ByLaw, law_s, made_times, network_s, target_by_law
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +72,19 @@ def test_what_networks_take_beside_their_kernels_is_found():
     assert found.linear_factor == pytest.approx(1.2, rel=0.04)
     assert found.call_s == pytest.approx(2e-6, rel=0.1)
     assert spread < 1.05
+
+
+def test_a_network_that_was_timed_twice_takes_the_mean():
+    """Timings 0.5 and 1.5 times as long as the law says have the law as their mean."""
+    times = made_times(100)
+    twice = tuple(
+        replace(network, seconds=tuple(factor * s for s in network.seconds))
+        for factor in (0.5, 1.5)
+        for network in times.networks
+    )
+    expected, found = fit(times), fit(replace(times, networks=twice))
+    assert found.law == expected.law
+    assert found.network_spread == expected.network_spread
 
 
 def test_only_kernels_with_weights_are_partly_far():

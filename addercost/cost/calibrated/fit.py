@@ -93,10 +93,19 @@ def fit(times: KernelTimes) -> Calibrated:
     far_s = typical_seconds(times, times.samples, lambda sample: sample.far_s)
     near, far = fit_times(work, rows, near_s), fit_times(work, rows, far_s)
     half_bytes = half_far_bytes(times.conditions.last_level_cache_bytes)
-    whole_s = typical_seconds(times, times.networks, lambda network: network.seconds)
-    law, network_spread = fit_networks(times.networks, whole_s, near, far, half_bytes)
+    law, network_spread = fit_networks(*_timed_networks(times), near, far, half_bytes)
     spread = conformal_spread(rows[:, 0].astype(int), unseen_errors(work, rows, near_s))
     return Calibrated(near, far, law, spread, network_spread, sampled_sites(work, rows), half_bytes)
+
+
+def _timed_networks(times: KernelTimes) -> tuple[list[NetworkSample], Floats]:
+    """([networks], each once, and the means of their timings in seconds)."""
+    every = typical_seconds(times, times.networks, lambda network: network.seconds)
+    timings: dict[str, list[float]] = {}
+    for network, seconds in zip(times.networks, every.tolist(), strict=True):
+        timings.setdefault(network.name, []).append(seconds)
+    networks = {network.name: network for network in times.networks}
+    return list(networks.values()), np.array([statistics.mean(timing) for timing in timings.values()])
 
 
 def fit_alone(times: KernelTimes, caches: str) -> KernelsAlone:
@@ -119,10 +128,10 @@ def fit_alone(times: KernelTimes, caches: str) -> KernelsAlone:
 
 def refuse_few(times: KernelTimes) -> None:
     """Raises ArgumentError where there is too few kernels or networks to fit."""
-    if len(times.samples) < LEAST_SAMPLES or len(times.networks) < 4:
+    if len(times.samples) < LEAST_SAMPLES or len(times.network_names) < 4:
         raise ArgumentError(
-            f"the calibration has {len(times.samples)} kernels and {len(times.networks)} networks; it needs "
-            f"{LEAST_SAMPLES} and 4",
+            f"the calibration has {len(times.samples)} kernels and {len(times.network_names)} networks; "
+            f"it needs {LEAST_SAMPLES} and 4",
             "go on with `addercost calibrate --kernels`",
         )
 

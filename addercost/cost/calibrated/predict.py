@@ -87,7 +87,8 @@ def _notes(
     every = [kernel for layer in layers for kernel in layer]
     for dtype in dict.fromkeys(kernel.dtype for kernel in every):
         times = predictor.times(dtype)
-        yield f"{len(times.samples)} kernels and {len(times.networks)} networks timed on {times.conditions}"
+        networks = len(times.network_names)
+        yield f"{len(times.samples)} kernels and {networks} networks timed on {times.conditions}"
         if times.conditions.speeds == ALL_SPEEDS:
             yield (
                 "for the machine's usual speed, at which a fixed reference takes "

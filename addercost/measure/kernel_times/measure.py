@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -58,7 +59,7 @@ largest error.
 """
 
 AGAIN = 3
-"""How often a network is timed at most, while its timings are of moments at which the machine was slow."""
+"""How often a network is tried at most for one timing, while the machine is slow."""
 
 SAVED_EVERY_S = 5.0
 CHAINS, CHAIN = 24, 25
@@ -149,36 +150,40 @@ def _save(times: KernelTimes, path: Path) -> None:
 def _measured(
     settings: KernelSettings, found: KernelTimes, speed: ReferenceSpeed, progress: Callable[[str], None]
 ) -> Iterator[KernelTimes]:
-    """Yields the measurements with one sample more each time, from those that were `found` before. A quarter
-    of the kernels comes first, then networks, then the other kernels.
+    """Yields the measurements with one sample more each time, from those that were `found` before. Each
+    network is timed twice, after the first and after the third quarter of the kernels, so that the difference
+    says how far its timings can be trusted.
     """
     sizes = cache_sizes()
     near = Sweeper(4 * sizes.get("L2", 1 << 20))
     far = Sweeper(max(sizes.get("L3", 0) * 3 // 4, 24 << 20))
     layout = LAYOUTS[settings.layout]
     known = {sample.call for sample in found.samples}
+    timings = Counter(network.name for network in found.networks)
     calls = [call for call in _drawn(settings) if call not in known]
-    networks = _networks(settings)
-    timed_already = {network.name for network in found.networks}
-    quarter = min(max(settings.kernels // 4 - len(known), 1), len(calls) - 1)
-    for number, call in enumerate(calls):
-        if number == quarter:
-            for network in networks:
-                if network.name not in timed_already:
-                    progress(network.name)
-                    timed = _timed(network, speed, settings.all_speeds)
-                    found = replace(found, networks=(*found.networks, timed))
-                    yield found
-        if number % 20 == 0:
-            progress(f"{len(found.samples)} of {settings.kernels} kernels")
-        try:
-            runs, factor = timed_kernel(call, speed, near, far, settings.seed, layout, settings.all_speeds)
-        except (NotReplayableError, RuntimeError, NotImplementedError):
-            # torch has no such kernel in this format, so no network can call it.
-            continue
-        sample = KernelSample(call, runs.warm_s, runs.near_s, runs.far_s, factor)
-        found = replace(found, samples=(*found.samples, sample))
-        yield found
+    first, third = (max(quarters * settings.kernels // 4 - len(known), 0) for quarters in (1, 3))
+    for kernels, wanted in ((calls[:first], 1), (calls[first:third], 2), (calls[third:], 0)):
+        for number, call in enumerate(kernels):
+            if number % 20 == 0:
+                progress(f"{len(found.samples)} of {settings.kernels} kernels")
+            try:
+                runs, factor = timed_kernel(
+                    call, speed, near, far, settings.seed, layout, settings.all_speeds
+                )
+            except (NotReplayableError, RuntimeError, NotImplementedError):
+                # torch has no such kernel in this format, so no network can call it.
+                continue
+            sample = KernelSample(call, runs.warm_s, runs.near_s, runs.far_s, factor)
+            found = replace(found, samples=(*found.samples, sample))
+            yield found
+        for network in _networks(settings) if wanted else ():
+            if timings[network.name] < wanted:
+                progress(network.name)
+                found = replace(
+                    found, networks=(*found.networks, _timed(network, speed, settings.all_speeds))
+                )
+                timings[network.name] += 1
+                yield found
 
 
 def _timed(network: Timeable, speed: ReferenceSpeed, all_speeds: bool) -> NetworkSample:
