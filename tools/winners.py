@@ -1,8 +1,9 @@
 """Predicted and measured winners of every contest on a machine: `python tools/winners.py FOLDER…`.
 
 For each model of the zoo whose timings are in a folder (`machine_report.py` makes them), `addercost verdict`
-predicts by the kernels that were timed on this machine and compares with the timings. `winners.md` there says
-where the two disagree, and why. Nothing is timed here.
+predicts by the kernels that were timed on this machine and compares with the timings. A model without
+timings may have what `addercost verdict zoo:NAME --cpu host --format csv -o FOLDER/NAME-verdict.csv` printed.
+`winners.md` says where the two disagree, and why. Nothing is timed here.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ SAME = "are the same"
 
 
 def rows_of(document: Path) -> list[Mapping[str, str]]:
-    """One row for each contest, as `verdict` prints them."""
+    """One row for each contest, as `verdict` prints them. document: timings, or such rows as a CSV file."""
+    if document.suffix == ".csv":
+        return list(csv.DictReader(document.read_text(encoding="utf-8").splitlines()))
     command = [
         sys.executable, "-m", "addercost", "verdict", f"zoo:{document.stem}", "--measurements", str(document),
         "--cpu", "host", "--format", "csv", "-q",
@@ -61,7 +64,7 @@ def outcome(row: Mapping[str, str]) -> str:
 def cells(document: Path) -> Iterator[tuple[str, ...]]:
     for row in rows_of(document):
         yield (
-            document.stem,
+            document.stem.removesuffix("-verdict"),
             row["network"],
             _ratio(row, "calibrated", "calibrated_low", "calibrated_high"),
             _ratio(row, "measured", "low", "high"),
@@ -78,13 +81,14 @@ def _ratio(row: Mapping[str, str], value: str, low: str, high: str) -> str:
 def page(folder: Path) -> Iterator[str]:
     """The lines of winners.md."""
     yield from HEADING.splitlines()
-    documents = {name: folder / f"{name}.json" for name in ZOO}
-    found = [one for path in documents.values() if path.exists() for one in cells(path)]
+    kept = {name: (folder / f"{name}.json", folder / f"{name}-verdict.csv") for name in ZOO}
+    documents = {name: next((path for path in paths if path.exists()), None) for name, paths in kept.items()}
+    found = [one for path in documents.values() if path for one in cells(path)]
     for one in found:
         yield f"| {' | '.join(map(markdown_cell, one))} |"
     yield ""
     yield f"The winners are the same in {sum(one[-1] == SAME for one in found)} of {len(found)} contests."
-    missing = [name for name, path in documents.items() if not path.exists()]
+    missing = [name for name, path in documents.items() if not path]
     if missing:
         yield ""
         yield f"Not timed: {', '.join(missing)}."

@@ -41,6 +41,12 @@ ALIKE = 2.0
 MOST_STEAL, MOST_WAITED, MOST_DRIFT = 0.01, 0.05, 0.03
 
 
+ALL_SPEEDS_S = 1.5
+"""At all speeds a row goes on for so long at least, or until its time limit: it has to have its share of slow
+and of fast moments.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Effort:
     """When a row is finished: when its intervals are within ±precision, or its time is up.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from addercost.measure.predictions import (
     predictor,
     refuse_other_processor,
 )
-from addercost.measure.runner import Effort
+from addercost.measure.runner import ALL_SPEEDS_S, Effort
 from addercost.results.measurements import NO_ESTIMATES, Measurements
 from addercost.trace.input_shapes import InputShape
 from addercost.trace.inputs import ModelInputs, without_data
@@ -221,9 +221,10 @@ def measure(
     were timed while the machine was slow are timed once more.
 
     planned: a list to which the plans of all rows are added before the first row is timed. accept_noise:
-    return the rows whatever the machine's speed was. Raises DataError where the journal beside `output`
-    belongs to another run, and CheckFailedError where more than half of the rows were timed while the machine
-    was slow.
+    keep the runs at all of the machine's speeds. Both sides of a ratio then run through the same moments, and
+    a row's time is that at the factor beside it. Raises DataError where the journal beside `output` belongs
+    to another run, and CheckFailedError where more than half of the rows were timed while the machine was
+    slow.
     """
     place = Place(torch.device(settings.device), LAYOUTS[settings.layout])
     predict = layer_predict_for(settings)
@@ -242,7 +243,7 @@ def measure(
         (*notes, *_estimate_notes(settings)),
     )
     journal = open_journal(heading, output)
-    effort = Effort(settings.precision, settings.time_limit_s, settings.cold)
+    effort = effort_of(settings, accept_noise)
     with exclusive(settings.device):
         slow = {plan.key: plan for plan in plans if is_slow(journal.entries.get(plan.key))}
         run(plans, device, journal, effort, said)
@@ -252,6 +253,11 @@ def measure(
         how = "; --accept-noise shows them as they are"
         refuse_noise(journal.entries.values(), journal.path, "-o FILE.json", how)
     return journal.measurements()
+
+
+def effort_of(settings: BenchSettings, accept_noise: bool) -> Effort:
+    effort = Effort(settings.precision, settings.time_limit_s, settings.cold)
+    return replace(effort, all_speeds=True, least_s=ALL_SPEEDS_S) if accept_noise else effort
 
 
 def layer_predict_for(settings: BenchSettings) -> PredictLayer | None:

@@ -13,11 +13,12 @@ from scripted_device import ScriptedDevice
 from addercost.cli import run
 from addercost.cli.validate_networks import named_networks
 from addercost.errors import ArgumentError, CheckFailedError
-from addercost.measure import noise
+from addercost.measure import noise, session
 from addercost.measure.case import parse_case, read_case
 from addercost.measure.journal import Journal, JournalHeading
 from addercost.measure.plan import RowPlan
-from addercost.measure.runner import Effort
+from addercost.measure.runner import ALL_SPEEDS_S, Effort
+from addercost.measure.session import BenchSettings
 from addercost.measure.validation import networks
 from addercost.measure.validation.kept_traces import folder_beside
 from addercost.measure.validation.networks import layer_family, layer_kind
@@ -235,6 +236,18 @@ def test_at_all_speeds_a_row_has_the_runs_of_all_its_timings(monkeypatch: pytest
     assert isinstance(row, MeasuredRow) and row.samples_s == (0.1, 0.2, 0.3, 0.3, 0.3)
     noise.join_more_runs({"net": plan}, ScriptedDevice(), journal, Effort(), 0.0)
     assert journal.entries["net"] == row, "no time was left"
+
+
+@pytest.mark.parametrize(("accept_noise", "least_s"), [(True, ALL_SPEEDS_S), (False, Effort().least_s)])
+def test_rows_of_a_noisy_machine_keep_all_speeds_where_that_is_accepted(
+    accept_noise: bool, least_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `bench` and `verdict` time them. Nothing is timed again then."""
+    efforts: list[Effort] = []
+    monkeypatch.setattr(session, "run", lambda plans, device, journal, effort, said: efforts.append(effort))
+    settings = BenchSettings(precision=0.07, time_limit_s=4.0, cpus=())
+    session.measure("m", (), settings, ScriptedDevice(), accept_noise=accept_noise)
+    assert efforts == [Effort(0.07, 4.0, all_speeds=accept_noise, least_s=least_s)]
 
 
 def test_slow_rows_are_not_scored_and_their_number_is_said() -> None:

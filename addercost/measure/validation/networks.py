@@ -28,8 +28,7 @@ from addercost.measure.journal import Journal, JournalHeading, open_journal
 from addercost.measure.layer_predictions import PredictLayer, layer_predictor
 from addercost.measure.noise import is_slow, join_more_runs, refuse_noise, time_slow_rows_again
 from addercost.measure.plan import RowPlan, layer_rows
-from addercost.measure.runner import Effort
-from addercost.measure.session import LAYOUTS, BenchSettings, open_device
+from addercost.measure.session import LAYOUTS, BenchSettings, effort_of, open_device
 from addercost.measure.speed.reference import WITHIN
 from addercost.measure.validation.kept_traces import KeptTraces
 from addercost.measure.validation.predictions import network_row
@@ -41,9 +40,6 @@ from addercost.sources.kind import LoadedModel, TraceRequest
 from addercost.sources.tracing import trace_loaded
 from addercost.trace.inputs import ModelInputs
 from addercost.trace.record import Trace
-
-ALL_SPEEDS_S = 1.5
-"""At all speeds a row goes on for so long at least: it has to have its share of slow and of fast moments."""
 
 INCLUDES = "a forward of the whole network without gradients (torch.no_grad), eager, inputs in NCHW"
 
@@ -181,9 +177,7 @@ def timed(
         lines = {**settings.lines(), "cpus": "none"}
         heading = JournalHeading("validation", lines, environment(device.facts), {})
         journal = open_journal(heading, plan.document)
-        effort = Effort(settings.precision, settings.time_limit_s, settings.cold)
-        if accept_noise:
-            effort = replace(effort, all_speeds=True, least_s=ALL_SPEEDS_S)
+        effort = effort_of(settings, accept_noise)
         predict = layer_predictor(
             settings.estimate_cpus, plan.models, settings.hardware_path, settings.layout, settings.cache
         )
