@@ -19,11 +19,17 @@ FAMILIES = (
                      "adder convolution of bytes", "packed binary convolution")
         for shape in ("depthwise", "pointwise")
     ),
+    "linear of rounded inputs", "linear of one rounded row",
 )  # fmt: skip
-"""The families. `elementwise` has every kernel that is in no other family."""
+"""The families. `elementwise` has every kernel that is in no other family. A linear layer of rounded inputs
+has int8 weights, rounds its inputs to int8 itself and returns floating-point numbers.
+"""
 
-ONE_ROW = FAMILIES.index("linear of one row")
-LINEAR = [FAMILIES.index(name) for name in ("linear", "linear of one row")]
+PRODUCTS = ("linear", "linear of one row", "linear of rounded inputs", "linear of one rounded row")
+"""The families of products of rows with a weight."""
+
+ONE_ROW = [FAMILIES.index(name) for name in PRODUCTS if "one" in name]
+LINEAR = [FAMILIES.index(name) for name in PRODUCTS]
 WITH_WEIGHTS = [i for i, name in enumerate(FAMILIES) if "convolution" in name or "linear" in name]
 
 _OWN = {
@@ -98,12 +104,25 @@ def family_of(call: KernelCall) -> str:
         return "maximum pool" if "max" in name else "average pool"
     family = _BY_NAME.get(name) or _BY_NAME.get(name.rstrip("_"))
     if family == "linear":
-        return "linear" if rows_of(call.outputs[0]) > 1 else "linear of one row"
+        of_one = rows_of(call.outputs[0]) == 1
+        if rounds_inputs(call):
+            return "linear of one rounded row" if of_one else "linear of rounded inputs"
+        return "linear of one row" if of_one else "linear"
     if family is not None:
         return family
     shape = call.outputs[0].shape if call.outputs else ()
     smaller = any(operand.shape and operand.shape != shape for operand in call.operands())
     return "broadcast" if smaller else "elementwise"
+
+
+def rounds_inputs(call: KernelCall) -> bool:
+    """Whether the kernel is a linear layer as torch's dynamic quantisation makes it: an int8 product of int8
+    weights with inputs that it rounds to int8, whose sums it scales back to floating point.
+    """
+    if _BY_NAME.get(call.name.split(".", 1)[1]) != "linear" or "float" not in call.outputs[0].dtype:
+        return False
+    factors = [operand for operand in call.operands() if operand.dtype == "int8"]
+    return len(factors) == 2 and any(operand.is_weight for operand in factors)
 
 
 def _own_family(call: KernelCall, family: str) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from addercost.cost.calibrated.families import FAMILIES, family_of, filters_of, rows_of
+from addercost.cost.calibrated.families import FAMILIES, PRODUCTS, family_of, filters_of, rows_of
 from addercost.counts.kernel_calls import KernelCall, Operand
 
 _OPERATORS = (
@@ -59,9 +59,9 @@ def sizes_of(call: KernelCall) -> Sizes:
     out = call.outputs[0] if call.outputs else Operand((0,), "float32")
     if "convolution" in family:
         return _convolution(call, family, out, moved)
-    if family.endswith(" linear") and family != "linear":
+    if family.endswith(" linear"):
         return _own_linear(call, family, moved)
-    if family in ("linear", "linear of one row"):
+    if family in PRODUCTS:
         rows, depth, width = rows_of(out), _multiplied(call).shape[-1], out.shape[-1]
         return Sizes(family, max(rows * depth * width, 1), *moved, c=depth, k=width, h=rows, p=rows)
     if family == "product":

@@ -58,7 +58,7 @@ class Calibrated:
         close, away = self.law.seconds(near, beyond, is_linear)
         if self.streamed:
             rows, _ = features(calls)
-            away = np.where(rows[:, 0] == ONE_ROW, beyond, away)
+            away = np.where(np.isin(rows[:, 0], ONE_ROW), beyond, away)
         return close, away
 
 

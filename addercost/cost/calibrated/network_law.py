@@ -79,7 +79,7 @@ def fit_networks(
     measured = np.log(seconds)
     start = np.array([0.0, 0.0, math.log(3e-6)])
     # A weak pull towards usual values keeps a fit to few networks from absurd numbers.
-    pull = np.array([0.01, 0.3, 0.01])
+    pull = np.array([0.01, 0.3, 0.05])
 
     def predicted(numbers: Floats, sums: Floats) -> Floats:
         law = _law(numbers)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from addercost.cost.calibrated.families import rounds_inputs
 from addercost.cost.calibrated.kernel_predictor import KernelPredictor, KnownKernel, is_of_codes, predictor_of
 from addercost.cost.calibrated.tables import differences
 from addercost.cost.cost_model import Kernels, LayerParts, NetworkPrediction, Seconds, far_part
@@ -26,7 +27,7 @@ _MOST_NAMED = 3
 def predict(target: Target, layers: Sequence[Kernels]) -> NetworkPrediction:
     """The prediction for layers on a target for which `why_unusable` returns ""."""
     predictor = predictor_of(target)
-    runnable = [[call for call in layer or () if call.has_operator] for layer in layers]
+    runnable = [[call for call in _timed_apart(layer or ()) if call.has_operator] for layer in layers]
     known = predictor.known([call for layer in runnable for call in layer])
     predicted = [[known[call] for call in layer if call in known] for layer in runnable]
     parts = tuple(_together(kernel.parts for kernel in layer) for layer in predicted)
@@ -43,6 +44,16 @@ def predict(target: Target, layers: Sequence[Kernels]) -> NetworkPrediction:
         parts,
         half_bytes,
     )
+
+
+_ROUNDING = ("addercost.round_inputs", "addercost.scale_block_sums")
+
+
+def _timed_apart(layer: Sequence[KernelCall]) -> Sequence[KernelCall]:
+    """The kernels without those that a product of rounded inputs does itself, and was timed with."""
+    if not any(map(rounds_inputs, layer)):
+        return layer
+    return [call for call in layer if call.name not in _ROUNDING]
 
 
 def _sum(parts: Iterable[Seconds]) -> Seconds:
@@ -71,7 +82,7 @@ def _missing(
     if layer is None:
         return {"the kernels of saved counts, which keep their sums only": 1}
     lacking = Counter[str]()
-    for call in layer:
+    for call in _timed_apart(layer):
         if not call.has_operator:
             lacking[f"the kernel {call.name}, which nothing runs"] += 1
         elif is_of_codes(call):

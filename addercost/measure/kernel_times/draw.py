@@ -144,6 +144,22 @@ def _linear(chance: random.Random, dtype: str) -> KernelCall:
             return _call("aten.mm.default", output, self=mat1, mat2=mat2)
 
 
+def _rounded_linear(chance: random.Random, dtype: str) -> KernelCall:
+    """A linear layer with int8 weights that rounds its inputs itself. Half of them are products of one row,
+    since each token of a language model computes these; some are as wide as a vocabulary.
+    """
+    while True:
+        rows = 1 if chance.random() < 0.5 else _between(chance, 2, 4096)
+        k, m = _channels(chance, 16, 8192), _channels(chance, 16, 65536)
+        if rows * max(k, m) <= MOST_ELEMENTS and k * m <= 4 * MOST_WEIGHTS and rows * k * m <= MOST_SITES:
+            return _call(
+                "aten.mm.default",
+                (Operand((rows, m), "float32"),),
+                self=Operand((rows, k), dtype),
+                mat2=Operand((k, m), dtype, True),
+            )
+
+
 def _product(chance: random.Random, dtype: str) -> KernelCall:
     while True:
         batch, n, k, m = (
@@ -311,6 +327,7 @@ _FAMILIES: Mapping[str, Family] = {
     "depthwise convolution": lambda chance, dtype: _convolution(chance, dtype, (3, 3, 5, 7), "all"),
     "grouped convolution": lambda chance, dtype: _convolution(chance, dtype, (3, 3, 1), "some"),
     "linear": _linear,
+    "rounded linear": _rounded_linear,
     "product": _product,
     "attention": _attention,
     "batch norm": _batch_norm,

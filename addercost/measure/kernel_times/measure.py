@@ -48,9 +48,12 @@ There are five kinds of layers, and each has one kernel for depthwise, one for 1
 convolutions.
 """
 
-_INT8_SHARES = {name: share for name, share in SHARES.items() if "convolution" in name or name == "linear"}
+_INT8_SHARES = {
+    **{name: share for name, share in SHARES.items() if "convolution" in name or name == "linear"},
+    "rounded linear": 16,
+}
 """The shares in 8 bits: layers alone, since torch computes the operators between them mostly in floating
-point.
+point. Linear layers that round their inputs are those of torch's dynamic quantisation.
 """
 
 NETWORKS = 54

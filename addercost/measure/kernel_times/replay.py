@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,11 +12,13 @@ from torch import Tensor
 
 import addercost.layers  # noqa: F401  (defines the operators of our layers)
 from addercost.arithmetic import Arithmetic
+from addercost.cost.calibrated.families import rounds_inputs
 from addercost.counts.kernel_calls import KernelArgument, KernelCall, Operand
 from addercost.errors import AddercostError
+from addercost.measure.case import LayerCase
 from addercost.measure.contenders.contender import Place
 from addercost.measure.contenders.own import adder_of_bytes, own_layer, packed_binary
-from addercost.measure.contenders.vendor import int8_layer
+from addercost.measure.contenders.vendor import first_line, int8_layer
 from addercost.measure.kernel_times.case_kernels import BYTES, PACKED, case_of
 
 _TURNED = {"aten.addmm": ("mat2",), "aten.mm": ("mat2",)}
@@ -76,11 +79,28 @@ def _as_benchmarks_run_it(call: KernelCall, layout: torch.memory_format) -> Call
             return adder_of_bytes(case_of(call), place)
         if call.op == PACKED:
             return packed_binary(case_of(call), place)
+        if rounds_inputs(call):
+            return _dynamic_linear(case_of(call))
         if any(operand.is_weight and operand.dtype == "int8" for operand in call.operands()):
             return int8_layer(case_of(call), place)
     except AddercostError as error:
         raise NotReplayableError(str(error)) from None
     return None
+
+
+def _dynamic_linear(case: LayerCase) -> Callable[[], Any]:
+    """torch's dynamically quantised linear layer: fp32 inputs that it rounds to int8, int8 weights, fp32
+    outputs.
+    """
+    from torch.ao.quantization import default_dynamic_qconfig
+
+    layer: Any = torch.nn.Linear(case.channels, case.filters)
+    layer.qconfig = default_dynamic_qconfig
+    try:
+        quantised: Any = torch.ao.nn.quantized.dynamic.Linear
+        return partial(quantised.from_float(layer), torch.rand(case.input_shape) * 2 - 1)
+    except (RuntimeError, AttributeError) as error:
+        raise NotReplayableError(f"torch quantises no linear layer: {first_line(error)}") from None
 
 
 def _laid_out(value: Any, layout: torch.memory_format) -> Any:
