@@ -19,7 +19,7 @@ import addercost
 PACKAGE = Path(addercost.__file__).parent
 RANKS = (
     ("errors",),
-    ("units", "text", "version", "supervision", "input_files"),
+    ("units", "text", "version", "supervision", "garbage_collection", "input_files"),
     ("extensions", "reading"),
     ("arithmetic",),
     ("trace.record",),

@@ -28,6 +28,7 @@ from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.counts.weight_formats import MIXTURES, WEIGHT_FORMATS
 from addercost.errors import ArgumentError
+from addercost.garbage_collection import without_garbage_collection
 
 if TYPE_CHECKING:
     from addercost.analysis.accelerators import WantedAccelerators
@@ -137,7 +138,8 @@ def llm(
             raise ArgumentError(f"--weights {weights} and --dtype {dtype} contradict each other", "name one")
         dtype, weights = weights, None
 
-    from addercost.language_models import language_model
+    with without_garbage_collection():
+        from addercost.language_models import language_model
 
     with progress(f"tracing {spec}", quiet):
         report = language_model(

@@ -18,6 +18,7 @@ from addercost.counts.views import ModuleCounts, OperatorCounts, by_module
 from addercost.counts.what_if import apply
 from addercost.counts.work import OperatorWork
 from addercost.errors import ArgumentError
+from addercost.garbage_collection import without_garbage_collection
 from addercost.trace.record import NODE, OpCall, TensorSpec, Trace
 
 
@@ -117,6 +118,7 @@ class ModelCounts:
         return by_module(self.layers)
 
 
+@without_garbage_collection()
 def count(
     trace: Trace,
     convention: str | CountingConvention = "full",

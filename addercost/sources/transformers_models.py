@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from addercost.errors import DataError, ModelError, unknown_name
+from addercost.garbage_collection import without_garbage_collection
 from addercost.sources.hub_config import HubConfig
 from addercost.sources.torchvision_models import make_importable
 from addercost.text import error_text
@@ -46,6 +47,7 @@ Whisper's encoder reads no text.
 
 
 @functools.cache
+@without_garbage_collection()
 def _transformers() -> Any:
     make_importable()
     try:
@@ -55,6 +57,7 @@ def _transformers() -> Any:
 
 
 @functools.cache
+@without_garbage_collection()
 def _auto(what: str) -> Any:
     _transformers()
     return importlib.import_module(f"transformers.models.auto.{what}_auto")
@@ -76,7 +79,9 @@ def make_model(found: HubConfig) -> PreTrainedModel:
         raise unknown_name("model type of transformers", found.model_type, model_types())
     with offline(), _quiet():
         config = _config(found)
-        kind = getattr(_transformers(), _class_name(found))
+        with without_garbage_collection():
+            # transformers imports the file of the class, and all that it needs, when the class is asked for.
+            kind = getattr(_transformers(), _class_name(found))
         model: PreTrainedModel = kind._from_config(config).eval()
         return model
 

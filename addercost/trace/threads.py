@@ -5,13 +5,13 @@ A trace sets switches that torch has once for the whole process, and replaces th
 
 from __future__ import annotations
 
-import gc
 import sys
 import threading
 from collections.abc import Container
 from typing import Any
 
 from addercost.errors import TraceError
+from addercost.garbage_collection import without_garbage_collection
 
 ONE_AT_A_TIME = threading.RLock()
 """Locked during each traced run of a forward. A second thread waits for it."""
@@ -45,13 +45,8 @@ def _frames() -> dict[int, Any]:
 
     Python 3.11 locks its list of threads while it makes these frames. A garbage collection at that moment may
     run code that needs the same lock, and would wait for ever."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
+    with without_garbage_collection():
         return sys._current_frames()
-    finally:
-        if collects:
-            gc.enable()
 
 
 def used_elsewhere(name: str) -> TraceError:

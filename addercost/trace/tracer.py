@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
 
 from addercost.errors import AddercostError, TraceError
+from addercost.garbage_collection import without_garbage_collection
 from addercost.text import error_text
 from addercost.trace.attended_scores import input_with_values_of, with_values_of
 from addercost.trace.attention import whole_attention
@@ -306,6 +307,8 @@ def _run(
 ) -> Trace:
     inputs = [value for value in tree_flatten((args, kwargs))[0] if isinstance(value, Tensor)]
     with ExitStack() as stack:
+        if tracer == "meta":
+            stack.enter_context(without_garbage_collection())
         stack.enter_context(countable_operators())
         if step.fuse_attention:
             stack.enter_context(whole_attention())
