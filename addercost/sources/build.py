@@ -29,10 +29,12 @@ def build(
     what: str,
     data_free: DataFree | None = None,
     advice: str = "it must load without arguments",
+    may_need_values: Callable[[Exception], bool] = lambda error: True,
 ) -> T:
     """The result of `make()` with weights that have no data. Where that raises, `make` is called again with
     real weights, for constructors that need values. what: the model's name in errors. data_free: the mode
-    under which the model is made. advice: the hint for errors without one.
+    under which the model is made. advice: the hint for errors without one. may_need_values: whether real
+    weights may help after an error.
 
     Raises ModelError for anything that the user's code raises, SystemExit included.
     """
@@ -44,7 +46,9 @@ def build(
                     made = make()
             except _OWN_FAULT:
                 raise
-            except Exception:
+            except Exception as error:
+                if not may_need_values(error):
+                    raise
                 made = make()
         # The code may have imported torchvision.
         let_torchvision_call_them()

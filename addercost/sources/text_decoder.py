@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +46,14 @@ class _Returned:
 
     caches: dict[str, Any]
     encoded: Any
+
+
+class _Encoded(NamedTuple):
+    """What an encoder returned. Most models take it by position, and ProphetNet by its name."""
+
+    last_hidden_state: Any
+    hidden_states: None = None
+    attentions: None = None
 
 
 class TextDecoder:
@@ -130,12 +138,12 @@ class TextDecoder:
         before = self._returned[batch, context]
         if not before.caches:
             raise ModelError(
-                f"{self.name} returned no cache, so it cannot write token by token",
-                "name a class that writes text: hf:TYPE:CLASS",
+                f"{self.name} returned no cache (it may keep its state to itself), so what a token reads is unknown",
+                "name a class that returns its cache: hf:TYPE:CLASS",
             )
         kwargs: dict[str, Any] = {self._token_name: _tokens(batch, 1), **before.caches}
         if self._has_encoder:
-            kwargs["encoder_outputs"] = (before.encoded,)
+            kwargs["encoder_outputs"] = _Encoded(before.encoded)
         shapes = frozenset(tuple(tensor.shape) for tensor in _tensors_in(before.caches))
         return self._traced(kwargs, shapes, memory)[0]
 

@@ -55,16 +55,26 @@ def load_config(found: HubConfig, spec: str) -> LoadedModel:
     """The model of a configuration. spec: the user's text, for errors."""
     from addercost.sources.build import build
     from addercost.sources.transformers_inputs import usual_inputs
-    from addercost.sources.transformers_models import make_model, running
+    from addercost.sources.transformers_models import make_model, open_settings, running
+    from addercost.trace.refusals import wants_values
 
     def make() -> PreTrainedModel:
         return make_model(found)
 
     # The defaults of a type need not be the settings of any model.
-    model = build(make, spec, advice="name a config.json whose settings agree")
+    missing = open_settings(found)
+    with_these = f"with {', '.join(missing)}, " if missing else ""
+    model = build(
+        make,
+        spec,
+        advice=f"name a config.json {with_these}whose settings agree",
+        may_need_values=lambda error: isinstance(error, RuntimeError) or wants_values(error),
+    )
     n_parameters = sum(parameter.numel() for parameter in model.parameters())
     rebuild = make if n_parameters <= _MOST_REAL_PARAMETERS else None
-    return LoadedModel(found.name, model, usual_inputs(model), rebuild, around=partial(running, model))
+    return LoadedModel(
+        found.name, model, usual_inputs(model), rebuild, around=partial(running, model, missing)
+    )
 
 
 def _complete(incomplete: str) -> Iterable[str]:

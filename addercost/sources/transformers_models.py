@@ -7,10 +7,10 @@ import importlib
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from addercost.errors import DataError, ModelError, unknown_name
+from addercost.errors import DataError, ModelError, TraceError, unknown_name
 from addercost.garbage_collection import without_garbage_collection
 from addercost.sources.hub_config import HubConfig
 from addercost.sources.torchvision_models import make_importable
@@ -82,8 +82,36 @@ def make_model(found: HubConfig) -> PreTrainedModel:
         with without_garbage_collection():
             # transformers imports the file of the class, and all that it needs, when the class is asked for.
             kind = getattr(_transformers(), _class_name(found))
+        of_text = config.get_text_config(decoder=True)
+        if isinstance(of_text, kind.config_class) and not isinstance(config, kind.config_class):
+            # The decoder alone of a model that reads more than text.
+            config = of_text
         model: PreTrainedModel = kind._from_config(config).eval()
         return model
+
+
+def open_settings(found: HubConfig) -> tuple[str, ...]:
+    """The settings that a type named without a file leaves open, and that few models can do without; () for
+    a configuration from a file.
+    """
+    if found.values.keys() - {"is_decoder"} or found.model_type not in model_types():
+        return ()
+    kind = _auto("configuration").CONFIG_MAPPING[found.model_type]
+    kinds = [kind, (getattr(kind, "sub_configs", None) or {}).get("text_config")]
+    of_all = {field.name for field in fields(_transformers().PreTrainedConfig)}
+    return tuple(
+        dict.fromkeys(
+            field.name
+            for kind in kinds
+            if is_dataclass(kind)
+            for field in fields(kind)
+            if field.default is None
+            # No constructor fails without the ids of tokens, and positions have defaults of their own.
+            and not (
+                field.name in of_all or field.name.endswith("_token_id") or field.name == "rope_parameters"
+            )
+        )
+    )
 
 
 def with_text_decoder(found: HubConfig) -> HubConfig:
@@ -174,14 +202,21 @@ def offline() -> Iterator[None]:
 
 
 @contextmanager
-def running(model: PreTrainedModel) -> Iterator[None]:
+def running(model: PreTrainedModel, missing: Sequence[str] = ()) -> Iterator[None]:
     """The block in which the model runs: offline, without advice to install kernels, and with each loop over
-    the tokens of a text as one operator.
+    the tokens of a text as one operator. missing: settings that nobody gave, for the error of a forward.
     """
     from addercost.trace.whole_scans import whole_scans
 
-    with offline(), _quiet(), whole_scans(model):
-        yield
+    try:
+        with offline(), _quiet(), whole_scans(model):
+            yield
+    except TraceError as error:
+        if missing and "does not run on these inputs" in error.message:
+            error.hint = (
+                f"name a config.json with the settings that its type leaves open: {', '.join(missing)}"
+            )
+        raise
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from addercost.trace.backward import GradientPaths
 from addercost.trace.caller_state import not_put_back, unchanged
 from addercost.trace.constants import noted_constants
 from addercost.trace.control_flow import ControlFlowAsPython
+from addercost.trace.data_free_contents import replace_data_free_contents
 from addercost.trace.decompositions import Decompositions, IsCounted
 from addercost.trace.equal_layers import EqualLayers
 from addercost.trace.lazy_outputs import LazyOutputs, unrun_work
@@ -321,6 +322,7 @@ def _run(
         names = replace_tensors(tree, substitute)
         if tracer == "real":
             replace_data_free_attributes(tree, substitute)
+            replace_data_free_contents((args, kwargs), substitute)
         for module in tree.modules:
             module.__dict__["training"] = step.backward
         gradients = GradientPaths(names) if step.backward else None

@@ -235,3 +235,91 @@ def test_a_type_whose_defaults_make_no_model_asks_for_settings() -> None:
     """The heads of its image encoder do not divide that encoder's width."""
     with pytest.raises(ModelError, match=r"must be divisible.*name a config\.json"):
         load_text_decoder("hf:aya_vision")
+
+
+def growth(model: TextDecoder) -> int:
+    """How many bytes one more token adds to the cache of one text."""
+    shorter, longer = (sum(spec.n_bytes for spec in model.decode(1, n).cache) for n in (16, 17))
+    return longer - shorter
+
+
+MAMBA2 = {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 4}
+EXPERTS = {"num_experts_per_tok": 2, "moe_intermediate_size": 16}
+LATENT = {"kv_lora_rank": 8, "q_lora_rank": 8, "qk_rope_head_dim": 4, "qk_nope_head_dim": 4, "v_head_dim": 8}
+OPEN: list[tuple[str, str, dict[str, Any], int]] = [
+    ("bamba", "attn_layer_indices", {**MAMBA2, "attn_layer_indices": [1]}, 2 * KV_HEADS * SIZE),
+    (
+        "granitemoehybrid",
+        "layer_types",
+        {**MAMBA2, "layer_types": ["mamba", "attention", "mamba"], "shared_intermediate_size": 16},
+        2 * KV_HEADS * SIZE,
+    ),
+    ("nemotron", "num_key_value_heads", {}, LAYERS * 2 * KV_HEADS * SIZE),
+    (
+        "dots1",
+        "n_routed_experts",
+        {**EXPERTS, "n_routed_experts": 4, "n_shared_experts": 1, "head_dim": SIZE},
+        LAYERS * 2 * KV_HEADS * SIZE,
+    ),
+    (
+        "lfm2_moe",
+        "layer_types",
+        {**EXPERTS, "num_experts": 4, "layer_types": ["conv", "full_attention", "conv"]},
+        2 * KV_HEADS * SIZE,
+    ),
+    # The latent vector of keys and values is kept, and the part of the keys with positions.
+    (
+        "deepseek_v2",
+        "num_experts_per_tok",
+        {**EXPERTS, **LATENT, "n_routed_experts": 4, "num_key_value_heads": HEADS},
+        LAYERS * (8 + 4),
+    ),
+]
+"""Types whose defaults leave a setting open: its name, settings that make a model, and how many numbers of
+fp32 it keeps of a token: a key and a value of each layer with attention.
+"""
+
+
+@pytest.mark.parametrize(("kind", "missing"), [row[:2] for row in OPEN], ids=[row[0] for row in OPEN])
+def test_settings_that_the_defaults_leave_open_are_named(kind: str, missing: str) -> None:
+    with pytest.raises(AddercostError, match=rf"name a config\.json with .*{missing}"):
+        TextDecoder(load_text_decoder(f"hf:{kind}")).prefill(1, 4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "numbers"),
+    [(kind, values, numbers) for kind, _, values, numbers in OPEN],
+    ids=[row[0] for row in OPEN],
+)
+def test_with_these_settings_in_a_file_the_type_writes(
+    tmp_path: Path, kind: str, values: dict[str, Any], numbers: int
+) -> None:
+    assert growth(decoder(tmp_path, {**LLAMA, "model_type": kind, **values})) == numbers * 4
+
+
+def test_the_decoder_of_a_model_of_images_takes_its_own_part_of_the_settings(tmp_path: Path) -> None:
+    text = {**LLAMA, "model_type": "emu3_text_model", "pad_token_id": 0}
+    model = decoder(tmp_path, {"model_type": "emu3", "text_config": text})
+    assert growth(model) == kv_bytes(1)
+
+
+PROPHETNET = {
+    "model_type": "prophetnet",
+    "hidden_size": H,
+    "num_encoder_layers": 2,
+    "num_decoder_layers": 2,
+    "num_encoder_attention_heads": HEADS,
+    "num_decoder_attention_heads": HEADS,
+    "encoder_ffn_dim": INNER,
+    "decoder_ffn_dim": INNER,
+    "vocab_size": VOCABULARY,
+    "max_position_embeddings": 64,
+}
+
+
+def test_a_token_that_needs_values_runs_with_a_cache_made_without(tmp_path: Path) -> None:
+    """ProphetNet compares positions when it writes a token, and not when it reads a prompt."""
+    model = decoder(tmp_path, PROPHETNET, 8)
+    assert model.prefill(1, 16).trace.tracer == "meta"
+    assert model.decode(1, 16).trace.tracer == "real"
+    assert growth(model) == 2 * 2 * H * 4
