@@ -138,7 +138,8 @@ class TextDecoder:
         before = self._returned[batch, context]
         if not before.caches:
             raise ModelError(
-                f"{self.name} returned no cache (it may keep its state to itself), so what a token reads is unknown",
+                f"{self.name} returned no cache, or keeps its state to itself, so what a token "
+                "reads is not known",
                 "name a class that returns its cache: hf:TYPE:CLASS",
             )
         kwargs: dict[str, Any] = {self._token_name: _tokens(batch, 1), **before.caches}

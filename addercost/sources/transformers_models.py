@@ -213,9 +213,7 @@ def running(model: PreTrainedModel, missing: Sequence[str] = ()) -> Iterator[Non
             yield
     except TraceError as error:
         if missing and "does not run on these inputs" in error.message:
-            error.hint = (
-                f"name a config.json with the settings that its type leaves open: {', '.join(missing)}"
-            )
+            error.hint = f"name a config.json with the settings that it leaves open: {', '.join(missing)}"
         raise
 
 

@@ -1,4 +1,4 @@
-"""Tensors without data inside the objects that a forward is given, such as a cache that an earlier one left."""
+"""Tensors without data inside the objects that a forward is given, such as the cache of an earlier one."""
 
 from __future__ import annotations
 
