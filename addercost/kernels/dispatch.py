@@ -12,7 +12,7 @@ import importlib
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import cache
 from typing import Any
 
@@ -24,6 +24,7 @@ from addercost.kernels import narrow, narrow_lookup, reference
 from addercost.kernels.narrow import PackedWeights
 from addercost.kernels.narrow_lookup import LookupWeights
 from addercost.kernels.problem import Geometry
+from addercost.kernels.ready import Call
 from addercost.kernels.store import Codes, Store
 
 VARIABLE = "ADDERCOST_KERNEL"
@@ -116,6 +117,36 @@ def binary_packed_forward(
 def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry, rounded: bool = False) -> Tensor:
     """Σ x·2^e over weights rounded to ±2^e; see `reference.shift_forward`."""
     return _run("shift_forward", input, weight, geometry, rounded)
+
+
+def choices() -> Hashable:
+    """What else than sizes, strides and types decides how an operation is computed on a CPU. None where
+    nothing can be prepared: a package is missing, or the reference is forced.
+    """
+    if os.environ.get(VARIABLE, "") not in ("", "halide"):
+        return None
+    module = _load("halide")
+    return None if isinstance(module, str) else module.choices()
+
+
+def ready(operation: str, *arguments: Any) -> Call | None:
+    """The operation for CPU operands like these, which may have no data, as long as `choices` stays what it
+    is. None where each call has to be dispatched."""
+    made: Call | None = _load("halide").ready(operation, *arguments)
+    return made
+
+
+def run_ready(operation: str, ready: Call, *operands: Tensor) -> Tensor | None:
+    """The result of a prepared operation. None where it fails: when it is dispatched it says why, or the
+    reference computes it.
+    """
+    try:
+        output = ready(*operands)
+    except (RuntimeError, *_load("halide").FAILURES):
+        return None
+    if output is not None:
+        runs[operation, "halide"] += 1
+    return output
 
 
 def narrow_product(x: Tensor, packed: PackedWeights) -> Tensor:

@@ -4,7 +4,10 @@ compute it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
+from functools import partial
 from math import isfinite, isnan
+from typing import Any
 
 import halide as hl
 import torch
@@ -15,6 +18,7 @@ from addercost.kernels.cpu.binary import convolution as binary
 from addercost.kernels.cpu.binary import lookup as lookup_signs
 from addercost.kernels.cpu.dense import convolution as dense
 from addercost.kernels.cpu.dense import gradient as gradients
+from addercost.kernels.cpu.dense.tuned import tuned_schedules
 from addercost.kernels.cpu.dense.weight_gradient import weight_sign_gradient
 from addercost.kernels.cpu.depthwise import convolution as depthwise
 from addercost.kernels.cpu.narrow import lookup
@@ -25,6 +29,7 @@ from addercost.kernels.narrow import PackedWeights
 from addercost.kernels.narrow_lookup import LookupWeights
 from addercost.kernels.powers import power_of_two
 from addercost.kernels.problem import Geometry, output_layout
+from addercost.kernels.ready import Call
 from addercost.kernels.signs import pack_factors
 from addercost.kernels.store import Codes, Store
 
@@ -34,6 +39,57 @@ _HALF = (torch.float16, torch.bfloat16)
 NEAR = 16.0
 """The largest |x| at which the input gradient subtracts Σ g · x at the end. The intermediate terms are then
 up to 16 times as large as those of the result, and 16 times the rounding error of fp32 is still only 10⁻⁶."""
+
+
+def choices() -> Hashable:
+    """What else than sizes, strides and types decides how an operation is computed. It changes when the
+    number of threads or the tuned schedules do."""
+    return torch.get_num_threads(), tuned_schedules()
+
+
+def ready(operation: str, *arguments: Any) -> Call | None:
+    """The operation for arguments like these, whose tensors may have no data, as long as `choices` stays what
+    it is. None for an operation, a type or a layout that is not prepared.
+    """
+    return _READY[operation](*arguments) if _fits(*arguments[:2]) else None
+
+
+def _fits(input: Tensor, weight: Tensor) -> bool:
+    return input.dtype == torch.float32 and 0 < input.nbytes <= dense.LARGEST_BYTES >= weight.nbytes
+
+
+def _ready_sums(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Call | None:
+    if weight.dtype != torch.float32:
+        return None
+    if depthwise.takes(weight.shape, geometry.groups):
+        return depthwise.ready_of(site, input, weight, geometry) if site == "adder" else None
+    few_rows = rows.plan_of(input, weight, geometry) if site == "adder" else None
+    return few_rows or dense.ready_of(site, input, weight, geometry)
+
+
+def _ready_fused(
+    input: Tensor, weight: Tensor, factors: Tensor, geometry: Geometry, store: Store
+) -> Call | None:
+    if weight.dtype != torch.float32 or not factors.is_contiguous():
+        return None
+    return dense.ready_of("adder_scaled", input, weight, geometry, store)
+
+
+def _ready_packed(
+    input: Tensor, words: Tensor, factors: Tensor, shape: tuple[int, int, int, int], geometry: Geometry
+) -> Call | None:
+    dense_operands = words.is_contiguous() and factors.is_contiguous()
+    if not dense_operands or not lookup_signs.takes(shape, geometry):
+        return None
+    return lookup_signs.ready_of(input, shape, geometry)
+
+
+_READY: dict[str, Callable[..., Call | None]] = {
+    "adder_forward": partial(_ready_sums, "adder"),
+    "shift_forward": partial(_ready_sums, "mac_powers"),
+    "adder_fused_forward": _ready_fused,
+    "binary_packed_forward": _ready_packed,
+}
 
 
 def adder_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:

@@ -24,10 +24,11 @@ class Share(NamedTuple):
 
 class NativeCall(NamedTuple):
     """The call of a loop on one share: the function, the bytes from the start of source and target to this
-    share, and the function's numbers.
+    share, and the function's numbers. The function takes the addresses of other operands before those of
+    source and target.
     """
 
-    function: Callable[[int, int, Any], Any]
+    function: Callable[..., Any]
     source_byte: int
     target_byte: int
     numbers: Any
@@ -50,18 +51,18 @@ def _parts(size: int, number: int) -> list[tuple[int, int]]:
     return [(begin, end - begin) for begin, end in pairwise(ends)]
 
 
-def run_shares(calls: tuple[NativeCall, ...], source: int, target: int) -> int:
-    """Runs all calls on memory at these addresses. Returns the largest of their results, or 0 where they
-    return nothing.
+def run_shares(calls: tuple[NativeCall, ...], source: int, target: int, others: tuple[int, ...] = ()) -> int:
+    """Runs all calls on memory at these addresses. others: the addresses of operands that every share reads
+    whole. Returns the largest of the calls' results, or 0 where they return nothing.
     """
     if len(calls) == 1:
-        (call,) = calls
-        return call.function(source + call.source_byte, target + call.target_byte, call.numbers) or 0
-    return max(_threads(os.getpid(), len(calls)).map(partial(_run, source, target), calls))
+        return _run(source, target, others, calls[0])
+    return max(_threads(os.getpid(), len(calls)).map(partial(_run, source, target, others), calls))
 
 
-def _run(source: int, target: int, call: NativeCall) -> int:
-    return call.function(source + call.source_byte, target + call.target_byte, call.numbers) or 0
+def _run(source: int, target: int, others: tuple[int, ...], call: NativeCall) -> int:
+    result = call.function(*others, source + call.source_byte, target + call.target_byte, call.numbers)
+    return result or 0
 
 
 @cache

@@ -153,4 +153,6 @@ conv2d_weight_gradient = library.define(
 )
 for _name in ("adder_conv2d_input_gradient", "adder_conv2d_weight_gradient"):
     library.refuse_second_derivative(_name)
-conv2d, linear = define_pair("adder", _convolve, _gradients, _check_gradient, ', str gradient="full"')
+conv2d, linear = define_pair(
+    "adder", _convolve, _gradients, _check_gradient, ', str gradient="full"', "adder_forward"
+)

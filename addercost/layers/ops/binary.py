@@ -7,6 +7,7 @@ the kernels need no mask. Implementations in which padded taps contribute nothin
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 from addercost.errors import ShapeError
 from addercost.kernels import dispatch
 from addercost.kernels.problem import Geometry, empty_output, output_shape
+from addercost.kernels.ready import Call, like, without_data
 from addercost.kernels.reference import binary_sign
 from addercost.layers.ops import library
 from addercost.layers.ops.pair import Gradients, define_pair, product_gradients
@@ -60,26 +62,45 @@ def _weight_gradient(grad_scaled: Tensor, weight: Tensor) -> Tensor:
     return _straight_through(grad_scaled, weight) * scale + through_scale * torch.sign(weight)
 
 
-def _packed_geometry(
-    input: Tensor, words: Tensor, shape: Sequence[int], place: Sequence[Any]
-) -> tuple[Geometry, list[int]]:
-    geometry = Geometry.of(*place)
+def _packed_shape(input: Tensor, words: Tensor, shape: Sequence[int], geometry: Geometry) -> list[int]:
     output = output_shape(input, tuple(shape), geometry)
     if not input.is_floating_point():
         raise ShapeError(f"the layer computes in floating point, the input is {input.dtype}")
     if words.device != input.device:
         raise ShapeError(f"input is on {input.device} and the packed weight is on {words.device}")
-    return geometry, output
+    return output
 
 
 def _packed(input: Tensor, words: Tensor, factors: Tensor, shape: list[int], *place: Any) -> Tensor:
-    geometry, _ = _packed_geometry(input, words, shape, place)
+    geometry = Geometry.of(*place)
+    _packed_shape(input, words, shape, geometry)
     k, c, r, s = shape
     return dispatch.binary_packed_forward(input, words, factors, (k, c, r, s), geometry)
 
 
+def _direct_packed(input: Tensor, words: Tensor, factors: Tensor, shape: list[int], *place: Any) -> Tensor:
+    if (choices := dispatch.choices()) is not None:
+        likes = *like(input), *like(words), *like(factors)
+        ready = _ready_packed(*likes, tuple(shape), Geometry.of(*place), choices)
+        if ready is not None:
+            output = dispatch.run_ready("binary_packed_forward", ready, input, words, factors)
+            if output is not None:
+                return output
+    return _packed(input, words, factors, shape, *place)
+
+
+@lru_cache(maxsize=4096)
+def _ready_packed(*likes: Any) -> Call | None:
+    """The prepared convolution for operands whose sizes, strides and types are `likes`; None where there is
+    none. Raises as `_packed` does.
+    """
+    (input, words, factors), (shape, geometry) = without_data(likes), likes[9:11]
+    _packed_shape(input, words, shape, geometry)
+    return dispatch.ready("binary_packed_forward", input, words, factors, shape, geometry)
+
+
 def _packed_fake(input: Tensor, words: Tensor, factors: Tensor, shape: list[int], *place: Any) -> Tensor:
-    return empty_output(input, _packed_geometry(input, words, shape, place)[1])
+    return empty_output(input, _packed_shape(input, words, shape, Geometry.of(*place)))
 
 
 conv2d_packed = library.define(
@@ -88,5 +109,6 @@ conv2d_packed = library.define(
     _packed,
     _packed_fake,
     layer=True,
+    direct=_direct_packed,
 )
 conv2d, linear = define_pair("binary", _convolve, _gradients)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from addercost.errors import ShapeError
 from addercost.kernels import dispatch
 from addercost.kernels.problem import Geometry, empty_output, output_shape
+from addercost.kernels.ready import Call, like, without_data
 from addercost.kernels.store import Codes, Store
 from addercost.layers.ops import library
 
@@ -42,6 +44,27 @@ def _fused(input: Tensor, weight: Tensor, factors: Tensor, relu: bool, *place: A
     if input.numel() == 0:
         return empty_output(input, shape)
     return dispatch.adder_fused_forward(input, weight, factors, geometry, _store(relu))
+
+
+def _direct_fused(input: Tensor, weight: Tensor, factors: Tensor, relu: bool, *place: Any) -> Tensor:
+    if (choices := dispatch.choices()) is not None:
+        likes = *like(input), *like(weight), *like(factors)
+        ready = _ready_fused(*likes, relu, Geometry.of(*place), choices)
+        if ready is not None:
+            output = dispatch.run_ready("adder_fused_forward", ready, input, weight, factors)
+            if output is not None:
+                return output
+    return _fused(input, weight, factors, relu, *place)
+
+
+@lru_cache(maxsize=4096)
+def _ready_fused(*likes: Any) -> Call | None:
+    """The prepared convolution for operands whose sizes, strides and types are `likes`; None where there is
+    none. Raises as `_fused` does.
+    """
+    (input, weight, factors), (relu, geometry) = without_data(likes), likes[9:11]
+    _fused_place(input, weight, (geometry.stride, geometry.padding, geometry.dilation, geometry.groups))
+    return dispatch.ready("adder_fused_forward", input, weight, factors, geometry, _store(relu))
 
 
 def _fused_fake(input: Tensor, weight: Tensor, factors: Tensor, relu: bool, *place: Any) -> Tensor:
@@ -98,6 +121,7 @@ conv2d_fused = library.define(
     f"Tensor input, Tensor weight, Tensor factors, bool relu, {library.GEOMETRY}",
     _fused,
     _fused_fake,
+    direct=_direct_fused,
 )
 conv2d_coded = library.define(
     "adder_conv2d_coded",

@@ -30,13 +30,15 @@ def define(
     backward: Callable[..., Any] | None = None,
     rows: bool = False,
     layer: bool | None = None,
+    direct: Callable[..., Tensor] | None = None,
 ) -> Callable[..., Tensor]:
     """Defines `addercost::name(arguments) -> Tensor`. Returns a function that calls it, or that calls
-    `kernel` directly where the dispatcher would do nothing else.
+    `direct` where the dispatcher would do nothing but call `kernel`.
 
     save(ctx, inputs, output): keeps what `backward(ctx, grad)` needs. rows: the input may have any leading
     axes, like a linear layer's; otherwise its first axis is the batch. layer: the operator gets rules for
-    vmap and autocast; by default it does if there is a backward. Under autocast the operator runs in fp32, as
+    vmap and autocast; by default it does if there is a backward. direct: a faster form of `kernel` for plain
+    CPU tensors; by default `kernel` itself. Under autocast the operator runs in fp32, as
     `cdist` of torch does: an L1 sum of a few hundred terms exceeds fp16's precision.
     """
     qualified = f"addercost::{name}"
@@ -57,11 +59,12 @@ def define(
                 torch.library.register_autocast(qualified, device, torch.float32, lib=_LIBRARY)
         torch.library.register_vmap(qualified, _batching_rule(operator, rows), lib=_LIBRARY)
 
+    straight = direct or kernel
     # In every schema here, tensors come first.
     tensors = sum(argument.startswith("Tensor") for argument in arguments.split(", "))
 
     def call(*given: Any) -> Tensor:
-        result: Tensor = (kernel if nothing_between(given[:tensors]) else operator)(*given)
+        result: Tensor = (straight if nothing_between(given[:tensors]) else operator)(*given)
         return result
 
     return call

@@ -8,11 +8,13 @@ over a row of pixels.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from addercost.kernels import dispatch
 from addercost.kernels.problem import (
     Geometry,
     convolution_shape,
@@ -20,6 +22,7 @@ from addercost.kernels.problem import (
     linear_shape,
     rows_as_image,
 )
+from addercost.kernels.ready import Call, Ready, like, without_data
 from addercost.layers.ops import library
 
 Gradients = tuple[Tensor | None, Tensor | None]
@@ -36,13 +39,14 @@ def define_pair(
     gradients: Callable[..., Gradients],
     check: Callable[..., None] = no_options,
     options: str = "",
+    operation: str | None = None,
 ) -> tuple[Any, Any]:
     """Defines `addercost::{name}_conv2d` and `addercost::{name}_linear` and returns functions that call them.
 
     convolve(input, weight, geometry, *options): returns a new [N, K, P, Q] without the bias. gradients(grad,
     input, weight, geometry arguments, needed, *options): returns those of input and weight; `needed` says
     which of the two are wanted. check(*options): raises for invalid options. options: the last arguments of
-    the schema.
+    the schema. operation: the name that `kernels.dispatch` prepares it by, if it does.
     """
 
     def checked(input: Tensor, weight: Tensor, bias: Tensor | None, *rest: Any) -> tuple[Geometry, list[int]]:
@@ -53,6 +57,29 @@ def define_pair(
     def conv2d(input: Tensor, weight: Tensor, bias: Tensor | None, *rest: Any) -> Tensor:
         geometry, _ = checked(input, weight, bias, *rest)
         return _add_bias(convolve(input, weight, geometry, *rest[4:]), bias)
+
+    # These two are called only where there is an operation.
+    operation = operation or ""
+
+    def direct_conv2d(input: Tensor, weight: Tensor, bias: Tensor | None, *rest: Any) -> Tensor:
+        choices = dispatch.choices()
+        if choices is None:
+            return conv2d(input, weight, bias, *rest)
+        place = Geometry.of(*rest[:4]), rest[4:]
+        ready = ready_conv2d(*like(input), *like(weight), *like(bias), *place, choices)
+        output = None if ready is None else dispatch.run_ready(operation, ready, input, weight)
+        return conv2d(input, weight, bias, *rest) if output is None else _add_bias(output, bias)
+
+    @lru_cache(maxsize=4096)
+    def ready_conv2d(*likes: Any) -> Call | None:
+        """The prepared convolution for operands whose sizes, strides and types are `likes`; None where there
+        is none. Raises as `conv2d` does.
+        """
+        input, weight, bias = without_data(likes)
+        geometry, chosen = likes[9:11]
+        check(*chosen)
+        convolution_shape(input, weight, bias, geometry)
+        return dispatch.ready(operation, input, weight, geometry)
 
     def conv2d_fake(input: Tensor, weight: Tensor, bias: Tensor | None, *rest: Any) -> Tensor:
         return empty_output(input, checked(input, weight, bias, *rest)[1])
@@ -72,6 +99,32 @@ def define_pair(
         image = rows_as_image(input.reshape(-1, input.shape[-1]))
         output = _add_bias(convolve(image, weight[:, :, None, None], Geometry(), *chosen), bias)
         return output.permute(0, 2, 3, 1).reshape(shape).contiguous()
+
+    def direct_linear(input: Tensor, weight: Tensor, bias: Tensor | None, *chosen: Any) -> Tensor:
+        choices = dispatch.choices()
+        if choices is None:
+            return linear(input, weight, bias, *chosen)
+        ready = ready_linear(*like(input), *like(weight), *like(bias), chosen, choices)
+        output = None if ready is None else dispatch.run_ready(operation, ready, input, weight)
+        if output is None:
+            return linear(input, weight, bias, *chosen)
+        return output if bias is None else output.add_(bias)
+
+    @lru_cache(maxsize=4096)
+    def ready_linear(*likes: Any) -> Call | None:
+        input, weight, bias = without_data(likes)
+        check(*likes[9])
+        shape = linear_shape(input, weight, bias)
+        if not (input.is_contiguous() and input.numel()):
+            return None
+        image = rows_as_image(input.reshape(-1, input.shape[-1]))
+        made = dispatch.ready(operation, image, weight[:, :, None, None], Geometry())
+        if not isinstance(made, Ready) or not (
+            made.layout == torch.channels_last or 1 in (image.shape[3], shape[-1])
+        ):
+            return None
+        # The outputs of a row are neighbours in memory, as they are in the linear layer's output.
+        return made._replace(shape=tuple(shape), layout=torch.contiguous_format)
 
     def linear_fake(input: Tensor, weight: Tensor, bias: Tensor | None, *chosen: Any) -> Tensor:
         check(*chosen)
@@ -109,6 +162,7 @@ def define_pair(
             conv2d_fake,
             save=_save,
             backward=conv2d_backward,
+            direct=direct_conv2d if operation else None,
         ),
         library.define(
             f"{name}_linear",
@@ -118,6 +172,7 @@ def define_pair(
             save=_save,
             backward=linear_backward,
             rows=True,
+            direct=direct_linear if operation else None,
         ),
     )
 

@@ -22,4 +22,4 @@ def _gradients(
     return product_gradients(grad, input, power_of_two(weight), place, needed)
 
 
-conv2d, linear = define_pair("shift", dispatch.shift_forward, _gradients)
+conv2d, linear = define_pair("shift", dispatch.shift_forward, _gradients, operation="shift_forward")

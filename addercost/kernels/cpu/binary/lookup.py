@@ -22,7 +22,8 @@ from addercost.kernels.cpu.binary.packing import Packing, packable, plan_packing
 from addercost.kernels.cpu.ir.build import as_array
 from addercost.kernels.cpu.ir.native import host_features
 from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
-from addercost.kernels.problem import Geometry
+from addercost.kernels.problem import Geometry, output_layout
+from addercost.kernels.ready import Call
 from addercost.kernels.signs import words_of
 
 _TILES = {1: (8, 7, 5, 4, 6, 3, 2, 1), 2: (4, 5, 3, 2, 1)}
@@ -63,9 +64,8 @@ class LookupPlan:
 
     def run(self, image: Tensor, weights: Tensor, factors: Tensor, output: Tensor) -> None:
         """Computes `output` from a packed image."""
-        given = weights.data_ptr(), factors.data_ptr(), _table().data_ptr()
-        calls = tuple(call._replace(function=partial(call.function, *given)) for call in self.calls)
-        run_shares(calls, image.data_ptr(), output.data_ptr())
+        others = weights.data_ptr(), factors.data_ptr(), _table().data_ptr()
+        run_shares(self.calls, image.data_ptr(), output.data_ptr(), others)
 
 
 def convolve(
@@ -80,10 +80,27 @@ def convolve(
     if not packable(input.shape, input.stride()):
         input = input.contiguous()
     plan = lookup_plan(input.shape, input.stride(), shape, geometry, layout, torch.get_num_threads())
+    return _convolve(plan, layout, input, words, factors)
+
+
+def ready_of(input: Tensor, shape: tuple[int, int, int, int], geometry: Geometry) -> Call | None:
+    """`convolve` for an input of this size and these strides, which may have no data, as a function of input,
+    words and factors. None where the input has to be copied first.
+    """
+    if not packable(input.shape, input.stride()):
+        return None
+    layout = output_layout(input)
+    plan = lookup_plan(input.shape, input.stride(), shape, geometry, layout, torch.get_num_threads())
+    return partial(_convolve, plan, layout)
+
+
+def _convolve(
+    plan: LookupPlan, layout: torch.memory_format, input: Tensor, words: Tensor, factors: Tensor
+) -> Tensor | None:
     image = plan.packing.fresh()
     if plan.packing.pack_into(input, image):
         return None
-    output = torch.empty(plan.shape, dtype=torch.float32, memory_format=plan.layout)
+    output = torch.empty(plan.shape, memory_format=plan.layout)
     plan.run(image, arranged(words, plan.vectors), factors, output)
     return output if plan.layout is layout else output.contiguous(memory_format=layout)
 

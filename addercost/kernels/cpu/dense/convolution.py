@@ -24,6 +24,7 @@ from addercost.kernels.cpu.dense.sites import SITES, Site
 from addercost.kernels.cpu.dense.tuned import Schedules, tuned_schedules
 from addercost.kernels.cpu.depthwise import convolution as depthwise
 from addercost.kernels.problem import Geometry, output_layout
+from addercost.kernels.ready import Ready
 from addercost.kernels.signs import whole_blocks
 from addercost.kernels.store import PLAIN, Store
 
@@ -88,6 +89,18 @@ def convolve(
     operands = (input, weight, output) if factors is None else (input, weight, factors, output)
     plan.launch(*(operand.data_ptr() for operand in operands))
     return output
+
+
+def ready_of(
+    site: str, input: Tensor, weight: Tensor, geometry: Geometry, store: Store = PLAIN
+) -> Ready | None:
+    """`convolve` for fp32 operands of these sizes and strides, which may have no data. None where they have
+    to be copied first, and for depthwise layers.
+    """
+    if depthwise.takes(weight.shape, geometry.groups):
+        return None
+    plan = _planned(site, input, weight, geometry, tuned_schedules(), store)
+    return None if plan.copied else Ready(tuple(plan.shape), output_layout(input), plan.launch)
 
 
 def request_of(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> KernelRequest:

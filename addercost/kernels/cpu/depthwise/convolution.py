@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -12,11 +12,12 @@ from addercost.kernels.cpu.depthwise.pixels import across_channels
 from addercost.kernels.cpu.depthwise.rows import along_rows
 from addercost.kernels.cpu.depthwise.terms import SHORT_TAPS, Term, term
 from addercost.kernels.cpu.depthwise.tile import DepthwiseLoop, DepthwiseNumbers
-from addercost.kernels.cpu.depthwise.weights import in_loop_order
+from addercost.kernels.cpu.depthwise.weights import LoopOrder, loop_order
 from addercost.kernels.cpu.ir.build import as_array
 from addercost.kernels.cpu.processor import vector_bytes
 from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
-from addercost.kernels.problem import Geometry
+from addercost.kernels.problem import Geometry, output_layout
+from addercost.kernels.ready import Ready
 
 _TILES = (8, 7, 4, 2, 1)
 _SITES_AN_ELEMENT = 2
@@ -63,6 +64,23 @@ def convolve_signs(
     output, not_finite = _convolved("binary", input, weight, geometry, layout, factors)
     # An infinity has a sign, so only a NaN counts.
     return None if not_finite and input.isnan().any() else output
+
+
+def ready_of(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Ready | None:
+    """`convolve` for fp32 operands of these sizes and strides, which may have no data. None where they have
+    to be copied first.
+    """
+    layout, across = output_layout(input), input.stride(1) == 1 and input.shape[1] > 1
+    written = torch.channels_last if across else torch.contiguous_format
+    if not _readable(input) or _viewable(weight) is not weight or written is not layout:
+        return None
+    (n, c, h, w), (r, s) = input.shape, weight.shape[2:]
+    shape = n, c, *geometry.output_size((h, w), (r, s))
+    output = torch.empty(shape, device="meta", memory_format=layout)
+    views = input.shape, input.stride(), output.shape, output.stride(), None
+    weights = weight.shape, weight.stride(), weight.dtype
+    plan = _plan(site, *views, *weights, geometry, across, torch.get_num_threads(), 0)
+    return Ready(shape, layout, plan.write)
 
 
 def _convolved(
@@ -122,7 +140,6 @@ def _run(
     """Writes into `output`. Returns whether an input is not finite; always False for an arithmetic that is
     not watched.
     """
-    r, s = weight.shape[2:]
     views = (
         input.shape,
         input.stride(),
@@ -130,11 +147,19 @@ def _run(
         output.stride(),
         None if stationary is None else stationary.stride(),
     )
-    plan = _plan(site, *views, (r, s), geometry, across, torch.get_num_threads(), fill)
-    taps = in_loop_order(weight.reshape(weight.shape[0], -1), across, plan.weight)
-    others = [taps.data_ptr(), *(0 if other is None else other.data_ptr() for other in (factors, stationary))]
-    calls = tuple(call._replace(function=partial(call.function, *others)) for call in plan.calls)
-    return bool(run_shares(calls, input.data_ptr(), output.data_ptr()))
+    weight = _viewable(weight)
+    weights = weight.shape, weight.stride(), weight.dtype
+    plan = _plan(site, *views, *weights, geometry, across, torch.get_num_threads(), fill)
+    others = (0 if other is None else other.data_ptr() for other in (factors, stationary))
+    return plan.write(input.data_ptr(), weight.data_ptr(), output.data_ptr(), *others)
+
+
+def _viewable(weight: Tensor) -> Tensor:
+    """The weight [C, 1, R, S] itself where its taps can be viewed as one axis, else a copy."""
+    _, _, r, s = weight.shape
+    if r == 1 or s == 1 or weight.stride(2) == s * weight.stride(3):
+        return weight
+    return weight.contiguous()
 
 
 def _readable(image: Tensor) -> bool:
@@ -145,9 +170,18 @@ def _readable(image: Tensor) -> bool:
 @dataclass(frozen=True, slots=True)
 class DepthwisePlan:
     calls: tuple[NativeCall, ...]
-    weight: torch.dtype
+    order: LoopOrder
     blank: Tensor
     """A row or a pixel of padded taps. The calls contain its address, so it must live as long as they do."""
+
+    def write(self, image: int, weights: int, output: int, factors: int = 0, stationary: int = 0) -> bool:
+        """Computes the output from operands at these addresses. Returns whether an input is not finite;
+        always False for an arithmetic that is not watched.
+        """
+        taps, memory = self.order.of(weights)
+        not_finite = bool(run_shares(self.calls, image, output, (taps, factors, stationary)))
+        del memory
+        return not_finite
 
 
 _Four = tuple[int, int, int, int]
@@ -161,13 +195,15 @@ def _plan(
     output_size: _Four,
     output_stride: _Four,
     stationary_stride: _Four | None,
-    filter_size: tuple[int, int],
+    weight_size: _Four,
+    weight_stride: _Four,
+    weight_type: torch.dtype,
     geometry: Geometry,
     across: bool,
     threads: int,
-    fill: int,
+    fill: int = 0,
 ) -> DepthwisePlan:
-    (n, c, h, w), (p, q), (r, s) = size, output_size[2:], filter_size
+    (n, c, h, w), (p, q), (r, s) = size, output_size[2:], weight_size[2:]
     many_taps = site.startswith("adder_u8") and r * s > SHORT_TAPS
     made = term(site, many_taps)
     most = vector_bytes() // (2 if made.input == torch.uint8 else 4)
@@ -198,7 +234,8 @@ def _plan(
                 as_array(numbers),
             )
         )
-    return DepthwisePlan(tuple(calls), made.weight, blank)
+    weight = torch.empty_strided(weight_size, weight_stride, dtype=weight_type, device="meta")
+    return DepthwisePlan(tuple(calls), loop_order(weight.flatten(1), across, made.weight), blank)
 
 
 def _lanes(size: int, most: int, whole: bool) -> int:

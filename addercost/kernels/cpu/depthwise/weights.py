@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -25,17 +26,35 @@ class WeightNumbers(NamedTuple):
     to_tap: int
 
 
-def in_loop_order(taps: Tensor, tap_major: bool, dtype: torch.dtype) -> Tensor:
-    """`taps` [C, R·S] as a dense tensor of `dtype`; with `tap_major`, as [R·S, C]. Floats that become int32
-    are 1 where negative, else 0."""
-    if taps.dtype == dtype and taps.is_contiguous() and not tap_major:
-        return taps
+@dataclass(frozen=True, slots=True)
+class LoopOrder:
+    """How to bring weights into the order in which a loop reads them. copy: the function that does it; None
+    where they are in that order already."""
+
+    copy: Any
+    numbers: Any
+    elements: int
+    dtype: torch.dtype
+
+    def of(self, weights: int) -> tuple[int, Tensor | None]:
+        """The address of the weights in this order, and the memory there. That memory must live as long as
+        the address is used; None for the given memory."""
+        if self.copy is None:
+            return weights, None
+        memory = torch.empty(self.elements, dtype=self.dtype)
+        self.copy(weights, memory.data_ptr(), self.numbers)
+        return memory.data_ptr(), memory
+
+
+def loop_order(taps: Tensor, tap_major: bool, dtype: torch.dtype) -> LoopOrder:
+    """The order of `taps` [C, R·S], of which only sizes, strides and type are read, as dense elements of
+    `dtype`; with `tap_major`, as [R·S, C]. Floats that become int32 are 1 where negative, else 0."""
     channels, number = taps.shape
-    size, to = ((number, channels), (1, channels)) if tap_major else ((channels, number), (number, 1))
-    target = torch.empty(size, dtype=dtype)
+    if taps.dtype == dtype and taps.is_contiguous() and not tap_major:
+        return LoopOrder(None, None, 0, dtype)
+    to = (1, channels) if tap_major else (number, 1)
     numbers = as_array(WeightNumbers._make((channels, number, *taps.stride(), *to)))
-    _loop(taps.dtype, dtype)(taps.data_ptr(), target.data_ptr(), numbers)
-    return target
+    return LoopOrder(_loop(taps.dtype, dtype), numbers, channels * number, dtype)
 
 
 @cache

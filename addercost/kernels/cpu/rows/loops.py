@@ -32,14 +32,14 @@ class RowSizes(NamedTuple):
 
 @cache
 def distances(lanes: int, batch: int, together: int) -> Any:
-    """A function void distances(weights, x, out, sizes) that computes -Σ|x - w| for `batch` rows of x and
+    """A function void distances(x, weights, out, sizes) that computes -Σ|x - w| for `batch` rows of x and
     each row of weights.
 
     lanes: of a vector of fp32. together: how many rows of weights are read at once. There must be at least
     that many; the last ones are moved back to end at the last row.
     """
     code = function(f"distances_{lanes}_{batch}_{together}", *(POINTER,) * 4)
-    weights, x, out, numbers = code.function.args
+    x, weights, out, numbers = code.function.args
     sizes = loaded(code, RowSizes, numbers)
     floats = vector(FLOAT, lanes)
     pairs = [(row, b) for row in range(together) for b in range(batch)]

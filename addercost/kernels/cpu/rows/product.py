@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
@@ -16,6 +13,7 @@ from addercost.kernels.cpu.processor import vector_bytes
 from addercost.kernels.cpu.rows.loops import RowSizes, distances
 from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.problem import Geometry, output_layout
+from addercost.kernels.ready import Ready
 
 MOST_ROWS = 4
 """The most pixels that share one pass over the weights. For more, a kernel that keeps tiles of outputs in
@@ -34,43 +32,23 @@ def convolve(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None
     Returns None unless the filters are 1×1 without groups, padding and strides, there are at most `MOST_ROWS`
     pixels, and channels are neighbours in memory.
     """
+    plan = plan_of(input, weight, geometry)
+    return None if plan is None else plan(input, weight)
+
+
+def plan_of(input: Tensor, weight: Tensor, geometry: Geometry) -> Ready | None:
+    """How to compute a layer of these sizes, strides and types. None where `convolve` returns None."""
     # Nearly every layer returns here. Looking up a plan at each of its calls would cost more.
     if input.numel() > MOST_ROWS * input.shape[1] or weight.shape[2:] != (1, 1):
         return None
     if input.dtype != torch.float32 or weight.dtype != torch.float32:
         return None
     place = (input.shape, input.stride(), weight.shape, weight.stride())
-    plan = _plan(*place, geometry, output_layout(input), torch.get_num_threads())
-    if plan is None:
-        return None
-    output = torch.empty(plan.shape, memory_format=plan.layout)
-    run_shares(plan.calls(input.data_ptr()), weight.data_ptr(), output.data_ptr())
-    return output
+    return _plan(*place, geometry, output_layout(input), torch.get_num_threads())
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A share of the weight rows: the loop, where the rows and their outputs begin, and the loop's sizes."""
-
-    loop: Callable[[int, int, int, Any], None]
-    weight_byte: int
-    out_byte: int
-    sizes: Any
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    shape: tuple[int, int, int, int]
-    layout: torch.memory_format
-    parts: tuple[_Part, ...]
-
-    def calls(self, x: int) -> tuple[NativeCall, ...]:
-        """The calls of the loop for inputs at the address `x`."""
-
-        def run(weights: int, out: int, part: _Part) -> None:
-            part.loop(weights, x, out, part.sizes)
-
-        return tuple(NativeCall(run, part.weight_byte, part.out_byte, part) for part in self.parts)
+def _write(calls: tuple[NativeCall, ...], x: int, weights: int, out: int) -> None:
+    run_shares(calls, weights, out, (x,))
 
 
 @lru_cache(maxsize=4096)
@@ -82,7 +60,7 @@ def _plan(
     geometry: Geometry,
     layout: torch.memory_format,
     threads: int,
-) -> _Plan | None:
+) -> Ready | None:
     """The plan for 1×1 filters on at most `MOST_ROWS` pixels; None where strides, groups or the memory layout
     do not suit the loop.
     """
@@ -95,11 +73,11 @@ def _plan(
     output = torch.empty(shape, device="meta", memory_format=layout)
     x_row, out_row = (of[along[0]] if along else 0 for of in (stride, output.stride()))
     weight_row, out_weight = weight_stride[0], output.stride(1)
-    parts = []
+    calls = []
     for share in shares(1, filters, filters * channels, threads):
         together = next(rows for rows in (_SUMS // pixels, 1) if rows <= share.rows)
         sizes = RowSizes(share.rows, channels, x_row, weight_row, out_row, out_weight)
         loop = distances(vector_bytes() // _BYTES, pixels, together)
         first = _BYTES * share.first_row
-        parts.append(_Part(loop, weight_row * first, out_weight * first, as_array(sizes)))
-    return _Plan(shape, layout, tuple(parts))
+        calls.append(NativeCall(loop, weight_row * first, out_weight * first, as_array(sizes)))
+    return Ready(shape, layout, partial(_write, tuple(calls)))
