@@ -78,6 +78,17 @@ def test_a_linear_layer_in_another_arithmetic_is_our_operator() -> None:
     assert kernel.arguments == own_kernel(case, "adder").arguments
 
 
+KINDS = ("adder {}", "binary {}", "shift {}", "adder {} of bytes", "packed binary {}")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_our_layers_are_timed_on_one_pixel_too(kind: str) -> None:
+    """As the squeeze of a network has them, which takes mostly the time of its call."""
+    family = f"{kind.format('convolution')}, pointwise"
+    pixels = [z.h * z.w for z in map(sizes_of, draw_own(400, 1)) if z.family == family]
+    assert min(pixels) == 1 < max(pixels)
+
+
 @pytest.mark.parametrize("op", [BYTES, PACKED])
 def test_the_shape_of_a_kernel_is_that_of_its_layer(op: str) -> None:
     kernels = [kernel for kernel in itertools.islice(draw_own(40, 0), 40) if kernel.op == op]

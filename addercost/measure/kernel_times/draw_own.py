@@ -13,7 +13,7 @@ from addercost.measure.kernel_times.draw import Drawing, draw
 
 _SHAPES = {
     "dense convolution": 12.0, "pointwise convolution": 8.0, "depthwise convolution": 4.0,
-    "grouped convolution": 2.0, "linear": 3.0,
+    "grouped convolution": 2.0, "linear": 3.0, "convolution of one pixel": 4.0,
 }  # fmt: skip
 _KINDS = {"adder": 3.0, "binary": 1.0, "shift": 1.0, "bytes": 2.0, "packed": 2.0}
 """How often each kind is drawn, relative to the others."""
