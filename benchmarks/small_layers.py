@@ -61,7 +61,10 @@ BINARY = [
     Layer("resnet20 3x3 64", 1, 64, 64, 8, 3, 1, 1),
     *(layer for layer in RESNET if layer.batch == 1),
 ]
-HEADER = f"{'times in µs':32}{'layer':>9}{'sites':>9}{'bytes':>9}{'call':>7}{'floor':>9}{'share':>7}{'torch':>9}"
+HEADER = (
+    "times in µs".ljust(32)
+    + f"{'layer':>9}{'sites':>9}{'bytes':>9}{'call':>7}{'floor':>9}{'share':>7}{'torch':>9}"
+)
 
 
 @dataclass(frozen=True)

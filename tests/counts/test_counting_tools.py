@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from addercost.counts.counting_tools.seen import BATCH_NORM_LAYERS
 from addercost.counts.reconcile import TOOLS as ROWS
 from addercost.counts.reconcile import ToolCount, reconcile
 from addercost.trace.tracer import trace
@@ -196,6 +197,16 @@ def test_thop_sees_modules_and_no_functions(name: str) -> None:
 def test_fvcore_on_a_peers_network(stated: Stated) -> None:
     """1×1 convolution 3·10·100, pool of 1,000 inputs, linear layers 10·10 and 10."""
     assert stated["a peer's own test"]["fvcore 0.1.5, timm"].reported == 3 * 10 * 100 + 1000 + 110
+
+
+def test_every_batch_norm_of_torch_is_in_the_list() -> None:
+    """But for the lazy ones, which become one of the others in their first run."""
+    of_torch = {
+        kind.__name__
+        for kind in vars(nn).values()
+        if isinstance(kind, type) and issubclass(kind, nn.modules.batchnorm._BatchNorm)
+    }
+    assert {name for name in of_torch if not name.startswith("Lazy")} == BATCH_NORM_LAYERS
 
 
 if __name__ == "__main__":

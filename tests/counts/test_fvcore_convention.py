@@ -24,6 +24,7 @@ CASES: dict[str, tuple[nn.Module, tuple[Tensor, ...], int]] = {
     "global pooling": (nn.AdaptiveAvgPool2d(1), (torch.zeros(2, 3, 5, 4),), 2 * 3 * 20),
     "pooling of one axis": (nn.AdaptiveAvgPool1d(2), (torch.zeros(1, 10, 6),), 0),
     "global pooling of one axis": (nn.AdaptiveAvgPool1d(1), (torch.zeros(1, 10, 6),), 0),
+    "global pooling of an axis of two": (nn.AdaptiveAvgPool1d(1), (torch.zeros(1, 10, 2),), 0),
     "global pooling of one pixel": (nn.AdaptiveAvgPool2d(1), (torch.zeros(2, 3, 1, 1),), 2 * 3),
     "bilinear": (
         nn.Upsample(scale_factor=2, mode="bilinear"),

@@ -63,6 +63,19 @@ def test_a_window_makes_two_pieces(window: int, slope: int, constant: int) -> No
     assert [found.layers(length) for length in range(1, 129)] == [at(length) for length in range(1, 129)]
 
 
+def test_operations_that_a_length_lacks_are_none_there() -> None:
+    """Counts have no entry for 0: the additions at length 1 are on the line of the others."""
+    asked: list[int] = []
+
+    def at(length: int) -> Layers:
+        asked.append(length)
+        return (layer(length - 1, length),)
+
+    found = CountsByLength(at, 1, 40, 1)
+    assert len(set(asked)) <= 3
+    assert all(found.layers(length) == at(length) for length in range(1, 41))
+
+
 def test_a_layer_that_runs_from_a_length_on_is_not_interpolated() -> None:
     def at(length: int) -> Layers:
         return (layer(length, 1),) * (1 + (length > 13))
