@@ -70,7 +70,7 @@ class DataFree(TorchFunctionMode):
         ):
             return self._kept(func, args, kwargs, args[0], (args[0],))
         if not self._keeps_calls:
-            return func(*args, **kwargs)
+            return _together(func, args, kwargs)
         given = [*_tensors((args, kwargs))]
         if not any(tensor.is_meta for tensor in given):
             return func(*args, **kwargs)
@@ -81,9 +81,7 @@ class DataFree(TorchFunctionMode):
                 raise
             # The model's code reads a value.
             return func(*self.with_values(args), **self.with_values(kwargs))
-        name = getattr(func, "__name__", "")
-        writes = (name.endswith("_") and not name.startswith("__")) or name in ("__setitem__", "__set__")
-        return self._kept(func, args, kwargs, out, given[:1] if writes else ())
+        return self._kept(func, args, kwargs, out, given[:1] if _writes(func) else ())
 
     def _kept(self, func: Any, args: Any, kwargs: Any, out: Any, changed: Iterable[Tensor]) -> Any:
         if self._keeps_calls:
@@ -150,6 +148,29 @@ class DataFree(TorchFunctionMode):
         return torch.empty(0, dtype=value.dtype).set_(
             storage, value.storage_offset(), tuple(value.shape), value.stride()
         )
+
+
+def _together(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The call's result. It has no data where one of the tensors has none, such as a range that is joined
+    with zeros.
+    """
+    try:
+        return func(*args, **kwargs)
+    except (RuntimeError, NotImplementedError):
+        have_data = {not tensor.is_meta for tensor in _tensors((args, kwargs))}
+        if have_data != {True, False} or _writes(func):
+            raise
+        return func(*tree_map(_without_data, args), **tree_map(_without_data, kwargs))
+
+
+def _without_data(value: Any) -> Any:
+    return value.to("meta") if isinstance(value, Tensor) else value
+
+
+def _writes(func: Any) -> bool:
+    """Whether the function changes its first argument."""
+    name = getattr(func, "__name__", "")
+    return (name.endswith("_") and not name.startswith("__")) or name in ("__setitem__", "__set__")
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:

@@ -84,3 +84,20 @@ def test_values_are_those_of_the_calls_in_their_order() -> None:
     assert [half.tolist() for half in made["halves"]] == [[1, 1], [2, 2]]
     elsewhere = torch.empty(2, device="meta")
     assert mode.with_values(elsewhere) is elsewhere
+
+
+def test_a_range_joined_with_zeros_has_no_data() -> None:
+    """As the rotation tables of Gemma 4, of which the last angles are 0."""
+    with DataFree():
+        joined = torch.cat([torch.arange(3.0), torch.zeros(2)])
+        assert torch.arange(3.0).tolist() == [0, 1, 2]
+    assert joined.is_meta and joined.shape == (5,)
+
+
+def test_values_are_not_lost_where_others_have_none() -> None:
+    """A write into a tensor with data would leave its old values behind."""
+    with DataFree():
+        kept = torch.arange(3.0)
+        with pytest.raises(NotImplementedError, match="no data"):
+            kept.copy_(torch.zeros(3))
+    assert kept.tolist() == [0, 1, 2]
