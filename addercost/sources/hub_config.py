@@ -44,18 +44,22 @@ def read_config(text: str) -> HubConfig:
     class_name = ""
     if not Path(text).exists() and ":" in text:
         text, _, class_name = text.rpartition(":")
-    path = Path(text)
-    if path.is_dir():
-        path = path / FILE
-    elif not path.exists() and not ("/" in text or "\\" in text or text.endswith(".json")):
-        return HubConfig(text, text, class_name=class_name)
+    path = Path(text) / FILE if Path(text).is_dir() else Path(text)
     if not path.exists():
-        raise ModelError(
-            f"{path} does not exist, and nothing is downloaded",
-            f"fetch the model's {FILE} and name it: hf:FOLDER/{FILE}; or name a type: hf:llama",
-        )
+        if not text or "/" in text or "\\" in text or text.endswith(".json"):
+            raise missing(path)
+        # A folder without such a file may have the name of a type, such as `opt`.
+        return HubConfig(text, text, class_name=class_name)
     name = path.parent.resolve().name if path.name == FILE else path.stem
     return _from_file(path, name or "model", class_name)
+
+
+def missing(path: Path) -> ModelError:
+    """The error for a configuration that is not there."""
+    return ModelError(
+        f"{path} does not exist, and nothing is downloaded",
+        f"fetch the model's {FILE} and name it: hf:FOLDER/{FILE}; or name a type: hf:llama",
+    )
 
 
 def _from_file(path: Path, name: str, class_name: str) -> HubConfig:

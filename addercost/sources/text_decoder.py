@@ -49,11 +49,17 @@ class _Returned:
 
 
 class _Encoded(NamedTuple):
-    """What an encoder returned. Most models take it by position, and ProphetNet by its name."""
+    """What an encoder returned. Most models take it by position, and ProphetNet by its name. What else they
+    read of it, such as the choice of experts, they only hand on; it is None.
+    """
 
     last_hidden_state: Any
     hidden_states: None = None
     attentions: None = None
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("_"):
+            raise AttributeError(name)
 
 
 class TextDecoder:

@@ -8,11 +8,12 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from addercost.errors import DataError, ModelError, TraceError, unknown_name
 from addercost.garbage_collection import without_garbage_collection
-from addercost.sources.hub_config import HubConfig
+from addercost.sources.hub_config import FILE, HubConfig, missing
 from addercost.sources.torchvision_models import make_importable
 from addercost.text import error_text
 
@@ -69,14 +70,23 @@ def model_types() -> tuple[str, ...]:
     return tuple(_auto("configuration").CONFIG_MAPPING_NAMES)
 
 
+def _require_known(found: HubConfig) -> None:
+    """Raises ArgumentError for a type that transformers does not have, or ModelError where it is the name of
+    a folder.
+    """
+    if found.model_type not in model_types():
+        if Path(found.model_type).is_dir():
+            raise missing(Path(found.model_type) / FILE)
+        raise unknown_name("model type of transformers", found.model_type, model_types())
+
+
 def make_model(found: HubConfig) -> PreTrainedModel:
     """The model with weights as its constructor makes them, in the number format that the file names.
 
     Raises ArgumentError for a type or class that transformers does not have, DataError for a configuration
     that it refuses, ModelError without transformers.
     """
-    if found.model_type not in model_types():
-        raise unknown_name("model type of transformers", found.model_type, model_types())
+    _require_known(found)
     with offline(), _quiet():
         config = _config(found)
         with without_garbage_collection():
@@ -119,8 +129,7 @@ def with_text_decoder(found: HubConfig) -> HubConfig:
 
     Raises ArgumentError for an unknown type, ModelError for one that has no such class.
     """
-    if found.model_type not in model_types():
-        raise unknown_name("model type of transformers", found.model_type, model_types())
+    _require_known(found)
     decoders = [
         name for task in _WRITERS for name in _for_task(f"MODEL_FOR_{task}_MAPPING_NAMES", found.model_type)
     ]

@@ -30,7 +30,7 @@ GPT2 = {"model_type": "gpt2", "n_embd": H, "n_layer": 2, "n_head": 4, "n_positio
 T5 = {
     "model_type": "t5",
     "d_model": H,
-    "d_kv": 8,
+    "d_kv": SIZE,
     "d_ff": INNER,
     "num_layers": 2,
     "num_heads": 4,
@@ -323,3 +323,22 @@ def test_a_token_that_needs_values_runs_with_a_cache_made_without(tmp_path: Path
     assert model.prefill(1, 16).trace.tracer == "meta"
     assert model.decode(1, 16).trace.tracer == "real"
     assert growth(model) == 2 * 2 * H * 4
+
+
+SWITCH = {
+    "model_type": "switch_transformers",
+    "d_model": H,
+    "d_kv": SIZE,
+    "d_ff": INNER,
+    "num_layers": LAYERS,
+    "num_decoder_layers": LAYERS,
+    "num_heads": HEADS,
+    "num_experts": 2,
+    "vocab_size": VOCABULARY,
+    "decoder_start_token_id": 0,
+}
+
+
+def test_a_token_hands_on_what_its_encoder_chose(tmp_path: Path) -> None:
+    """Switch Transformers returns the choices of its encoder beside those of each token."""
+    assert growth(decoder(tmp_path, SWITCH, 8)) == LAYERS * 2 * HEADS * SIZE * 4

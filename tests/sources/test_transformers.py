@@ -13,6 +13,7 @@ from addercost.api import trace_spec
 from addercost.cli import run
 from addercost.counts.model import count
 from addercost.errors import AddercostError, ArgumentError, DataError, ModelError
+from addercost.sources.hub_config import HubConfig, read_config
 from addercost.sources.loading import load_model
 
 LLAMA: dict[str, Any] = {
@@ -294,6 +295,18 @@ def test_a_name_that_is_not_known_says_what_is(
     assert run(["profile", spec]) == code
     said = capsys.readouterr().err
     assert words in said and said.count("\n") == 1
+
+
+def test_a_folder_without_a_configuration_hides_no_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever works beside a folder `opt` or `llama` can still name the type."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("opt", "mine"):
+        (tmp_path / name).mkdir()
+    assert read_config("opt") == HubConfig("opt", "opt")
+    with pytest.raises(ModelError, match=r"mine/config.json does not exist, and nothing is downloaded"):
+        load_model("hf:mine")
 
 
 def test_without_transformers_the_line_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
