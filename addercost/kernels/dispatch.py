@@ -24,7 +24,7 @@ from addercost.kernels import narrow, narrow_lookup, reference
 from addercost.kernels.narrow import PackedWeights
 from addercost.kernels.narrow_lookup import LookupWeights
 from addercost.kernels.problem import Geometry
-from addercost.kernels.ready import Call
+from addercost.kernels.ready import Call, like
 from addercost.kernels.store import Codes, Store
 
 VARIABLE = "ADDERCOST_KERNEL"
@@ -147,6 +147,20 @@ def run_ready(operation: str, ready: Call, *operands: Tensor) -> Tensor | None:
     if output is not None:
         runs[operation, "halide"] += 1
     return output
+
+
+def run_as_prepared(
+    operation: str, prepare: Callable[..., Call | None], operands: tuple[Tensor, Tensor, Tensor], *place: Any
+) -> Tensor | None:
+    """The result of an operation as `prepare` prepares it for operands of these sizes. None where it has to
+    be dispatched. place: the arguments of `prepare` between the operands' sizes and `choices`.
+    """
+    chosen = choices()
+    if chosen is None:
+        return None
+    first, second, third = operands
+    prepared = prepare(*like(first), *like(second), *like(third), *place, chosen)
+    return None if prepared is None else run_ready(operation, prepared, *operands)
 
 
 def narrow_product(x: Tensor, packed: PackedWeights) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor
 from addercost.errors import ShapeError
 from addercost.kernels import dispatch
 from addercost.kernels.problem import Geometry, empty_output, output_shape
-from addercost.kernels.ready import Call, like, without_data
+from addercost.kernels.ready import Call, without_data
 from addercost.kernels.reference import binary_sign
 from addercost.layers.ops import library
 from addercost.layers.ops.pair import Gradients, define_pair, product_gradients
@@ -79,14 +79,9 @@ def _packed(input: Tensor, words: Tensor, factors: Tensor, shape: list[int], *pl
 
 
 def _direct_packed(input: Tensor, words: Tensor, factors: Tensor, shape: list[int], *place: Any) -> Tensor:
-    if (choices := dispatch.choices()) is not None:
-        likes = *like(input), *like(words), *like(factors)
-        ready = _ready_packed(*likes, tuple(shape), Geometry.of(*place), choices)
-        if ready is not None:
-            output = dispatch.run_ready("binary_packed_forward", ready, input, words, factors)
-            if output is not None:
-                return output
-    return _packed(input, words, factors, shape, *place)
+    operation, operands = "binary_packed_forward", (input, words, factors)
+    made = dispatch.run_as_prepared(operation, _ready_packed, operands, tuple(shape), Geometry.of(*place))
+    return _packed(input, words, factors, shape, *place) if made is None else made
 
 
 @lru_cache(maxsize=4096)

@@ -15,7 +15,7 @@ from torch import Tensor
 from addercost.errors import ShapeError
 from addercost.kernels import dispatch
 from addercost.kernels.problem import Geometry, empty_output, output_shape
-from addercost.kernels.ready import Call, like, without_data
+from addercost.kernels.ready import Call, without_data
 from addercost.kernels.store import Codes, Store
 from addercost.layers.ops import library
 
@@ -47,14 +47,9 @@ def _fused(input: Tensor, weight: Tensor, factors: Tensor, relu: bool, *place: A
 
 
 def _direct_fused(input: Tensor, weight: Tensor, factors: Tensor, relu: bool, *place: Any) -> Tensor:
-    if (choices := dispatch.choices()) is not None:
-        likes = *like(input), *like(weight), *like(factors)
-        ready = _ready_fused(*likes, relu, Geometry.of(*place), choices)
-        if ready is not None:
-            output = dispatch.run_ready("adder_fused_forward", ready, input, weight, factors)
-            if output is not None:
-                return output
-    return _fused(input, weight, factors, relu, *place)
+    operation, operands = "adder_fused_forward", (input, weight, factors)
+    made = dispatch.run_as_prepared(operation, _ready_fused, operands, relu, Geometry.of(*place))
+    return _fused(input, weight, factors, relu, *place) if made is None else made
 
 
 @lru_cache(maxsize=4096)
