@@ -43,9 +43,8 @@ def matrix_products(call: OpCall) -> tuple[tuple[MatrixProduct, ...], int]:
     if work is None or not work.mac_sites:
         return (), 0
     found = tuple(_products(call))
-    if sum(product.sites for product in found) != work.mac_sites:
+    if len(found) != len(work.sites) or sum(product.sites for product in found) != work.mac_sites:
         return (), work.mac_sites
-    sites = work.sites if len(work.sites) == len(found) else work.sites[:1] * len(found)
     narrower = _operand_bytes(call)
     placed = (
         replace(
@@ -53,7 +52,7 @@ def matrix_products(call: OpCall) -> tuple[tuple[MatrixProduct, ...], int]:
             arithmetic=site.arithmetic,
             operand_bytes=1 / 8 if site.arithmetic is Arithmetic.XNOR else narrower,
         )
-        for product, site in zip(found, sites, strict=True)
+        for product, site in zip(found, work.sites, strict=True)
     )
     return tuple(placed), 0
 
