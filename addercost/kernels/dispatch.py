@@ -150,15 +150,19 @@ def run_ready(operation: str, ready: Call, *operands: Tensor) -> Tensor | None:
 
 
 def run_as_prepared(
-    operation: str, prepare: Callable[..., Call | None], operands: tuple[Tensor, Tensor, Tensor], *place: Any
+    operation: str,
+    prepare: Callable[..., Call | None],
+    checked: tuple[Tensor | None, Tensor | None, Tensor | None],
+    operands: tuple[Tensor, ...],
+    *place: Any,
 ) -> Tensor | None:
-    """The result of an operation as `prepare` prepares it for operands of these sizes. None where it has to
-    be dispatched. place: the arguments of `prepare` between the operands' sizes and `choices`.
+    """The result of an operation on `operands` as `prepare` prepares it for tensors like those `checked`.
+    None where it has to be dispatched. place: the arguments of `prepare` between these tensors and `choices`.
     """
     chosen = choices()
     if chosen is None:
         return None
-    first, second, third = operands
+    first, second, third = checked
     prepared = prepare(*like(first), *like(second), *like(third), *place, chosen)
     return None if prepared is None else run_ready(operation, prepared, *operands)
 

@@ -256,6 +256,7 @@ def measure(
 
 
 def effort_of(settings: BenchSettings, accept_noise: bool) -> Effort:
+    """The effort for a row. With `accept_noise` it keeps runs at all of the machine's speeds."""
     effort = Effort(settings.precision, settings.time_limit_s, settings.cold)
     return replace(effort, all_speeds=True, least_s=ALL_SPEEDS_S) if accept_noise else effort
 

@@ -156,7 +156,7 @@ def _together(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """
     try:
         return func(*args, **kwargs)
-    except (RuntimeError, NotImplementedError):
+    except RuntimeError:
         have_data = {not tensor.is_meta for tensor in _tensors((args, kwargs))}
         if have_data != {True, False} or _writes(func):
             raise

@@ -47,14 +47,14 @@ def read_config(text: str) -> HubConfig:
     path = Path(text) / FILE if Path(text).is_dir() else Path(text)
     if not path.exists():
         if not text or "/" in text or "\\" in text or text.endswith(".json"):
-            raise missing(path)
+            raise missing_config(path)
         # A folder without such a file may have the name of a type, such as `opt`.
         return HubConfig(text, text, class_name=class_name)
     name = path.parent.resolve().name if path.name == FILE else path.stem
     return _from_file(path, name or "model", class_name)
 
 
-def missing(path: Path) -> ModelError:
+def missing_config(path: Path) -> ModelError:
     """The error for a configuration that is not there."""
     return ModelError(
         f"{path} does not exist, and nothing is downloaded",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from addercost.errors import DataError, ModelError, TraceError, unknown_name
 from addercost.garbage_collection import without_garbage_collection
-from addercost.sources.hub_config import FILE, HubConfig, missing
+from addercost.sources.hub_config import FILE, HubConfig, missing_config
 from addercost.sources.torchvision_models import make_importable
 from addercost.text import error_text
 
@@ -76,7 +76,7 @@ def _require_known(found: HubConfig) -> None:
     """
     if found.model_type not in model_types():
         if Path(found.model_type).is_dir():
-            raise missing(Path(found.model_type) / FILE)
+            raise missing_config(Path(found.model_type) / FILE)
         raise unknown_name("model type of transformers", found.model_type, model_types())
 
 

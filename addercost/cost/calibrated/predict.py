@@ -27,7 +27,8 @@ _MOST_NAMED = 3
 def predict(target: Target, layers: Sequence[Kernels]) -> NetworkPrediction:
     """The prediction for layers on a target for which `why_unusable` returns ""."""
     predictor = predictor_of(target)
-    runnable = [[call for call in _timed_apart(layer or ()) if call.has_operator] for layer in layers]
+    layers = [None if layer is None else _timed_apart(layer) for layer in layers]
+    runnable = [[call for call in layer or () if call.has_operator] for layer in layers]
     known = predictor.known([call for layer in runnable for call in layer])
     predicted = [[known[call] for call in layer if call in known] for layer in runnable]
     parts = tuple(_together(kernel.parts for kernel in layer) for layer in predicted)
@@ -82,7 +83,7 @@ def _missing(
     if layer is None:
         return {"the kernels of saved counts, which keep their sums only": 1}
     lacking = Counter[str]()
-    for call in _timed_apart(layer):
+    for call in layer:
         if not call.has_operator:
             lacking[f"the kernel {call.name}, which nothing runs"] += 1
         elif is_of_codes(call):

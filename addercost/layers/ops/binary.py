@@ -80,7 +80,9 @@ def _packed(input: Tensor, words: Tensor, factors: Tensor, shape: list[int], *pl
 
 def _direct_packed(input: Tensor, words: Tensor, factors: Tensor, shape: list[int], *place: Any) -> Tensor:
     operation, operands = "binary_packed_forward", (input, words, factors)
-    made = dispatch.run_as_prepared(operation, _ready_packed, operands, tuple(shape), Geometry.of(*place))
+    made = dispatch.run_as_prepared(
+        operation, _ready_packed, operands, operands, tuple(shape), Geometry.of(*place)
+    )
     return _packed(input, words, factors, shape, *place) if made is None else made
 
 

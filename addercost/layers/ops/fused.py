@@ -48,7 +48,7 @@ def _fused(input: Tensor, weight: Tensor, factors: Tensor, relu: bool, *place: A
 
 def _direct_fused(input: Tensor, weight: Tensor, factors: Tensor, relu: bool, *place: Any) -> Tensor:
     operation, operands = "adder_fused_forward", (input, weight, factors)
-    made = dispatch.run_as_prepared(operation, _ready_fused, operands, relu, Geometry.of(*place))
+    made = dispatch.run_as_prepared(operation, _ready_fused, operands, operands, relu, Geometry.of(*place))
     return _fused(input, weight, factors, relu, *place) if made is None else made
 
 

@@ -22,7 +22,7 @@ from addercost.kernels.problem import (
     linear_shape,
     rows_as_image,
 )
-from addercost.kernels.ready import Call, Ready, like, without_data
+from addercost.kernels.ready import Call, Ready, without_data
 from addercost.layers.ops import library
 
 Gradients = tuple[Tensor | None, Tensor | None]
@@ -39,14 +39,14 @@ def define_pair(
     gradients: Callable[..., Gradients],
     check: Callable[..., None] = no_options,
     options: str = "",
-    operation: str | None = None,
+    operation: str = "",
 ) -> tuple[Any, Any]:
     """Defines `addercost::{name}_conv2d` and `addercost::{name}_linear` and returns functions that call them.
 
     convolve(input, weight, geometry, *options): returns a new [N, K, P, Q] without the bias. gradients(grad,
     input, weight, geometry arguments, needed, *options): returns those of input and weight; `needed` says
     which of the two are wanted. check(*options): raises for invalid options. options: the last arguments of
-    the schema. operation: the name that `kernels.dispatch` prepares it by, if it does.
+    the schema. operation: the name by which `kernels.dispatch` prepares it; "" where it does not.
     """
 
     def checked(input: Tensor, weight: Tensor, bias: Tensor | None, *rest: Any) -> tuple[Geometry, list[int]]:
@@ -58,16 +58,9 @@ def define_pair(
         geometry, _ = checked(input, weight, bias, *rest)
         return _add_bias(convolve(input, weight, geometry, *rest[4:]), bias)
 
-    # These two are called only where there is an operation.
-    operation = operation or ""
-
     def direct_conv2d(input: Tensor, weight: Tensor, bias: Tensor | None, *rest: Any) -> Tensor:
-        choices = dispatch.choices()
-        if choices is None:
-            return conv2d(input, weight, bias, *rest)
-        place = Geometry.of(*rest[:4]), rest[4:]
-        ready = ready_conv2d(*like(input), *like(weight), *like(bias), *place, choices)
-        output = None if ready is None else dispatch.run_ready(operation, ready, input, weight)
+        tensors, place = (input, weight, bias), (Geometry.of(*rest[:4]), rest[4:])
+        output = dispatch.run_as_prepared(operation, ready_conv2d, tensors, (input, weight), *place)
         return conv2d(input, weight, bias, *rest) if output is None else _add_bias(output, bias)
 
     @lru_cache(maxsize=4096)
@@ -101,11 +94,8 @@ def define_pair(
         return output.permute(0, 2, 3, 1).reshape(shape).contiguous()
 
     def direct_linear(input: Tensor, weight: Tensor, bias: Tensor | None, *chosen: Any) -> Tensor:
-        choices = dispatch.choices()
-        if choices is None:
-            return linear(input, weight, bias, *chosen)
-        ready = ready_linear(*like(input), *like(weight), *like(bias), chosen, choices)
-        output = None if ready is None else dispatch.run_ready(operation, ready, input, weight)
+        tensors = input, weight, bias
+        output = dispatch.run_as_prepared(operation, ready_linear, tensors, (input, weight), chosen)
         if output is None:
             return linear(input, weight, bias, *chosen)
         return output if bias is None else output.add_(bias)

@@ -173,7 +173,7 @@ def _measured(
                 runs, factor = timed_kernel(
                     call, speed, near, far, settings.seed, layout, settings.all_speeds
                 )
-            except (NotReplayableError, RuntimeError, NotImplementedError):
+            except (NotReplayableError, RuntimeError):
                 # torch has no such kernel in this format, so no network can call it.
                 continue
             sample = KernelSample(call, runs.warm_s, runs.near_s, runs.far_s, factor)

@@ -79,7 +79,7 @@ def ready_of(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Re
     output = torch.empty(shape, device="meta", memory_format=layout)
     views = input.shape, input.stride(), output.shape, output.stride(), None
     weights = weight.shape, weight.stride(), weight.dtype
-    plan = _plan(site, *views, *weights, geometry, across, torch.get_num_threads(), 0)
+    plan = _plan(site, *views, *weights, geometry, across, torch.get_num_threads())
     return Ready(shape, layout, plan.write)
 
 
