@@ -153,13 +153,18 @@ def whole_model_rows(
     """The rows of the whole model, if the settings ask for any. inputs: the arguments of its forward or their
     shapes; None for those of the SPEC.
 
-    Raises ArgumentError for a saved trace, which has no model in it.
+    Raises ArgumentError for a saved trace, which has no model in it, and for operators that cannot be timed.
     """
     from addercost.measure.whole_model import COMPILED, EAGER, TRAINING, model_rows
+    from addercost.sources.torchvision_operators import why_not_timed
 
     modes = (*((EAGER, COMPILED) if settings.end_to_end else ()), *((TRAINING,) if settings.training else ()))
     if not modes:
         return []
+    if why := why_not_timed(call.op for call in trace.calls):
+        raise ArgumentError(
+            f"{trace.model} cannot be timed: {why}", "install a torchvision that is built for this torch"
+        )
     rebuild, given = _rebuilding(model, inputs)
     if given is None or given.kwargs or not all(isinstance(x, Tensor) for x in given.args):
         raise ArgumentError(

@@ -100,6 +100,13 @@ def let_torchvision_call_them() -> None:
             )
 
 
+def why_not_timed(operators: Iterable[str]) -> str:
+    """Why a forward that calls these operators (`torchvision.nms`) cannot be timed; "" if it can be."""
+    if not _KEPT or not any(name.startswith("torchvision.") for name in operators):
+        return ""
+    return "torch cannot load torchvision's compiled operators; the ones in their place take other times"
+
+
 def _nothing() -> None:
     pass
 

@@ -13,13 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
-from torch.nn.utils.rnn import PackedSequence
-from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
+from torch.utils._pytree import tree_flatten, tree_leaves
 
 from addercost.errors import AddercostError, TraceError
 from addercost.garbage_collection import without_garbage_collection
 from addercost.text import error_text
-from addercost.trace.attended_scores import input_with_values_of, with_values_of
+from addercost.trace.attended_scores import with_values_of
 from addercost.trace.attention import whole_attention
 from addercost.trace.backward import GradientPaths
 from addercost.trace.caller_state import not_put_back, unchanged
@@ -28,6 +27,7 @@ from addercost.trace.control_flow import ControlFlowAsPython
 from addercost.trace.data_free_contents import replace_data_free_contents
 from addercost.trace.decompositions import Decompositions, IsCounted
 from addercost.trace.equal_layers import EqualLayers
+from addercost.trace.forward_errors import forward_error
 from addercost.trace.lazy_outputs import LazyOutputs, unrun_work
 from addercost.trace.modules import ModuleTree, replace_data_free_attributes, replace_tensors, tracked
 from addercost.trace.plain_calls import tensor_spec
@@ -36,6 +36,7 @@ from addercost.trace.recorder import Recorder
 from addercost.trace.refusals import about_devices, cpu_takes, wants_values
 from addercost.trace.singular_values import may_want_values_alone, values_alone
 from addercost.trace.sparse import dense_stand_in, with_stored
+from addercost.trace.substitutes import mapped, meta_substitute, with_values, without_data, without_shape
 from addercost.trace.switches import countable_operators
 from addercost.trace.threads import require_unused
 
@@ -180,28 +181,8 @@ def _trace_meta(model: nn.Module, args: Any, kwargs: Any, name: str, step: _Trac
         # A backward pass would otherwise leave its gradients on the model's own tensors.
         return meta_substitute(tensor, always=step.backward)
 
-    args, kwargs = _mapped(without_data, (args, kwargs))
+    args, kwargs = mapped(without_data, (args, kwargs))
     return _run(model, args, kwargs, name, "meta", substitute, step)
-
-
-def meta_substitute(tensor: Tensor, always: bool = False) -> Tensor:
-    """A copy of a parameter or buffer on the meta device. A tensor that is there already is returned itself,
-    unless `always`.
-    """
-    if is_lazy(tensor):
-        return _without_shape(tensor, "meta")
-    stand_in = dense_stand_in(tensor)
-    if stand_in is tensor and tensor.device.type == "meta" and not always:
-        return tensor
-    data = with_values_of(with_stored(stand_in.detach().to("meta"), tensor), tensor)
-    made = nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
-    return with_stored(made, tensor)
-
-
-def without_data(value: Any) -> Any:
-    if not isinstance(value, Tensor):
-        return value
-    return input_with_values_of(with_stored(dense_stand_in(value).detach().to("meta"), value), value)
 
 
 def _trace_fake(model: nn.Module, args: Any, kwargs: Any, name: str, step: _TracedStep) -> Trace:
@@ -216,7 +197,7 @@ def _trace_fake(model: nn.Module, args: Any, kwargs: Any, name: str, step: _Trac
 
     def substitute(tensor: Tensor) -> Tensor:
         if is_lazy(tensor):
-            return _without_shape(tensor, "cpu")
+            return without_shape(tensor, "cpu")
         data = fake(tensor)
         made = nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
         return with_stored(made, tensor)
@@ -224,7 +205,7 @@ def _trace_fake(model: nn.Module, args: Any, kwargs: Any, name: str, step: _Trac
     def convert(value: Any) -> Any:
         return fake(value) if isinstance(value, Tensor) else value
 
-    made = _mapped(convert, args), _mapped(convert, kwargs)
+    made = mapped(convert, args), mapped(convert, kwargs)
     return _run(model, *made, name, "fake", substitute, step, mode)
 
 
@@ -247,7 +228,7 @@ def _trace_real(
 
     def substitute(tensor: Tensor) -> Tensor:
         if is_lazy(tensor):
-            return _without_shape(tensor, "cpu")
+            return without_shape(tensor, "cpu")
         data = with_values(known_values(tensor))
         made = nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
         return with_stored(made, tensor)
@@ -255,40 +236,7 @@ def _trace_real(
     def convert(value: Any) -> Any:
         return with_values(value) if isinstance(value, Tensor) else value
 
-    return _run(model, _mapped(convert, args), _mapped(convert, kwargs), name, "real", substitute, step)
-
-
-def _mapped(convert: Callable[[Any], Any], value: Any) -> Any:
-    """`tree_map`, except that packed sequences keep their lengths, which torch needs on the CPU."""
-
-    def converted(item: Any) -> Any:
-        if not isinstance(item, PackedSequence):
-            return convert(item)
-        order = convert(item.sorted_indices), convert(item.unsorted_indices)
-        return PackedSequence(convert(item.data), item.batch_sizes, *order)
-
-    return tree_map(converted, value, is_leaf=lambda item: isinstance(item, PackedSequence))
-
-
-def _without_shape(tensor: Tensor, device: str) -> Tensor:
-    """A lazy parameter like the given one. It has no shape before the first forward, so there is nothing to
-    copy.
-    """
-    made: Tensor = type(tensor)(device=device)
-    return made
-
-
-def with_values(tensor: Tensor) -> Tensor:
-    """A copy on the CPU. Missing data are replaced by random numbers; for integers by zeros, which are valid
-    indices.
-    """
-    if dense_stand_in(tensor) is not tensor:
-        return with_stored(torch.randn(tensor.shape).to(tensor.dtype), tensor)
-    if tensor.device.type != "meta":
-        return tensor.detach().to("cpu", copy=True)
-    if tensor.is_floating_point() or tensor.is_complex():
-        return torch.randn(tensor.shape, dtype=tensor.dtype, device="cpu")
-    return torch.zeros(tensor.shape, dtype=tensor.dtype, device="cpu")
+    return _run(model, mapped(convert, args), mapped(convert, kwargs), name, "real", substitute, step)
 
 
 def _tensors_of(model: nn.Module) -> list[Tensor]:
@@ -420,41 +368,6 @@ def versions() -> dict[str, str]:
 
 def input_specs(inputs: list[Tensor]) -> tuple[TensorSpec, ...]:
     return tuple([tensor_spec(tensor, "input") for tensor in inputs])
-
-
-def forward_error(name: str, failed: tuple[str, str] | None, error: Exception) -> TraceError:
-    text = error_text(error) or type(error).__name__
-    if len(text) > 400:
-        text = text[:400] + " …"
-    path, given = failed or ("", "")
-    where = (f"layer {path}" if path else "its forward") + (f", given {given}," if given else "")
-    return TraceError(
-        f"{name} does not run on these inputs: {where} raised {type(error).__name__}: {text}",
-        _advice(error, text),
-    )
-
-
-_ABOUT_ARGUMENTS = ("positional argument", "unexpected keyword argument", "keyword-only argument")
-_ABOUT_SHAPES = (
-    "shape", "size", "dtype", "type", " dim", "channels", "index out of range", "expected", "must match",
-    "multiplied", "unpack", "broadcast",
-)  # fmt: skip
-
-
-def _advice(error: Exception, text: str) -> str:
-    if isinstance(error, TypeError) and any(sign in text for sign in _ABOUT_ARGUMENTS):
-        return "give one --input for each argument of its forward, name=… for keywords"
-    if "more than 1 value per channel" in text:
-        return "a batch norm that trains needs several values: give --batch 2"
-    if "load custom C++ ops" in text:
-        return "install a torchvision that is built for this torch; its own operators do not load here"
-    if isinstance(error, MemoryError) or "allocate" in text:
-        return "trace a smaller configuration of it"
-    if isinstance(error, RuntimeError | IndexError | ValueError | TypeError) and any(
-        sign in text.lower() for sign in _ABOUT_SHAPES
-    ):
-        return "check the shape and dtype given with --input"
-    return "run it on the same inputs in torch alone; if it runs there, --debug shows where tracing differs"
 
 
 def _available_memory_bytes() -> int | None:

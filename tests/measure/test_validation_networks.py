@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import statistics
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from scripted_device import ScriptedDevice
+from torch import Tensor, nn
 
 from addercost.cli import run
 from addercost.cli.validate_networks import named_networks
+from addercost.cost.target_registry import load_target
 from addercost.errors import ArgumentError, CheckFailedError
 from addercost.measure import noise, session
 from addercost.measure.case import parse_case, read_case
 from addercost.measure.journal import Journal, JournalHeading
+from addercost.measure.layer_predictions import layer_predictor
 from addercost.measure.plan import RowPlan
 from addercost.measure.runner import ALL_SPEEDS_S, Effort
 from addercost.measure.session import BenchSettings
 from addercost.measure.validation import networks
 from addercost.measure.validation.kept_traces import folder_beside
-from addercost.measure.validation.networks import layer_family, layer_kind
+from addercost.measure.validation.networks import ValidationNetwork, layer_family, layer_kind
 from addercost.results.journal_lines import journal_path
 from addercost.results.measurements import MeasuredRow
 from addercost.results.validation import NETWORKS, ValidationRow, read_validation
+from addercost.sources import torchvision_operators
+from addercost.sources.torchvision_models import make_importable
+from addercost.trace.inputs import ModelInputs
 
 QUICK = ("--cpu", "amd-zen4", "--time-limit", "0.01", "--again", "0", "-q")
 
@@ -54,6 +62,37 @@ def test_networks_and_layers_stand_beside_their_predictions(tmp_path: Path) -> N
     assert len({row.name.split()[0] for row in layers}) == 1
     assert {"layers, mac fp32, torch", "layers, adder fp32, addercost layer"} <= {row.group for row in layers}
     assert all(row.predicted and row.measured_s > 0 for row in found.rows)
+
+
+class Suppressing(nn.Module):
+    """boxes: [N, 4] → the indices of those that remain. Nothing computes before torchvision's operator."""
+
+    def forward(self, boxes: Tensor) -> Tensor:
+        found: Tensor = torch.ops.torchvision.nms(boxes, boxes[:, 0], 0.5)
+        return found
+
+
+@pytest.fixture
+def stand_in_operators(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A torchvision whose compiled operators do not load, also where they do."""
+    make_importable()
+    importlib.import_module("torchvision")
+    kept = torchvision_operators._KEPT or [torch.library.Library("torchvision", "FRAGMENT")]
+    monkeypatch.setattr(torchvision_operators, "_KEPT", kept)
+
+
+@pytest.mark.usefixtures("stand_in_operators")
+def test_stand_ins_of_torchvisions_operators_are_not_timed() -> None:
+    """They give the same boxes as the compiled operator and take another time."""
+    boxes = torch.tensor([[0.0, 0.0, 2.0, 2.0], [0.0, 0.0, 2.0, 1.9], [3.0, 3.0, 4.0, 4.0]])
+    network = ValidationNetwork("suppressing", Suppressing, (boxes,))
+    plan = networks.Plan([network], load_target("amd-zen4"), ["roofline"], most_sites=1e9, layers=0)
+    with pytest.raises(ArgumentError, match="cannot load torchvision's compiled operators"):
+        list(plan.row_plans(BenchSettings(), layer_predictor((), ("roofline",), None, "", "warm")))
+    assert [item.name for item in plan.skipped] == ["suppressing"]
+    settings = BenchSettings(end_to_end=True)
+    with pytest.raises(ArgumentError, match="suppressing cannot be timed"):
+        session.whole_model_rows(Suppressing(), ModelInputs((boxes,)), settings, network.traced())
 
 
 @pytest.mark.usefixtures("any_speed")

@@ -37,6 +37,7 @@ from addercost.results.measurements import MeasuredRow, Measurements
 from addercost.results.validation import NETWORKS, RowPrediction, SkippedRow, Validation, ValidationRow
 from addercost.sources.build import build, build_real
 from addercost.sources.kind import LoadedModel, TraceRequest
+from addercost.sources.torchvision_operators import why_not_timed
 from addercost.sources.tracing import trace_loaded
 from addercost.trace.inputs import ModelInputs
 from addercost.trace.record import Trace
@@ -122,8 +123,9 @@ class Plan:
         except AddercostError as error:
             self.skipped.append(SkippedRow(network.name, error.message))
             return None
-        if row.mac_sites > self.most_sites:
-            self.skipped.append(SkippedRow(network.name, f"more than {self.most_sites:.3g} MAC sites"))
+        too_many = f"more than {self.most_sites:.3g} MAC sites" if row.mac_sites > self.most_sites else ""
+        if why := too_many or why_not_timed(call.op for call in trace.calls):
+            self.skipped.append(SkippedRow(network.name, why))
             return None
         self.rows[network.name] = row
         for use in found.uses:

@@ -19,7 +19,7 @@ from addercost.sources.build import build_real
 from addercost.sweep.child_process.architecture_counter import described
 from addercost.sweep.measurement import ArchitectureTimes, ForwardTime, MeasureSettings
 from addercost.sweep.spaces.architecture import Architecture
-from addercost.trace.tracer import with_values
+from addercost.trace.substitutes import with_values
 
 
 class Stopwatch:
