@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from addercost.trace.attention import _backward_operator
-from tests.counts.cases.gradients import accumulated
+from tests.counts.cases.accumulation import accumulated
 from tests.counts.cases.matmul import each, product, softmax_row
 from tests.counts.oracle import Case, Draw, case, normal, sizes
 from tests.counts.scalar import Array, exp, site, total

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -204,3 +205,66 @@ def attention(draw: Draw) -> Case:
         return np.array([heads], dtype=object)
 
     return Case(run, tensors, loop)
+
+
+@case("aten._trilinear")
+def bilinear(draw: Draw) -> Case:
+    n, i, j, k = draw(sizes()), draw(sizes()), draw(sizes()), draw(sizes())
+
+    def loop(x: Array, y: Array, w: Array) -> Array:
+        result = np.empty((n, k), dtype=object)
+        for b, o in np.ndindex(n, k):
+            result[b, o] = total(site(x[b, p] * y[b, q], w[o, p, q]) for p, q in np.ndindex(i, j))
+        return result
+
+    def run(x: Tensor, y: Tensor, w: Tensor) -> Tensor:
+        return torch.bilinear(x, y, w, None)
+
+    return Case(run, (normal(n, i), normal(n, j), normal(k, i, j)), loop)
+
+
+@case("aten._int_mm")
+def integers(draw: Draw) -> Case:
+    """Multiplied in eight bits, summed in thirty-two."""
+    k = draw(sizes(1, 3)) * 8
+    a, b = (torch.randint(-8, 8, shape, dtype=torch.int8) for shape in ((17, k), (k, 8)))
+    return Case(torch._int_mm, (a, b), product)
+
+
+@case("aten.linear", "aten.matmul")
+def whole_products(draw: Draw) -> Case:
+    rows, c, k = draw(sizes()), draw(sizes()), draw(sizes())
+    biased = draw(st.booleans())
+    tensors = (normal(rows, c), normal(k, c), normal(k)) if biased else (normal(rows, c), normal(c, k))
+
+    def loop(x: Array, w: Array, b: Any = None) -> Array:
+        out = product(x, w.T if biased else w)
+        for i, j in np.ndindex(*out.shape):
+            out[i, j] = out[i, j] if b is None else out[i, j] + b[j]
+        return out
+
+    return Case(F.linear if biased else torch.matmul, tensors, loop, whole=kept(tensors, biased, rows, k))
+
+
+def kept(tensors: Any, biased: bool, rows: int, k: int) -> Any:
+    from addercost.trace.record import OpCall, TensorSpec
+
+    specs = [TensorSpec(tuple(t.shape), "float64") for t in tensors]
+    out = (TensorSpec((rows, k), "float64"),)
+    if biased:
+        names = dict(zip(("input", "weight", "bias"), specs, strict=True))
+        return OpCall("aten.linear.default", "", names, out, 0)
+    return OpCall("aten.matmul.default", "", {"self": specs[0], "other": specs[1]}, out, 0)
+
+
+@case("aten.addr")
+def outer_added(draw: Draw) -> Case:
+    n, m = draw(sizes()), draw(sizes())
+
+    def loop(c: Array, a: Array, b: Array) -> Array:
+        result = c.copy()
+        for i, j in np.ndindex(n, m):
+            result[i, j] = c[i, j] + site(a[i], b[j])
+        return result
+
+    return Case(torch.addr, (normal(n, m), normal(n), normal(m)), loop)
