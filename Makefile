@@ -4,9 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 MODELS_VENV := .venv-models
 PYTEST := python -m pytest --only-listed-skips
+# Each file of tests runs in one of two processes, so that what its tests share is made once.
+IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/browser
 PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 INSTALL := $(VENV)/$(PIP_INSTALL)
 TOOL_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/counting-tools
+
+# Tests start Python a hundred times: it keeps what it has compiled, also where the environment says otherwise.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-all test-browser attack attack-quick mutants reports predicted-reports state-errors \
 	machine-report training-report models-table gpu-check arm-check check check-static lint types format docs dist clean help
@@ -14,7 +19,7 @@ TOOL_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 help:
 	@echo "make demo          profile LeNet-5-BN and print the paper's comparison"
 	@echo "make test          run the tests, all but the exhaustive ones and those in a browser"
-	@echo "make test-all      the same, the exhaustive ones (every operator, kernel shape, table), a part of the attack"
+	@echo "make test-all      all tests, also the exhaustive ones (every operator, kernel shape, table), a part of the attack"
 	@echo "make test-browser  the HTML report in a real browser"
 	@echo "make attack        bad calls, damaged files, kills, hostile names: ten minutes of trying to break the tool"
 	@echo "make mutants       small mistakes made in the code: do the tests notice? MUTANTS='--sample 300' takes some"
@@ -36,14 +41,18 @@ demo: $(VENV)/.installed-demo
 
 # The pages in a browser are test-browser's: they would run twice where Chromium is installed.
 test: $(VENV)/.installed-dev
-	$(BIN)/$(PYTEST) -n 2 --ignore=tests/browser -m "not exhaustive"
+	$(BIN)/$(PYTEST) $(IN_TWO) -m "not exhaustive"
 
 # LLVM 22 is the version that most processor tables come from; the tests compare with its simulator.
-test-all: test $(VENV)/counting-tools/.installed
+# One run of both parts: what is imported, traced and compiled for one is there for the other. The attack waits for
+# what it has killed and the browser for its pages, so they run side by side.
+test-all: $(VENV)/.installed-browser $(VENV)/counting-tools/.installed
 	tools/debian_package.sh llvm-mca-22 llvm-22
 	tools/debian_package.sh pdflatex texlive-latex-extra texlive-science
-	$(BIN)/$(PYTEST) -n 2 --ignore=tests/browser -m exhaustive
-	$(MAKE) attack-quick
+	tools/debian_package.sh chromium chromium
+	tools/debian_package.sh ssconvert gnumeric
+	$(BIN)/$(PYTEST) $(IN_TWO)
+	$(MAKE) --jobs 2 attack-quick test-browser
 
 # A part of the attack, drawn by a fixed seed; `make attack` is the whole of it with a seed of its own.
 attack-quick: ATTACK := --quick

@@ -1,5 +1,8 @@
 """Which tests may skip, and a run that fails when another one does. Random cases have no time limit.
 
+The collector of reference cycles rests while tests are imported. Later it leaves alone what was imported:
+half a million objects that it would search again and again.
+
 torch's threads sleep while they wait for each other. By default they spin, which takes processor time from
 the thread that they wait for wherever other programs run: on two busy cores, 1,500 small layers took 21 to
 37 s of it in place of 1.5 s. OpenMP reads the variable when torch is imported.
@@ -7,12 +10,16 @@ the thread that they wait for wherever other programs run: on two busy cores, 1,
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 from collections import Counter
+from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from addercost.garbage_collection import without_garbage_collection
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
@@ -67,6 +74,41 @@ class SkipCounter:
                 f"skipped {self.reasons[reason]} times, and tests/conftest.py does not list it: {reason}",
                 red=True,
             )
+
+
+BEGIN_WITH = (
+    "tests/trace/onnx/test_exporters.py",
+    "tests/sweep/test_resume.py",
+    "tests/kernels/test_candidates.py",
+    "tests/sweep/test_measured.py",
+    "tests/docs/test_site.py",
+    "tests/train/test_processes.py",
+    "tests/sweep/test_dask.py",
+    "tests/sweep/test_rows.py",
+    "tests/counts/test_counting_tools.py",
+    "tests/report/test_committed_reports.py",
+)
+"""Files that take a minute or more with their exhaustive tests: each runs in one process, so that another one
+would wait for such a file at the end."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    with without_garbage_collection():
+        result = yield
+    gc.freeze()
+    return result
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    """Else a library would report as leaked what is never freed."""
+    gc.unfreeze()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(BEGIN_WITH)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
 
 
 def pytest_configure(config: pytest.Config) -> None:
