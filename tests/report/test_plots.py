@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import made_models
 import pytest
 import sample_data
-from made_figures import OPTIONS, drawn, subject_with_everything
+from made_figures import OPTIONS, drawn, shown, subject_with_everything
 
 from addercost.analysis.module_tree import module_tree
 from addercost.analysis.pareto import Pareto, Point, front
@@ -19,15 +18,9 @@ from addercost.errors import ArgumentError
 from addercost.report.plots import icicle
 from addercost.report.plots.kinds import KINDS, draw_measured, draw_model, plot_kind
 from addercost.report.plots.rows import fitting_rows
-from addercost.report.plots.style import Drawn, FigureFormat, PlotOptions, figure_bytes
+from addercost.report.plots.style import FigureFormat, PlotOptions, figure_bytes
 from addercost.report.plots.terminal_chart import with_bars
 from addercost.results.measurements import measurements_from_data
-
-
-@cache
-def shown(kind: str) -> Drawn:
-    """A figure for tests that only look at it."""
-    return drawn(kind)
 
 
 @cache
@@ -45,7 +38,7 @@ def test_same_input_same_bytes(kind: str) -> None:
     ("file_format", "start"), [(FigureFormat.PDF, b"%PDF"), (FigureFormat.PNG, b"\x89PNG")]
 )
 def test_same_bytes_in_other_formats(file_format: FigureFormat, start: bytes) -> None:
-    first, second = (figure_bytes(drawn("roofline"), file_format) for _ in range(2))
+    first, second = (figure_bytes(drawn("sensitivity"), file_format) for _ in range(2))
     assert first == second and first.startswith(start)
 
 
@@ -267,47 +260,6 @@ def test_show_prints_a_chart_without_a_display(folder: Path, capsys: pytest.Capt
 def test_writes_what_the_suffix_says(suffix: str, folder: Path) -> None:
     assert run(["plot", "distribution", "m.json", "-o", f"x.{suffix}"]) == 0
     assert (folder / f"x.{suffix}").stat().st_size > 1000
-
-
-def outside(figure: Any) -> list[str]:
-    """Texts that the figure's edge cuts."""
-    from matplotlib.text import Text
-
-    figure.draw_without_rendering()
-    edge = figure.bbox
-    texts = [text for legend in figure.legends for text in legend.get_texts()]
-    for axes in figure.axes:
-        texts += [*axes.texts, axes.title, axes.xaxis.label, axes.yaxis.label]
-        for axis in (axes.xaxis, axes.yaxis) if axes.axison else ():
-            low, high = sorted(axis.get_view_interval())
-            texts += [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
-    boxes = [(text.get_text(), Text.get_window_extent(text)) for text in texts if text.get_text()]
-    return [
-        name
-        for name, box in boxes
-        if box.x0 < edge.x0 - 1 or box.x1 > edge.x1 + 1 or box.y0 < edge.y0 - 1 or box.y1 > edge.y1 + 1
-    ]
-
-
-@pytest.mark.parametrize(
-    ("width", "inches"),
-    [pytest.param("single", 3.5), pytest.param("double", 7.2, marks=pytest.mark.exhaustive)],
-)
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_figure_fits_column_and_page_and_no_text_is_cut(kind: str, width: str, inches: float) -> None:
-    """The figure is as wide as the column, nothing drawn leaves it, and ten inches of A4 remain between
-    margins.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    figure = drawn(kind, PlotOptions(width=width)).figure
-    height = figure.get_figheight()
-    assert figure.get_figwidth() == inches and height <= 10
-    assert outside(figure) == []
-    box = figure.get_tightbbox(FigureCanvasAgg(figure).get_renderer())
-    room = 0.03
-    assert box.x0 >= -room and box.x1 <= inches + room, box
-    assert box.y0 >= -room and box.y1 <= height + room, box
 
 
 def test_names_beside_points_cover_nothing() -> None:

@@ -52,6 +52,7 @@ def test_report_round_trip_through_json_and_the_page(tmp_path: Path) -> None:
     assert read_saved(page) == made
 
 
+@pytest.mark.exhaustive
 def test_report_and_profile_commands_read_the_page(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
