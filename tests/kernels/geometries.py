@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -77,6 +78,34 @@ def all_but(fast: Iterable[str], cases: Iterable[Any] = GEOMETRIES) -> list[Any]
 def exhaustive(*values: Any) -> list[Any]:
     """Parameters of which the fast tests need none."""
     return [pytest.param(value, marks=pytest.mark.exhaustive) for value in values]
+
+
+def cases(**values: Any) -> list[Any]:
+    """Parameters with names."""
+    return [pytest.param(value, id=name.replace("_", "-")) for name, value in values.items()]
+
+
+def numbers(*values: int) -> list[Any]:
+    return [pytest.param(value, id=str(value)) for value in values]
+
+
+def all_crossed(*lists: list[Any]) -> list[Any]:
+    """Every case of one list with all of the others. Half of them are exhaustive: those whose places in their
+    lists have an odd sum. Of three lists or more, each two cases of two lists are together in the other half.
+    """
+    return [
+        pytest.param(
+            *(value for case in row for value in case.values),
+            id="-".join(case.id for case in row),
+            marks=(
+                *(mark for case in row for mark in case.marks),
+                *([pytest.mark.exhaustive] if sum(places) % 2 else []),
+            ),
+        )
+        for places, row in (
+            zip(*numbered, strict=True) for numbered in itertools.product(*map(enumerate, lists))
+        )
+    ]
 
 
 def in_turns(cases: list[Any], **choices: Any) -> list[Any]:

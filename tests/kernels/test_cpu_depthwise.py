@@ -12,7 +12,7 @@ from torch import Tensor
 
 from addercost.kernels import dispatch, reference, signs
 from addercost.kernels.problem import Geometry
-from tests.kernels.geometries import all_but, exhaustive
+from tests.kernels.geometries import all_but, all_crossed, cases, exhaustive, numbers
 
 pytest.importorskip("halide", reason="the CPU kernels need halide")
 depthwise = pytest.importorskip("addercost.kernels.cpu.depthwise.convolution")
@@ -20,8 +20,7 @@ native = pytest.importorskip("addercost.kernels.cpu.ir.native")
 dense = pytest.importorskip("addercost.kernels.cpu.dense.convolution")
 shares = pytest.importorskip("addercost.kernels.cpu.shares")
 
-LAYOUTS = [torch.contiguous_format, torch.channels_last]
-LAYOUT_IDS = ["nchw", "nhwc"]
+LAYOUTS = cases(nchw=torch.contiguous_format, nhwc=torch.channels_last)
 
 
 def codes(*shape: int) -> Tensor:
@@ -78,11 +77,11 @@ KINDS = {
 }
 
 
+ALL_KINDS = cases(**KINDS)
 # One with floats, one with bytes and one with words.
-SOME_KINDS = [
-    pytest.param(kind, id=name, marks=() if name in ("adder", "u8", "packed") else pytest.mark.exhaustive)
-    for name, kind in KINDS.items()
-]
+SOME_KINDS = all_but(("adder", "u8", "packed"), ALL_KINDS)
+GRADIENTS = cases(full="full", sign="sign")
+NO_NUMBERS = cases(nan=float("nan"), infinity=float("inf"), minus_infinity=-float("inf"))
 
 
 @pytest.fixture(autouse=True)
@@ -139,9 +138,10 @@ SHAPES = [
 FAST = ("stride-2", "stride-3", "dilation-3-stride-2", "one-column")
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
-@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
-@pytest.mark.parametrize(("image", "taps", "stride", "padding", "dilation"), all_but(FAST, SHAPES))
+@pytest.mark.parametrize(
+    ("image", "taps", "stride", "padding", "dilation", "kind", "layout"),
+    all_crossed(all_but(FAST, SHAPES), ALL_KINDS, LAYOUTS),
+)
 def test_every_arithmetic_is_the_references(
     image, taps, stride, padding, dilation, kind, layout, ran
 ) -> None:  # type: ignore[no-untyped-def]
@@ -149,9 +149,10 @@ def test_every_arithmetic_is_the_references(
     assert len(ran) == 1
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
-@pytest.mark.parametrize("gradient", ["full", "sign"])
-@pytest.mark.parametrize(("image", "taps", "stride", "padding", "dilation"), all_but(FAST, SHAPES))
+@pytest.mark.parametrize(
+    ("image", "taps", "stride", "padding", "dilation", "gradient", "layout"),
+    all_crossed(all_but(FAST, SHAPES), GRADIENTS, LAYOUTS),
+)
 def test_input_gradients_are_the_references(
     image, taps, stride, padding, dilation, gradient, layout, ran
 ) -> None:  # type: ignore[no-untyped-def]
@@ -171,8 +172,9 @@ def test_input_gradients_are_the_references(
     assert len(ran) <= stride[0] * stride[1]
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
-@pytest.mark.parametrize("kind", [KINDS["adder"], KINDS["u8"]], ids=["adder", "u8"])
+@pytest.mark.parametrize(
+    ("kind", "layout"), all_crossed(cases(adder=KINDS["adder"], u8=KINDS["u8"]), LAYOUTS)
+)
 @pytest.mark.parametrize(
     "channels", [2, 17, 33, *exhaustive(1, 3, 4, 7, 8, 15, 16, 31, 32, 47, 63, 64, 65, 70)]
 )
@@ -180,8 +182,8 @@ def test_any_number_of_channels(channels: int, kind: Kind, layout: torch.memory_
     check(kind, (2, channels, 5, 6), (3, 3), Geometry((1, 1), (1, 1), groups=channels), layout)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
-@pytest.mark.parametrize("kind", [KINDS["adder"], KINDS["quantized"]], ids=["adder", "quantized"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("kind", cases(adder=KINDS["adder"], quantized=KINDS["quantized"]))
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("stride", [1, 2, 3])
 def test_any_width_and_height(stride: int, kind: Kind, layout: torch.memory_format) -> None:
@@ -190,14 +192,14 @@ def test_any_width_and_height(stride: int, kind: Kind, layout: torch.memory_form
         check(kind, (1, 5, 41 - size, size), (3, 3), geometry, layout)
 
 
-@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
+@pytest.mark.parametrize("kind", ALL_KINDS)
 def test_both_layouts_give_the_same_bits(kind: Kind) -> None:
     x, *rest = kind.operands((2, 21, 10, 19), (3, 3), Geometry((1, 1), (1, 1), groups=21))
     out = kind.kernel(x, *rest)
     assert torch.equal(kind.kernel(x.contiguous(memory_format=torch.channels_last), *rest), out)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("rows", [257, 258])
 def test_sums_of_bytes_reach_their_largest(rows: int, layout: torch.memory_format) -> None:
     # 257 differences of 255 are 65535, the largest that 16 bits hold.
@@ -208,9 +210,10 @@ def test_sums_of_bytes_reach_their_largest(rows: int, layout: torch.memory_forma
     assert (out == -255 * rows).all()
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
-@pytest.mark.parametrize("kind", SOME_KINDS)
-@pytest.mark.parametrize("image", [(4, 6, 5, 7), (1, 19, 12, 20)], ids=["images", "rows-or-channels"])
+@pytest.mark.parametrize(
+    ("image", "kind", "layout"),
+    all_crossed(cases(images=(4, 6, 5, 7), rows_or_channels=(1, 19, 12, 20)), SOME_KINDS, LAYOUTS),
+)
 def test_several_threads_give_the_bits_of_one(image, kind, layout, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     x, *rest = kind.operands(image, (3, 3), Geometry((1, 1), (1, 1), groups=image[1]))
     x = x.contiguous(memory_format=layout)
@@ -248,8 +251,9 @@ VIEWS = {
 }
 
 
-@pytest.mark.parametrize("kind", ["adder", "u8", "binary"])
-@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS.keys())
+@pytest.mark.parametrize(
+    ("view", "kind"), all_crossed(cases(**VIEWS), cases(adder="adder", u8="u8", binary="binary"))
+)
 def test_views_give_the_answer_of_their_copies(view, kind: str) -> None:  # type: ignore[no-untyped-def]
     x = view(torch.randn(2, 12, 10, 22) if kind != "u8" else codes(2, 12, 10, 22))
     c = x.shape[1]
@@ -260,9 +264,8 @@ def test_views_give_the_answer_of_their_copies(view, kind: str) -> None:  # type
     torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
+@pytest.mark.parametrize(("stride", "layout"), all_crossed(numbers(1, 2, 3), LAYOUTS))
 @pytest.mark.parametrize("width", [3, 16, 21])
-@pytest.mark.parametrize("stride", [1, 2, 3])
 def test_nothing_beyond_the_image_is_used(stride: int, width: int, layout: torch.memory_format) -> None:
     memory = torch.full((3, 20, 9, 40), float("nan")).contiguous(memory_format=layout)
     x = memory[1:2, 2:19, 2:8, 4 : 4 + width]
@@ -272,9 +275,10 @@ def test_nothing_beyond_the_image_is_used(stride: int, width: int, layout: torch
     torch.testing.assert_close(dispatch.adder_forward(x, w, geometry), expected, rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-@pytest.mark.parametrize("kind", ["adder", "mac", "binary"])
+@pytest.mark.parametrize(
+    ("kind", "value", "layout"),
+    all_crossed(cases(adder="adder", mac="mac", binary="binary"), NO_NUMBERS, LAYOUTS),
+)
 def test_nan_and_infinity_propagate(
     kind: str, value: float, layout: torch.memory_format, monkeypatch
 ) -> None:  # type: ignore[no-untyped-def]
@@ -292,10 +296,10 @@ def test_nan_and_infinity_propagate(
         poisoned[place] = kept
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-@pytest.mark.parametrize("gradient", ["full", "sign"])
-@pytest.mark.parametrize("where", ["grad", "input", "weight"])
+@pytest.mark.parametrize(
+    ("where", "gradient", "value", "layout"),
+    all_crossed(cases(grad="grad", input="input", weight="weight"), GRADIENTS, NO_NUMBERS, LAYOUTS),
+)
 def test_gradients_of_nan_and_infinity_are_the_references(
     where: str, gradient: str, value: float, layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -348,7 +352,7 @@ def older_processor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
         cached.cache_clear()
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("stride", [1, *exhaustive(2)])
 def test_older_processors_have_the_same_gradient(stride: int, layout, older_processor) -> None:  # type: ignore[no-untyped-def]
     x, w = torch.randn(1, 19, 8, 21).contiguous(memory_format=layout), torch.randn(19, 1, 3, 3)
@@ -359,8 +363,7 @@ def test_older_processors_have_the_same_gradient(stride: int, layout, older_proc
     torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
-@pytest.mark.parametrize("kind", SOME_KINDS)
+@pytest.mark.parametrize(("kind", "layout"), all_crossed(SOME_KINDS, LAYOUTS))
 @pytest.mark.parametrize("stride", [2, *exhaustive(1, 3)])
 def test_older_processors_compute_the_same(stride: int, kind: Kind, layout, older_processor) -> None:  # type: ignore[no-untyped-def]
     check(kind, (1, 19, 8, 21), (3, 3), Geometry((stride, stride), (1, 1), groups=19), layout)

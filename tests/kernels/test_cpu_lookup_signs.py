@@ -10,13 +10,13 @@ import torch
 
 from addercost.kernels import dispatch, reference, signs
 from addercost.kernels.problem import Geometry
-from tests.kernels.geometries import all_but
+from tests.kernels.geometries import all_but, all_crossed, cases, numbers
 
 pytest.importorskip("halide", reason="the CPU kernels need halide")
 lookup = pytest.importorskip("addercost.kernels.cpu.binary.lookup")
 loops = pytest.importorskip("addercost.kernels.cpu.binary.lookup_loops")
 
-LAYOUTS = [torch.contiguous_format, torch.channels_last]
+LAYOUTS = cases(nchw=torch.contiguous_format, nhwc=torch.channels_last)
 LAYERS = [
     pytest.param((1, 32, 6, 6), (64, 3, 3), Geometry(padding=(1, 1)), id="two-vectors"),
     pytest.param((2, 37, 9, 7), (32, 3, 3), Geometry(padding=(1, 1)), id="ragged-channels"),
@@ -38,8 +38,9 @@ def packed_layer(filters: int, channels: int, r: int, s: int):  # type: ignore[n
     return signs.pack_filters(w, 1), factors, (filters, channels, r, s)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=["nchw", "nhwc"])
-@pytest.mark.parametrize(("image", "filters", "geometry"), all_but(FAST, LAYERS))
+@pytest.mark.parametrize(
+    ("image", "filters", "geometry", "layout"), all_crossed(all_but(FAST, LAYERS), LAYOUTS)
+)
 def test_looked_up_sums_are_the_references(image, filters, geometry, layout) -> None:  # type: ignore[no-untyped-def]
     x = torch.randn(image).contiguous(memory_format=layout)
     words, factors, shape = packed_layer(filters[0], image[1], *filters[1:])
@@ -48,9 +49,9 @@ def test_looked_up_sums_are_the_references(image, filters, geometry, layout) -> 
     assert out.is_contiguous(memory_format=layout)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=["nchw", "nhwc"])
-@pytest.mark.parametrize("columns", range(1, 9))
-@pytest.mark.parametrize("filters", [32, 64])
+@pytest.mark.parametrize(
+    ("filters", "columns", "layout"), all_crossed(numbers(32, 64), numbers(*range(1, 9)), LAYOUTS)
+)
 def test_a_row_of_any_length_is_whole(filters: int, columns: int, layout: torch.memory_format) -> None:
     x = torch.randn(1, 32, 2, columns).contiguous(memory_format=layout)
     words, factors, shape = packed_layer(filters, 32, 2, 1)
@@ -130,7 +131,7 @@ def test_several_threads_compute_shares(monkeypatch) -> None:  # type: ignore[no
     threads = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        for n, layout in ((1, LAYOUTS[0]), (5, LAYOUTS[1])):
+        for n, layout in ((1, torch.contiguous_format), (5, torch.channels_last)):
             x, geometry = torch.randn(n, 32, 8, 9).contiguous(memory_format=layout), Geometry(padding=(1, 1))
             words, factors, shape = packed_layer(64, 32, 3, 3)
             plan = lookup.lookup_plan(x.shape, x.stride(), shape, geometry, layout, 3)

@@ -12,7 +12,7 @@ import torch
 
 from addercost.kernels import reference, signs
 from addercost.kernels.problem import Geometry
-from tests.kernels.geometries import all_but
+from tests.kernels.geometries import all_but, all_crossed, cases
 
 pytest.importorskip("halide", reason="the CPU kernels need halide")
 shares = pytest.importorskip("addercost.kernels.cpu.shares")
@@ -21,8 +21,7 @@ cpu_signs = pytest.importorskip("addercost.kernels.cpu.binary.packing")
 u8 = pytest.importorskip("addercost.kernels.cpu.u8.convolution")
 
 MANY = 64 * shares.LEAST_ELEMENTS
-LAYOUTS = [torch.contiguous_format, torch.channels_last]
-LAYOUT_IDS = ["nchw", "nhwc"]
+LAYOUTS = cases(nchw=torch.contiguous_format, nhwc=torch.channels_last)
 
 
 @pytest.mark.parametrize("images", [1, 2, 3, 7])
@@ -66,8 +65,9 @@ SHAPES = [
 ]
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
-@pytest.mark.parametrize(("image", "filters", "geometry"), all_but(("images", "rows"), SHAPES))
+@pytest.mark.parametrize(
+    ("image", "filters", "geometry", "layout"), all_crossed(all_but(("images", "rows"), SHAPES), LAYOUTS)
+)
 def test_several_threads_give_the_bits_of_one(image, filters, geometry, layout, three_threads) -> None:  # type: ignore[no-untyped-def]
     (k, r, s), c = filters, image[1]
     x, w = torch.randn(image).contiguous(memory_format=layout), torch.randn(k, c, r, s)

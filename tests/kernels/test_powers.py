@@ -13,6 +13,7 @@ from hypothesis import given
 from addercost.kernels import dispatch, reference
 from addercost.kernels.powers import LARGEST_SHIFT, power_of_two
 from addercost.kernels.problem import Geometry
+from tests.kernels.geometries import all_crossed, cases
 
 HALVES = [torch.float16, torch.bfloat16]
 DTYPES = [torch.float32, torch.float64, *HALVES]
@@ -57,8 +58,16 @@ def test_any_weight(weights: list[float]) -> None:
         assert found == expected or (math.isnan(found) and math.isnan(expected))
 
 
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["nchw", "nhwc"])
-@pytest.mark.parametrize(("filters", "taps"), [(3, 1), (5, 9), (40, 16), (64, 9), (200, 144)])
+@pytest.mark.parametrize(
+    ("filters", "taps", "layout"),
+    all_crossed(
+        [
+            pytest.param(k, taps, id=f"{k}-{taps}")
+            for k, taps in ((3, 1), (5, 9), (40, 16), (64, 9), (200, 144))
+        ],
+        cases(nchw=torch.contiguous_format, nhwc=torch.channels_last),
+    ),
+)
 def test_the_kernel_rounds_as_the_reference_does(
     filters: int, taps: int, layout: torch.memory_format
 ) -> None:
