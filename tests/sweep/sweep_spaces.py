@@ -87,6 +87,9 @@ architectures = [
     ("not a module", lambda: 3, x),
 ]
 """
+WITHOUT_HANG = TROUBLE.replace('    ("hangs", Hangs, x),\n', "")
+"""The same but for the architecture that is waited for until its time is over."""
+
 TROUBLE_TIMEOUT_S = 15.0
 """Far longer than any of them takes on a busy machine, but for the one that hangs."""
 
