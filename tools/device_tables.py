@@ -58,6 +58,16 @@ MEMORY = {
     "raspberry-pi-3-b-plus": (1 << 30, *_PI),
     "raspberry-pi-4-b": (8 << 30, *_PI),
     "raspberry-pi-5": (16 << 30, *_PI),
+    "iphone-15": (
+        6 << 30,
+        "argmaxinc/whisperkit-benchmarks, dashboard_data/iPhone.json: 6 GB, read as 2^30 bytes each",
+        "https://huggingface.co/spaces/argmaxinc/whisperkit-benchmarks",
+    ),
+    "pixel-8": (
+        8 << 30,
+        "LineageOS/lineage_wiki, _data/devices/shiba.yml: 8 GB, read as 2^30 bytes each",
+        "https://github.com/LineageOS/lineage_wiki",
+    ),
 }
 
 # The name of a figure in `memory_fields`, and its key in a table.

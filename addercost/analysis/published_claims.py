@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from addercost.analysis.hardware_claims import derived_claims
+from addercost.cost.target_registry import load_target
 from addercost.errors import DataError
-from addercost.hardware import load_device, load_energy
+from addercost.hardware import load_energy
 from addercost.trace.record import TensorSpec
 
 _NEAR = 0.005
@@ -32,7 +33,7 @@ class ClaimOutcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class PublishedClaim:
     """low, high: the published range. A saving is a fraction, so -0.8 is 80 % less; anything else is a
-    factor, or has its unit in `quantity`.
+    factor, or has its unit in `quantity`. source: where it is published, and which part of that was read.
     """
 
     work: str
@@ -63,7 +64,7 @@ def claim_sums() -> tuple[ClaimSum, ...]:
     """Every claim with its sums, claim by claim."""
     return (
         *_bitnet_energy(),
-        *_bitnet_memory(),
+        *_bitnet_70b(),
         *_lmul(),
         *_shiftaddllm(),
         *_shiftaddnet(),
@@ -92,9 +93,8 @@ def _pj(table: str, op: str, number_format: str) -> float:
     raise DataError(f"the table {table} has no energy of {op} ({number_format})")
 
 
-_BITNET_ENERGY = PublishedClaim(
-    "BitNet b1.58", "energy of matrix products, 7 nm", 71.4, 71.4, False, "arXiv:2402.17764, figure 3"
-)
+_BITNET = "arXiv:2402.17764, as others quote it"
+_BITNET_ENERGY = PublishedClaim("BitNet b1.58", "energy of matrix products, 7 nm", 71.4, 71.4, False, _BITNET)
 _FP16_ADD_7NM, _FP16_MUL_7NM, _INT8_ADD_7NM, _INT32_ADD_7NM = 0.16, 0.34, 0.007, 0.03
 """Energies in pJ that the claim uses. They are in no table, since none is confirmed in a source that was
 read.
@@ -119,31 +119,29 @@ def _bitnet_energy() -> Iterator[ClaimSum]:
         )
 
 
-_BITNET_MEMORY = PublishedClaim(
-    "BitNet b1.58", "memory of 70 billion parameters", 7.16, 7.16, False, "arXiv:2402.17764, figure 2"
-)
+_BITNET_MEMORY = PublishedClaim("BitNet b1.58", "memory of 70 billion parameters", 7.16, 7.16, False, _BITNET)
+_BITNET_SPEED = PublishedClaim("BitNet b1.58", "speed at 70 billion parameters", 4.1, 4.1, False, _BITNET)
 
 
-def _bitnet_memory() -> Iterator[ClaimSum]:
-    """Bytes of fp16 weights / bytes of ternary weights with 2 bits; embeddings stay in fp16."""
+def _bitnet_70b() -> Iterator[ClaimSum]:
+    """Bytes of fp16 weights / bytes of ternary weights with 2 bits; embeddings stay in fp16. A token reads
+    all weights once, so it cannot gain more speed than that.
+    """
     hidden, blocks, inner, vocabulary = 8192, 80, 28_672, 32_000
-    yield ClaimSum(_BITNET_MEMORY, "2 bits for every weight", "16 / 2 bits", 8.0)
     linear = blocks * (2 * hidden * hidden + 2 * hidden * 1024 + 3 * hidden * inner)
     tables = 2 * vocabulary * hidden
     wide = 2 * (linear + tables)
     narrow = TensorSpec((linear,), "ternary").n_bytes + 2 * tables
-    yield ClaimSum(
-        _BITNET_MEMORY,
-        "Llama 2 70B's shapes, embeddings and output layer in fp16",
-        f"{wide / 1e9:.1f} / {narrow / 1e9:.1f} GB",
-        wide / narrow,
-    )
+    shapes = "Llama 2 70B's shapes, embeddings and output layer in fp16"
+    terms = f"{wide / 1e9:.1f} / {narrow / 1e9:.1f} GB"
+    yield ClaimSum(_BITNET_MEMORY, "2 bits for every weight", "16 / 2 bits", 8.0)
+    yield ClaimSum(_BITNET_MEMORY, shapes, terms, wide / narrow)
+    yield ClaimSum(_BITNET_SPEED, f"bytes that a token reads, {shapes}", terms, wide / narrow, bound=True)
 
 
-_LMUL_MUL = PublishedClaim(
-    "L-Mul", "energy of an element-wise product", -0.95, -0.95, True, "arXiv:2410.00907"
-)
-_LMUL_DOT = PublishedClaim("L-Mul", "energy of a dot product", -0.80, -0.80, True, "arXiv:2410.00907")
+_LMUL = "arXiv:2410.00907, abstract"
+_LMUL_MUL = PublishedClaim("L-Mul", "energy of an element-wise product", -0.95, -0.95, True, _LMUL)
+_LMUL_DOT = PublishedClaim("L-Mul", "energy of a dot product", -0.80, -0.80, True, _LMUL)
 
 
 def _lmul() -> Iterator[ClaimSum]:
@@ -193,7 +191,7 @@ def _shiftaddllm() -> Iterator[ClaimSum]:
         )
 
 
-_SHIFTADDNET = "arXiv:2010.12785, table of unit energies"
+_SHIFTADDNET = "arXiv:2010.12785, as others quote it"
 _PER_ADD = PublishedClaim("ShiftAddNet", "a multiplication over an addition", 196, 196, False, _SHIFTADDNET)
 _PER_SHIFT = PublishedClaim("ShiftAddNet", "a multiplication over a shift", 31, 31, False, _SHIFTADDNET)
 
@@ -216,22 +214,56 @@ def _shiftaddnet() -> Iterator[ClaimSum]:
 
 _T_MAC = "arXiv:2407.00088, abstract"
 _T_MAC_PI = PublishedClaim("T-MAC", "BitNet 3B on a Raspberry Pi 5, tokens/s", 11, 11, False, _T_MAC)
+_T_MAC_M2 = PublishedClaim("T-MAC", "BitNet 3B on a core of an M2 Ultra, tokens/s", 30, 30, False, _T_MAC)
+_T_MAC_M2_8 = PublishedClaim("T-MAC", "BitNet 3B on eight of its cores, tokens/s", 71, 71, False, _T_MAC)
+_PARAMETERS, _WEIGHT_BITS, _WEIGHTS_OF_A_LOOKUP = 3_300_000_000, 2, 4
+_M2_ULTRA_BYTES_PER_S = 800e9
+"""Memory bandwidth by Apple's announcement of June 2023, as Ars Technica quotes it; no table has the chip."""
 
 
 def _t_mac() -> Iterator[ClaimSum]:
-    """A token reads every weight once, which bounds the speed. The M2 Ultra has no row, since no table
-    describes it.
+    """A token reads every weight once, and looks up one bit of four weights at a time. Both bound the speed:
+    the first by the memory, the second by the vector units. Cores of an M2 Ultra are taken to be those of an
+    M2.
     """
-    weights = TensorSpec((3_300_000_000,), "ternary").n_bytes
-    bandwidth = load_device("raspberry-pi-5").memory_bandwidth_bytes_per_s
-    if bandwidth is not None:
+    weights = TensorSpec((_PARAMETERS,), "ternary").n_bytes
+    lookups = _PARAMETERS * _WEIGHT_BITS // _WEIGHTS_OF_A_LOOKUP
+    pi = load_target("raspberry-pi-5")
+    assert pi.part_bandwidth_bytes_per_s is not None and pi.cores is not None
+    for claim, bandwidth, device, cores in (
+        (_T_MAC_PI, pi.part_bandwidth_bytes_per_s, "raspberry-pi-5", pi.cores),
+        (_T_MAC_M2, _M2_ULTRA_BYTES_PER_S, "macbook-air-m2", 1),
+        (_T_MAC_M2_8, _M2_ULTRA_BYTES_PER_S, "macbook-air-m2", 8),
+    ):
         yield ClaimSum(
-            _T_MAC_PI,
+            claim,
             "memory bandwidth over 3.3 billion weights of 2 bits",
             f"{bandwidth / 1e9:g} GB/s / {weights / 1e9:.3g} GB",
             bandwidth / weights,
             bound=True,
         )
+        a_cycle, clock = _most_lookups(device)
+        yield ClaimSum(
+            claim,
+            "a look-up of a byte for one bit of 4 weights, on every vector unit in every cycle",
+            f"{cores} · {a_cycle:g} · {clock / 1e9:g} GHz / {lookups / 1e9:.3g} billion",
+            cores * a_cycle * clock / lookups,
+            bound=True,
+        )
+
+
+def _most_lookups(device: str) -> tuple[float, float]:
+    """(the most bytes that a core looks up in a cycle, its clock in Hz). A shuffle of bytes runs on no more
+    vector units than a difference of bytes.
+    """
+    target = load_target(device)
+    rates = (
+        row.lanes / row.reciprocal_throughput_cycles
+        for row in target.rows("uint8_absdiff")
+        if row.reciprocal_throughput_cycles
+    )
+    assert target.clock_hz is not None
+    return max(rates), target.clock_hz
 
 
 _BITNET_CPP = "arXiv:2410.16144, abstract"
@@ -246,14 +278,8 @@ def _bitnet_cpp() -> Iterator[ClaimSum]:
 
 
 def _adder_hardware() -> Iterator[ClaimSum]:
-    """The claims of `reproduce hardware`, with the energy or area of the elements alone."""
+    """The claims of `reproduce hardware`."""
     for found in derived_claims():
-        claim = PublishedClaim(
-            "AdderNet hardware",
-            found.claim.quantity,
-            found.claim.low,
-            found.claim.high,
-            True,
-            found.claim.source,
-        )
-        yield ClaimSum(claim, found.assumption, "addercost reproduce hardware", found.change)
+        of = found.claim
+        claim = PublishedClaim(of.work, of.quantity, of.low, of.high, True, of.source)
+        yield ClaimSum(claim, found.assumption, found.terms, found.change)

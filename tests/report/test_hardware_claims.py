@@ -29,7 +29,7 @@ def test_what_an_assumption_gives(claim, assumption, change):
     [(-0.70, True), (-0.672, True), (-0.6, False), (-0.718, True), (-0.72, False), (0.7, False)],
 )
 def test_a_figure_reproduces_a_range_that_it_rounds_into(change, reproduces):
-    assert Derived(LOGIC, "", change).reproduces is reproduces
+    assert Derived(LOGIC, "", "", change).reproduces is reproduces
 
 
 def test_each_claim_has_its_outcome_in_a_note():

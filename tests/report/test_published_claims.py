@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from addercost.analysis.published_claims import ClaimOutcome, ClaimSum, PublishedClaim, claim_sums, outcome
@@ -28,12 +30,25 @@ SUMS = claim_sums()
         ("ShiftAddNet", "int32 against", 3.1 / 0.1, ClaimOutcome.UNDER_ASSUMPTION),
         # A Raspberry Pi 5 has 17 GB/s, and 3.3 billion weights of two bits are 825 MB.
         ("T-MAC", "memory bandwidth", 17 / 0.825, ClaimOutcome.ALLOWED),
+        # Of the sites, 0.29 / (1 - 1.8 / 4.6) are additions in fp32.
+        (
+            "Adder detection",
+            "the share of sites that -29 % in fp32 implies (47.6 %), int8 summed in int8",
+            0.29 / (1 - 1.8 / 4.6) * (0.06 / 0.23 - 1),
+            ClaimOutcome.UNDER_ASSUMPTION,
+        ),
+        (
+            "Adder detection",
+            "the share of sites that -29 % in fp32 implies (47.6 %), int8 summed in int32",
+            0.29 / (1 - 1.8 / 4.6) * (0.13 / 0.30 - 1),
+            ClaimOutcome.DOES_NOT,
+        ),
         ("bitnet.cpp", "weights of 16 bits", 8.0, ClaimOutcome.ALLOWED),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_sum_and_what_it_says(work: str, assumption: str, computed: float, says: ClaimOutcome) -> None:
-    (found,) = (item for item in SUMS if item.claim.work == work and item.assumption.startswith(assumption))
+    found = next(item for item in SUMS if item.claim.work == work and item.assumption.startswith(assumption))
     assert found.computed == pytest.approx(computed)
     assert outcome(found, SUMS) is says
 
@@ -44,8 +59,36 @@ def test_the_70_billion_parameters_of_bitnet() -> None:
     """
     linear = 80 * (2 * 8192**2 + 2 * 8192 * 1024 + 3 * 8192 * 28_672)
     tables = 2 * 32_000 * 8192
-    (found,) = (item for item in SUMS if item.assumption.startswith("Llama 2 70B"))
-    assert found.computed == pytest.approx((2 * linear + 2 * tables) / (linear / 4 + 2 * tables))
+    ratio = (2 * linear + 2 * tables) / (linear / 4 + 2 * tables)
+    memory, speed = (item for item in SUMS if "Llama 2 70B" in item.assumption)
+    assert memory.computed == speed.computed == pytest.approx(ratio)
+    assert outcome(memory, SUMS) is ClaimOutcome.DOES_NOT
+    assert outcome(speed, SUMS) is ClaimOutcome.ALLOWED
+
+
+def test_the_look_ups_of_t_mac() -> None:
+    """A token takes 3.3 · 10⁹ · 2 / 4 look-ups. A Raspberry Pi 5 has four cores of 2.4 GHz with two vector
+    units, an M2 cores of 3.49 GHz with four; a unit has 16 bytes.
+    """
+    found = [item.computed for item in SUMS if item.assumption.startswith("a look-up of a byte")]
+    a_token = 3.3e9 * 2 / 4
+    assert found == pytest.approx(
+        [4 * 2 * 16 * 2.4e9 / a_token, 4 * 16 * 3.49e9 / a_token, 8 * 4 * 16 * 3.49e9 / a_token]
+    )
+
+
+@pytest.mark.parametrize("found", SUMS, ids=lambda found: f"{found.claim.work}, {found.assumption}")
+def test_the_printed_sum_gives_the_computed_figure(found: ClaimSum) -> None:
+    """Without its units and letters a sum is arithmetic. Savings may be printed as what is saved."""
+    plain = re.sub(r"[A-Za-zµ²]+(/s)?", "", found.terms.replace("·", "*"))
+    assert abs(eval(plain, {"__builtins__": {}})) == pytest.approx(abs(found.computed), rel=0.01, abs=1e-3)
+
+
+def test_each_row_says_what_was_read_of_its_work() -> None:
+    for found in SUMS:
+        where, part = found.claim.source.split(", ")
+        assert where.startswith("arXiv:")
+        assert part in ("abstract", "as others quote it", "first paragraph of its supplement")
 
 
 CLAIM = PublishedClaim("a", "of b", 2.0, 3.0, False, "c")

@@ -12,6 +12,7 @@ def published_claims_table() -> Table:
     return Table(
         columns=(
             Column("work", "work"),
+            Column("source", "read of it"),
             Column("quantity", "of"),
             Column("published", "published"),
             Column("assumption", "computed from"),
@@ -22,6 +23,7 @@ def published_claims_table() -> Table:
         rows=[
             {
                 "work": found.claim.work,
+                "source": found.claim.source,
                 "quantity": found.claim.quantity,
                 "published": _published(found.claim),
                 "assumption": found.assumption,
@@ -33,22 +35,13 @@ def published_claims_table() -> Table:
         ],
         title="Published claims of multiplication-free networks, and what cited figures give (estimates)",
         notes=(
-            "All of these are claims of others, and none of the papers was read whole: they are quoted from "
-            "their abstracts or from others. Energies are of the operations alone, without memory or "
-            "control. A bound is the most that its assumption allows, and no estimate.",
-            *(f"{source}: {', '.join(works)}" for source, works in _sources(sums).items()),
-            "T-MAC on an M2 Ultra (30 and 71 tokens/s) has no row: no table here has that processor.",
+            "All of these are claims of others, and no work was read whole: each row says what was read of "
+            "it. Energies are of the operations alone, without memory or control. A bound is the most that "
+            "its assumption allows, and no estimate.",
+            "ShiftAddNet measured an FPGA. No table has the energy of an operation there, so its claims are "
+            "compared with figures of 45 nm alone.",
         ),
     )
-
-
-def _sources(sums: tuple[ClaimSum, ...]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for item in sums:
-        works = found.setdefault(item.claim.source, [])
-        if item.claim.work not in works:
-            works.append(item.claim.work)
-    return found
 
 
 def _published(claim: PublishedClaim) -> str:
@@ -71,4 +64,5 @@ def _computed(found: ClaimSum) -> str:
 
 
 def _factor(value: float, claim: PublishedClaim) -> str:
-    return f"{value:.3g}" if "tokens/s" in claim.quantity else f"{value:.3g} ×"
+    text = f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+    return text if "tokens/s" in claim.quantity else f"{text} ×"
