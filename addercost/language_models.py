@@ -128,7 +128,7 @@ def language_model(
     phases: list[PhaseReport] = []
     texts: list[TextCost] = []
     curve: list[TokenTime] = []
-    unfit: list[str] = []
+    more_notes: list[str] = []
     for batch in batches:
         read = decoder.prefill(batch, prompt, memory=True)
         prefill = phase_report(counted(read), batch, prompt, 0, cached(read), read.activation_bytes, by)
@@ -154,7 +154,7 @@ def language_model(
             return stored + (known[tokens] if tokens in known else cached(decoder.prefill(batch, tokens)))
 
         for where, size in _memories(targets, ram_bytes):
-            unfit += _unfit(needed, batch, longest, size, where)
+            more_notes += _unfit(needed, batch, longest, size, where)
         contexts = figure_contexts(decoder.positions, context) if with_curve else ()
         of_text = (prompt, max(prompt + new - 2, prompt)) if new > 1 else ()
         if (targets or by.accelerators.names) and (of_text or contexts):
@@ -163,6 +163,8 @@ def language_model(
             token = TokenCosts(CountsByLength(layers_at, min(lengths), max(lengths), degree=1), by)
             texts += text_costs(prefill, token, new) if of_text else ()
             curve += token_times(batch, contexts, token)
+            between = token.note()
+            more_notes += [f"at batch {batch}, {between}"] if between else []
     return LanguageModelReport(
         model=decoder.name,
         parameters=counts.parameters,
@@ -174,7 +176,7 @@ def language_model(
         texts=tuple(texts),
         token_times=tuple(curve),
         source=source,
-        notes=(*counts.notes, *unfit),
+        notes=(*counts.notes, *more_notes),
     )
 
 

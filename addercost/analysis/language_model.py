@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from addercost.analysis.accelerators import ARRAY, NO_ACCELERATORS, WantedAccelerators
@@ -70,7 +71,8 @@ class TokenCosts:
 
     A cost model of operations uses the counts at that length. Models that predict kernels, and accelerators,
     need shapes, which only traced lengths have. For these, seconds are interpolated linearly between the
-    first and the last traced length.
+    first and the last traced length. Where counts do not follow from those at other lengths, seconds are
+    interpolated between the nearest traced lengths.
     """
 
     def __init__(self, decode: CountsByLength, by: Estimators) -> None:
@@ -84,15 +86,47 @@ class TokenCosts:
         layers = [decode.layers(length) for length in ends]
         self._ends = tuple(tuple(map(_of_model, of_kernels.costs(at_end))) for at_end in layers)
         self._array_ends = tuple(tuple(map(_of_array, by.on_accelerators(at_end))) for at_end in layers)
+        self._computed = cache(lambda context: tuple(self._at(context)))
 
-    def at(self, context: int) -> Iterator[_Token]:
+    def at(self, context: int) -> Iterable[_Token]:
         """The costs after so many tokens: one for each target, then one for each accelerator, in their
         order.
         """
+        before, after = self._decode.around(context)
+        if before == after:
+            return self._computed(context)
+        return _between(self._computed(before), self._computed(after), (context - before) / (after - before))
+
+    def note(self) -> str | None:
+        """How far off seconds may be that are interpolated between traced lengths; None where there are none.
+        To find it, each traced length is left out in turn.
+        """
+        lengths = self._decode.sampled
+        if not lengths or not self._of_counts.targets:
+            return None
+        errors = [
+            abs(left_out.seconds / cost.seconds - 1)
+            for low, middle, high in zip(lengths, lengths[1:], lengths[2:], strict=False)
+            for left_out, cost in zip(
+                _between(self._computed(low), self._computed(high), (middle - low) / (high - low)),
+                self._computed(middle),
+                strict=True,
+            )
+            if cost.seconds
+        ]
+        return (
+            f"the counts of a token are no polynomials of the length, so its time between {len(lengths)} "
+            "traced lengths is interpolated; at a traced length, the line between its neighbours is at most "
+            f"{max(errors, default=0.0):.2%} off"
+        )
+
+    def _at(self, context: int) -> Iterator[_Token]:
         kinds = self._decode.kinds(context)
         numbers = [n for _, n in kinds]
         counted = iter(self._of_counts.costs(tuple(layer for layer, _ in kinds)))
-        predicted = self._between(self._ends, context)
+        span = self._decode.last - self._decode.first
+        share = (context - self._decode.first) / span if span else 0.0
+        predicted = iter(_between(self._ends[0], self._ends[-1], share) if self._ends else ())
         for _, model in self._by.targets:
             if COST_MODELS[model].predict is not None:
                 yield next(predicted)
@@ -100,14 +134,20 @@ class TokenCosts:
                 cost = next(counted)
                 cycles = sum(n * layer.cycles for n, layer in zip(numbers, cost.layers, strict=True))
                 yield replace(_of_model(cost), seconds=(cost.seconds_per_cycle or 0.0) * cycles)
-        yield from self._between(self._array_ends, context)
+        if self._array_ends:
+            yield from _between(self._array_ends[0], self._array_ends[-1], share)
 
-    def _between(self, ends: tuple[tuple[_Token, ...], ...], context: int) -> Iterator[_Token]:
-        """Interpolates linearly between the costs at the first length and at the last."""
-        span = self._decode.last - self._decode.first
-        share = (context - self._decode.first) / span if span else 0.0
-        for first, last in zip(*ends, strict=True):
-            yield replace(first, seconds=first.seconds + share * (last.seconds - first.seconds))
+
+def _between(first: Iterable[_Token], last: Iterable[_Token], share: float) -> list[_Token]:
+    """Interpolates linearly between the costs at two lengths. share: 0 for the first, 1 for the last."""
+    return [
+        replace(
+            low,
+            seconds=low.seconds + share * (high.seconds - low.seconds),
+            complete=low.complete and high.complete,
+        )
+        for low, high in zip(first, last, strict=True)
+    ]
 
 
 def _of_model(cost: ModelCost) -> _Token:

@@ -4,7 +4,8 @@ A sum over tokens, pairs of tokens or cached tokens is a polynomial in the lengt
 bytes and kernels of every layer. The exception is a layer whose attention window ends within the range: its
 counts are polynomials in pieces. A piece is fitted to as many traced lengths as its polynomial has
 coefficients. It is kept if it predicts every number of one further traced length; otherwise the range is cut
-in two. The arithmetic is exact.
+in two. The arithmetic is exact. Where cutting does not help, as with layers that join every fourth token, the
+range has only the lengths that were traced.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import math
 import operator
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
@@ -35,13 +36,19 @@ Kinds = tuple[tuple[LayerCounts, int], ...]
 _Rows = tuple[tuple[LayerCounts, _Values], ...]
 """Layers without their numbers, each with its numbers apart."""
 
+_MOST_FAULTY = 1
+"""The most ranges of equal length that are no pieces and are cut again. A window makes one, since it ends at
+one length.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
     """The lengths from `first` to `last`, with the counts at the traced lengths (`known`).
 
     rows: every layer; () where the traced lengths have different layers. kinds: one row of each kind.
-    n_of_kind: how many layers each kind has.
+    n_of_kind: how many layers each kind has. has_gaps: the counts between the traced lengths do not follow
+    from these.
     """
 
     first: int
@@ -50,6 +57,7 @@ class _Piece:
     rows: _Rows
     kinds: _Rows
     n_of_kind: tuple[int, ...]
+    has_gaps: bool = False
 
     def layers(self, length: int) -> Layers | None:
         """The counts at this length. None if the traced lengths have different layers, or if a polynomial
@@ -110,25 +118,63 @@ class CountsByLength:
         found = self._piece(length).kinds_at(length)
         return found if found is not None else tuple((layer, 1) for layer in self._count_at(length))
 
+    def around(self, length: int) -> tuple[int, int]:
+        """(length, length) where the counts at this length follow from those at others; else the traced
+        lengths before and after it.
+        """
+        piece = self._piece(length)
+        if not piece.has_gaps:
+            return length, length
+        before = max(known for known in piece.known if known <= length)
+        return before, min(known for known in piece.known if known >= length)
+
+    @property
+    def sampled(self) -> tuple[int, ...]:
+        """The traced lengths of ranges in which the counts at other lengths do not follow from them."""
+        return tuple(n for piece in self._pieces if piece.has_gaps for n in sorted(piece.known))
+
     def _piece(self, length: int) -> _Piece:
         return next(piece for piece in self._pieces if piece.first <= length <= piece.last)
 
 
-def _pieces(count_at: Callable[[int], Layers], first: int, last: int, degree: int) -> Iterator[_Piece]:
-    n_points = degree + 2
-    if last - first < n_points:
-        for length in range(first, last + 1):
-            yield _piece(length, length, {length: count_at(length)})
-        return
-    lengths = [first + (last - first) * i // (n_points - 1) for i in range(n_points)]
-    check = lengths.pop(1)
-    piece = _piece(first, last, {length: count_at(length) for length in lengths})
-    if piece.layers(check) == tuple(map(_numbers_alone, count_at(check))):
-        yield piece
-        return
+def _pieces(count_at: Callable[[int], Layers], first: int, last: int, degree: int) -> list[_Piece]:
+    """Pieces from `first` to `last`, in order."""
+    found: list[_Piece] = []
+    traced: set[int] = set()
+    ranges = [(first, last)]
+    while ranges:
+        tried = [_fitted(count_at, low, high, degree) for low, high in ranges]
+        traced.update(length for pieces in tried for piece in pieces for length in piece.known)
+        found += [piece for pieces in tried for piece in pieces if not piece.has_gaps]
+        faulty = [pieces[0] for pieces in tried if pieces[0].has_gaps]
+        if len(faulty) > _MOST_FAULTY:
+            for piece in faulty:
+                there = (length for length in sorted(traced) if piece.first <= length <= piece.last)
+                found.append(replace(piece, known={length: count_at(length) for length in there}))
+            break
+        ranges = [half for piece in faulty for half in _halves(piece.first, piece.last)]
+    return sorted(found, key=lambda piece: piece.first)
+
+
+def _halves(first: int, last: int) -> tuple[tuple[int, int], tuple[int, int]]:
     middle = (first + last) // 2
-    yield from _pieces(count_at, first, middle, degree)
-    yield from _pieces(count_at, middle + 1, last, degree)
+    return (first, middle), (middle + 1, last)
+
+
+def _fitted(count_at: Callable[[int], Layers], first: int, last: int, degree: int) -> list[_Piece]:
+    """One piece, or one for each length of a short range."""
+    span = last - first
+    if span < degree + 2:
+        return [_piece(length, length, {length: count_at(length)}) for length in range(first, last + 1)]
+    lengths = [first + span * i // degree for i in range(degree + 1)]
+    # An odd distance from the first one, so that a layer that runs at every second or fourth token shows.
+    check = next(n for n in range(first + (span * 2 // 5 | 1), last, 2) if n not in lengths)
+    known = {length: count_at(length) for length in lengths}
+    piece = _piece(first, last, known)
+    at_check = count_at(check)
+    if piece.layers(check) == tuple(map(_numbers_alone, at_check)):
+        return [piece]
+    return [_Piece(first, last, {**known, check: at_check}, (), (), (), has_gaps=True)]
 
 
 def _lagrange(lengths: Sequence[int], length: int) -> tuple[list[int], int]:

@@ -48,9 +48,10 @@ def traffic(call: OpCall) -> tuple[int, int]:
     """(bytes read, bytes written) by one call. A view moves nothing.
 
     A tensor that the operator broadcasts counts with its own shape; a tensor that a view expanded counts with
-    the expanded shape. Repeated reads because of small caches are not counted.
+    the expanded shape. Repeated reads because of small caches are not counted. A call whose outputs have no
+    element, such as an expert's product where no row is routed to it, reads nothing.
     """
-    if "view" in call.tags:
+    if "view" in call.tags or _is_empty(call):
         return 0, 0
     name, tensors = call.name, call.tensors()
     outputs = 0 if name in _ALLOCATE else sum([_moved(spec) for spec in call.outputs])
@@ -63,6 +64,10 @@ def traffic(call: OpCall) -> tuple[int, int]:
     if name == "aten.copy_":
         tensors = (call.tensor("src"),)
     return sum([_moved(spec) for spec in tensors]), outputs
+
+
+def _is_empty(call: OpCall) -> bool:
+    return bool(call.outputs) and not any(spec.numel for spec in call.outputs)
 
 
 def used_weight_bytes(trace: Trace) -> int:

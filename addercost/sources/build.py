@@ -34,7 +34,8 @@ def build(
     """The result of `make()` with weights that have no data. Where that raises, `make` is called again with
     real weights, for constructors that need values. what: the model's name in errors. data_free: the mode
     under which the model is made. advice: the hint for errors without one. may_need_values: whether real
-    weights may help after an error.
+    weights may help after an error. By default they may after any: a user's constructor can answer missing
+    values with any exception, and its model mostly fits into memory.
 
     Raises ModelError for anything that the user's code raises, SystemExit included.
     """

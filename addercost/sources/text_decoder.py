@@ -85,7 +85,7 @@ class TextDecoder:
         if self._has_encoder and "input_ids" not in self._accepted:
             raise ModelError(
                 f"{loaded.name} reads no text with its encoder, and text is all that it is given here",
-                "name a class of its decoder alone, as hf:whisper:WhisperForCausalLM",
+                _decoder_alone(loaded.model),
             )
         if self._has_encoder and source is None:
             raise ArgumentError(
@@ -227,6 +227,17 @@ def load_text_decoder(spec: str) -> LoadedModel:
 
         return load_class(spec, with_text_decoder)
     return load_model(spec)
+
+
+def _decoder_alone(model: nn.Module) -> str:
+    """The hint that names the class of this type's decoder without its encoder, if there is one."""
+    from addercost.sources.transformers_models import causal_classes
+
+    kind = getattr(getattr(model, "config", None), "model_type", "")
+    found = causal_classes(kind)
+    if found:
+        return f"name the class of its decoder alone: hf:{kind}:{found[0]}"
+    return "transformers has no class of its decoder alone; name a text decoder, such as hf:llama"
 
 
 def _tokens(batch: int, length: int) -> Tensor:

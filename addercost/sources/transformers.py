@@ -68,7 +68,8 @@ def load_config(found: HubConfig, spec: str) -> LoadedModel:
         make,
         spec,
         advice=f"name a config.json {with_these}whose settings agree",
-        may_need_values=lambda error: isinstance(error, RuntimeError) or wants_values(error),
+        # Real weights of a language model may fill the memory, so they are made for no other error.
+        may_need_values=wants_values,
     )
     n_parameters = sum(parameter.numel() for parameter in model.parameters())
     rebuild = make if n_parameters <= _MOST_REAL_PARAMETERS else None

@@ -140,13 +140,18 @@ def with_text_decoder(found: HubConfig) -> HubConfig:
     named = [name for name in found.architectures if name in decoders]
     chosen = found.class_name or (named or decoders)[0]
     values = found.values
-    if chosen in _for_task("MODEL_FOR_CAUSAL_LM_MAPPING_NAMES", found.model_type) and hasattr(
+    if chosen in causal_classes(found.model_type) and hasattr(
         _auto("configuration").CONFIG_MAPPING[found.model_type], "is_decoder"
     ):
         # Models such as BERT read in both directions and keep no cache, unless they are configured as
         # decoders.
         values = {**values, "is_decoder": True}
     return replace(found, class_name=chosen, values=values)
+
+
+def causal_classes(model_type: str) -> Sequence[str]:
+    """The classes of a type that write text from text alone, without an encoder."""
+    return _for_task("MODEL_FOR_CAUSAL_LM_MAPPING_NAMES", model_type)
 
 
 def _config(found: HubConfig) -> PretrainedConfig:

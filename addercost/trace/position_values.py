@@ -4,6 +4,7 @@ A run without data has no values. But ranges, comparisons of ranges and everythi
 made of depend on nothing that is missing. Therefore the calls that make such a tensor are kept as a recipe,
 without its tensors. Where a count or the forward needs the values, the recipe is computed. Values of an input
 serve only to count the share of scores that a mask keeps. A forward that decides by them is run with data.
+The choice of experts can be assumed (`even_choices.py`), and then counts as a value that positions decide.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from addercost.trace.attended_scores import (
     known_values,
     say_given,
 )
+from addercost.trace.even_choices import chosen, even_choice
 from addercost.trace.remade_tensors import (
     MOST_CALLS,
     MOST_ELEMENTS,
@@ -52,6 +54,9 @@ class PositionValues:
         self._shown: dict[int, weakref.ref[Tensor]] = {}
         """Tensors that were given their values."""
         self._constants: dict[int, weakref.ref[Tensor]] = {}
+        self.assume_even_choices = False
+        self.made_choices = False
+        """Whether a call chose by scores whose values are unknown."""
 
     def made(
         self,
@@ -67,6 +72,7 @@ class PositionValues:
         if written and not (recipe is not None and len(written) == 1 and self._rewritten(recipe, written[0])):
             self.written(written)
         if recipe is None:
+            self._chosen(chosen(name, func, args, kwargs, outputs), outputs)
             return
         if not all(map(storage_without_data, outputs)) or any(out.numel() > MOST_ELEMENTS for out in outputs):
             return
@@ -74,6 +80,21 @@ class PositionValues:
         for at, out in enumerate(outputs):
             one = recipe if single else RemadeTensor(func, recipe.args, recipe.kwargs, at, recipe.calls)
             self._known_as(one, out)
+
+    def _chosen(self, choice: tuple[Tensor, int] | None, outputs: Sequence[Any]) -> None:
+        """Records a choice among scores without values. outputs: the last one has the chosen positions."""
+        if choice is None:
+            return
+        self.made_choices = True
+        positions = outputs[-1]
+        if (
+            self.assume_even_choices
+            and storage_without_data(positions)
+            and positions.numel() <= MOST_ELEMENTS
+        ):
+            scores, dim = choice
+            shape = scores.shape, positions.shape
+            self._known_as(RemadeTensor(lambda: even_choice(*shape, dim), (), {}, None, 1), positions)
 
     def constant(self, tensor: Tensor, values: Tensor) -> None:
         """Records that the forward made this tensor, which has no data, from these values."""
@@ -192,9 +213,9 @@ class PositionValues:
 
     def few_values(self, tensor: Tensor) -> tuple[Any, ...] | None:
         """The tensor's values, () where they are not known; None for many, and for those of an input."""
-        if id(tensor) not in self._recipes and known_values(tensor) is None:
+        if not tensor.numel() or (id(tensor) not in self._recipes and known_values(tensor) is None):
             return ()
-        if tensor.numel() > _FEW or not tensor.numel():
+        if tensor.numel() > _FEW:
             return None
         self.show([tensor])
         known = known_values(tensor)

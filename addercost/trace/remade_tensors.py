@@ -22,12 +22,12 @@ _SHAPED = "ones_like zeros_like full_like new_ones new_zeros new_full fill_ zero
 _JOINED = (
     "add sub rsub mul div floor_divide remainder maximum minimum pow eq ne lt le gt ge logical_and "
     "logical_or logical_xor bitwise_and bitwise_or bitwise_xor __and__ __or__ __xor__ where masked_fill "
-    "cat stack"
+    "cat stack scatter scatter_add index_add"
 )
 _EACH = (
     "neg abs sign floor ceil clamp clamp_min clamp_max logical_not bitwise_not tril triu cumsum isinf "
     "sum prod any all max min amax amin unfold bucketize searchsorted reciprocal _to_copy clone detach "
-    "lift_fresh alias"
+    "lift_fresh alias sort argsort topk argmax argmin histc bincount"
 )
 _MOVED = (
     "view _unsafe_view reshape expand unsqueeze squeeze slice select permute transpose t repeat flip diff "
@@ -35,7 +35,7 @@ _MOVED = (
 )
 _IN_PLACE = (
     "index_put_ add_ sub_ mul_ logical_and_ logical_or_ bitwise_and_ bitwise_or_ masked_fill_ tril_ triu_ "
-    "clamp_"
+    "clamp_ scatter_ scatter_add_"
 )
 
 OF_POSITIONS = frozenset(" ".join((_MADE, _SHAPED, _JOINED, _EACH, _MOVED, _IN_PLACE)).split())

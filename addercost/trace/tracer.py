@@ -73,9 +73,10 @@ def trace(
     memory: also records when memory is allocated and freed, which takes about a tenth longer.
     equal_layers: of the layers of a stack that are alike a few are run, for a forward without data.
 
-    This tries the meta device, then fake tensors, then a run with data on the CPU. `Trace.tracer` says which
-    one succeeded. The model, the random states and torch's switches are left as they were, also when this
-    raises. Raises TraceError, with the path of the layer that failed.
+    This tries the meta device, then the same with an even choice of experts, then fake tensors, then a run
+    with data on the CPU. `Trace.tracer` and a note say which one succeeded. The model, the random states and
+    torch's switches are left as they were, also when this raises. Raises TraceError, with the path of the
+    layer that failed.
     """
     kwargs = dict(kwargs or {})
     title = name or type(model).__name__
@@ -114,13 +115,21 @@ def _traced(
     """The trace by the first way that succeeds."""
     first: TraceError | None = None
     values_would_help = False
-    for tracer, attempt in (("meta", _trace_meta), ("fake", _trace_fake)):
+    chooses = False
+    for tracer, attempt, even_choices in (
+        ("meta", _trace_meta, False),
+        ("meta", _trace_meta, True),
+        ("fake", _trace_fake, False),
+    ):
+        if even_choices and not chooses:
+            continue
+        its_step = replace(step, even_choices=even_choices)
         try:
-            return _uncompiled(partial(attempt, model, args, kwargs, title, step))
+            return _uncompiled(partial(attempt, model, args, kwargs, title, its_step))
         except _NeedsGradientsError:
             raise
         except _NeedsValuesError as error:
-            values_would_help = True
+            values_would_help, chooses = True, error.after_choices
             first = first or error
         except TraceError as error:
             first = first or error
@@ -151,7 +160,11 @@ def _uncompiled(attempt: Callable[[], Trace]) -> Trace:
 
 
 class _NeedsValuesError(TraceError):
-    """A run without data failed, but one with data may succeed."""
+    """A run without data failed, but one with data may succeed. after_choices: it had chosen positions by
+    scores whose values are unknown, as a router chooses experts.
+    """
+
+    after_choices = False
 
 
 class _NeedsGradientsError(TraceError):
@@ -174,6 +187,8 @@ class _TracedStep:
     values_alone: bool
     """Whether singular values and eigenvalues without vectors have operators of their own."""
     equal_layers: bool
+    even_choices: bool = False
+    """Whether a choice of experts by unknown scores is taken to be even."""
 
 
 def _trace_meta(model: nn.Module, args: Any, kwargs: Any, name: str, step: _TracedStep) -> Trace:
@@ -281,6 +296,7 @@ def _run(
         if calls.wrapping:
             calls.on_wrapping = recorder.know_parameters
         if tracer == "meta":
+            recorder.positions.assume_even_choices = step.even_choices
             stack.enter_context(noted_constants(recorder.positions.constant))
             if step.equal_layers and not step.backward:
                 calls.intercept = EqualLayers(tree, calls, recorder, names).intercept
@@ -307,7 +323,9 @@ def _run(
             if not step.gradients and _NO_GRADIENT in error_text(error):
                 raise _NeedsGradientsError(made_error.message, made_error.hint) from error
             if needs_values:
-                raise _NeedsValuesError(made_error.message, made_error.hint) from error
+                needed = _NeedsValuesError(made_error.message, made_error.hint)
+                needed.after_choices = recorder.positions.made_choices
+                raise needed from error
             raise made_error from error
         finally:
             # Recorder and stack refer to each other. This cycle would keep alive what a run with data
@@ -355,6 +373,10 @@ def _notes(tracer: str, step: _TracedStep) -> tuple[str, ...]:
     if tracer == "real":
         notes.append(
             "computed with real values, which the model's control flow or one of its operators needs"
+        )
+    if step.even_choices:
+        notes.append(
+            "experts are taken to be chosen evenly, since without values nobody knows the scores of a choice"
         )
     if step.backward:
         whose = "parameters and inputs" if step.input_gradients else "parameters"

@@ -270,12 +270,14 @@ def test_the_cache_is_no_activation(spec: str, capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize(
-    ("board", "size"), [("raspberry-pi-zero-2-w", "537 MB"), ("rp2350", "532 kB")], ids=str
+    ("board", "size"),
+    [("raspberry-pi-zero-2-w", "537 MB"), ("rp2350", "532 kB"), ("pixel-8", "8.59 GB")],
+    ids=str,
 )
 def test_the_memory_of_a_board_is_known(
     spec: str, board: str, size: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """512 MiB, and 520 KiB of SRAM: a million texts with 128 bytes of cache a token are more."""
+    """512 MiB, 520 KiB of SRAM and 8 GiB: a million texts with 128 bytes of cache a token are more."""
     many = ("--prompt", "8", "--new", "0", "--batch", "1000000", "--context", "99", "--cpu", board)
     _, out, _ = said(capsys, spec, *many, "--cost-model", "throughput", "--format", "json")
     (line,) = (note for note in json.loads(out)["notes"] if board in note)

@@ -92,6 +92,35 @@ def test_a_degree_that_is_too_low_is_noticed() -> None:
     assert all(found.layers(length) == at(length) for length in range(1, 41))
 
 
+def every_fourth(length: int) -> Layers:
+    """A layer that joins four tokens runs at every fourth one."""
+    return (layer(length // 4, length), *[layer(8, 8)] * (length % 4 == 3))
+
+
+def test_where_every_fourth_length_differs_few_are_traced() -> None:
+    asked: list[int] = []
+
+    def at(length: int) -> Layers:
+        asked.append(length)
+        return every_fourth(length)
+
+    found = CountsByLength(at, 512, 1024, 1)
+    assert len(set(asked)) <= 8
+    assert set(found.sampled) == set(asked)
+    for length in (512, 600, 777, 1024):
+        before, after = found.around(length)
+        assert before <= length <= after
+        assert {before, after} <= set(asked)
+        assert not any(before < known < after for known in asked)
+    assert found.layers(600) == every_fourth(600)
+
+
+def test_a_length_on_a_piece_needs_no_neighbours() -> None:
+    found = CountsByLength(lambda length: (layer(length, length),), 1, 40, 1)
+    assert not found.sampled
+    assert found.around(17) == (17, 17)
+
+
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=12), st.integers(1, 30))
 def test_kinds_are_the_layers_each_once(slopes: list[int], length: int) -> None:
     """Equal layers, wherever they stand, are one kind, with their number."""

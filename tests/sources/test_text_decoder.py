@@ -220,9 +220,17 @@ def test_a_type_with_an_encoder_is_taken_with_it(kind: str) -> None:
         TextDecoder(load_text_decoder(f"hf:{kind}"))
 
 
-def test_an_encoder_of_sound_is_named() -> None:
-    with pytest.raises(ModelError, match="reads no text with its encoder"):
-        TextDecoder(load_text_decoder("hf:whisper:WhisperForConditionalGeneration"), 16)
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("hf:whisper:WhisperForConditionalGeneration", "decoder alone: hf:whisper:WhisperForCausalLM"),
+        ("hf:speech_to_text", "no class of its decoder alone"),
+    ],
+    ids=["with a class of its decoder", "without one"],
+)
+def test_an_encoder_of_sound_is_named(spec: str, said: str) -> None:
+    with pytest.raises(ModelError, match=f"reads no text with its encoder.*{said}"):
+        TextDecoder(load_text_decoder(spec), 16)
 
 
 def test_a_decoder_of_whisper_alone_writes() -> None:
