@@ -84,13 +84,19 @@ def adder_quantized_forward(
 
 
 def adder_fused_forward(
-    input: Tensor, weight: Tensor, factors: Tensor, geometry: Geometry, store: Store
+    input: Tensor,
+    weight: Tensor,
+    factors: Tensor,
+    geometry: Geometry,
+    store: Store,
+    shortcut: Tensor | None = None,
 ) -> Tensor:
     """`store` applied to -Σ|x - w|; see `reference.adder_fused_forward`."""
+    place = (input, weight, factors, geometry, store, shortcut)
     if input.device.type == "cpu":
-        return _run("adder_fused_forward", input, weight, factors, geometry, store)
+        return _run("adder_fused_forward", *place)
     # There is no such kernel for GPUs.
-    return reference.adder_fused_forward(input, weight, factors, geometry, store, adder_forward)
+    return reference.adder_fused_forward(*place, adder_forward)
 
 
 def adder_coded_forward(
@@ -112,6 +118,21 @@ def binary_packed_forward(
 ) -> Tensor:
     """factor_k · Σ sign(x)·sign(w) + addend_k; see `reference.binary_packed_forward`."""
     return _run("binary_packed_forward", input, words, factors, shape, geometry)
+
+
+def binary_signs_forward(
+    input: Tensor, words: Tensor, factors: Tensor, shape: tuple[int, int, int, int], geometry: Geometry
+) -> Tensor:
+    """The signs of `binary_packed_forward` as words; see `reference.binary_signs_forward`."""
+    return _run("binary_signs_forward", input, words, factors, shape, geometry)
+
+
+def stores_signs(shape: tuple[int, ...], geometry: Geometry) -> bool:
+    """Whether the CPU's kernel of a packed binary layer, whose weight has this shape, stores signs itself.
+    Elsewhere its floats are packed behind it, which takes longer than the next layer gains.
+    """
+    module = _load("halide")
+    return not isinstance(module, str) and bool(module.stores_signs(shape, geometry))
 
 
 def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry, rounded: bool = False) -> Tensor:

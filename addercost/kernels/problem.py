@@ -143,8 +143,10 @@ def empty_output(input: Tensor, shape: list[int], dtype: torch.dtype | None = No
 
 def output_layout(input: Tensor) -> torch.memory_format:
     """Channels-last if `input` is channels-last in memory and not also contiguous in NCHW order; otherwise
-    NCHW.
+    NCHW. Words of signs are int32; where a pixel is one word, its stride says which layout they came from.
     """
+    if input.dtype == torch.int32 and input.stride(1) == 1:
+        return torch.channels_last
     if input.is_contiguous() or not input.is_contiguous(memory_format=torch.channels_last):
         return torch.contiguous_format
     return torch.channels_last

@@ -41,8 +41,8 @@ def like(tensor: Tensor | None) -> tuple[Any, Any, Any]:
 
 
 def without_data(likes: tuple[Any, ...]) -> list[Any]:
-    """Three tensors without data, of the sizes, strides and types that are the first nine values."""
+    """Tensors without data, of the sizes, strides and types that `like` gives, one after another."""
     return [
         None if size is None else torch.empty_strided(size, stride, dtype=dtype, device="meta")
-        for size, stride, dtype in (likes[:3], likes[3:6], likes[6:9])
+        for size, stride, dtype in zip(likes[::3], likes[1::3], likes[2::3], strict=True)
     ]

@@ -16,7 +16,7 @@ from torch import Tensor
 from addercost.kernels.codes import quantize
 from addercost.kernels.powers import power_of_two
 from addercost.kernels.problem import Geometry, accumulator, convolution_shape, empty_output
-from addercost.kernels.signs import unpack_factors, unpack_filters
+from addercost.kernels.signs import pack_image, unpack_factors, unpack_filters, unpack_image
 from addercost.kernels.store import Codes, Store
 
 CHUNK_ELEMENTS = 1 << 22
@@ -74,6 +74,7 @@ def adder_fused_forward(
     factors: Tensor,
     geometry: Geometry,
     store: Store,
+    shortcut: Tensor | None = None,
     convolve: Callable[[Tensor, Tensor, Geometry], Tensor] = adder_forward,
 ) -> Tensor:
     """`store` applied to -Σ|x - w|, with `factors` of `kernels.signs`. Half precision is rounded only at the
@@ -82,7 +83,7 @@ def adder_fused_forward(
     `convolve` computes the sums. Returns [N, K, P, Q] in `input`'s dtype."""
     wide = accumulator(input.dtype)
     sums = convolve(input.to(wide), weight.to(wide), geometry)
-    return store.of(sums, *unpack_factors(factors, weight.shape[0])).to(input.dtype)
+    return store.of(sums, *unpack_factors(factors, weight.shape[0]), shortcut).to(input.dtype)
 
 
 def adder_coded_forward(
@@ -200,10 +201,22 @@ def binary_packed_forward(
 ) -> Tensor:
     """factor_k · Σ sign(x)·sign(w) + addend_k, with `words` and `factors` as `kernels.signs` packs them.
 
-    shape: of the weight. The result is rounded after each step, as in the layer before it was packed."""
+    input: floats, or their signs packed by `signs.pack_image`; the result of signs has the type of the
+    factors. shape: of the weight. The result is rounded after each step, as in the layer before it was
+    packed."""
+    if input.dtype == torch.int32:
+        values = unpack_image(input, shape[1] * geometry.groups, factors.dtype)
+        input = empty_output(input, list(values.shape), factors.dtype).copy_(values)
     scale, addend = (row[:, None, None].to(input.dtype) for row in unpack_factors(factors, shape[0]))
     sums = binary_forward(input, unpack_filters(words, shape, input.dtype), geometry)
     return sums.mul_(scale).add_(addend)
+
+
+def binary_signs_forward(
+    input: Tensor, words: Tensor, factors: Tensor, shape: tuple[int, int, int, int], geometry: Geometry
+) -> Tensor:
+    """The signs of `binary_packed_forward`, [N, ⌈K/32⌉, P, Q] int32. Raises ArgumentError for a NaN."""
+    return pack_image(binary_packed_forward(input, words, factors, shape, geometry))
 
 
 def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry, rounded: bool = False) -> Tensor:

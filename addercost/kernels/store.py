@@ -20,15 +20,16 @@ class Codes:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """An output is max(factor_k · sum + addend_k, least), rounded after each step. NaN stays NaN. With
-    `codes`, the output is the byte code of that value."""
+    """An output is max(factor_k · sum + addend_k + shortcut, least), rounded after each step. NaN stays NaN.
+    With `codes`, the output is the byte code of that value."""
 
     least: float = -math.inf
     codes: Codes | None = None
 
-    def of(self, sums: Tensor, factor: Tensor, addend: Tensor) -> Tensor:
-        """The output of fp32 sums [N, K, P, Q], with factors and addends [K]."""
-        values = sums.mul(factor[:, None, None]).add_(addend[:, None, None]).clamp_(min=self.least)
+    def of(self, sums: Tensor, factor: Tensor, addend: Tensor, shortcut: Tensor | None = None) -> Tensor:
+        """The output of fp32 sums and a shortcut [N, K, P, Q], with factors and addends [K]."""
+        values = sums.mul(factor[:, None, None]).add_(addend[:, None, None])
+        values = (values if shortcut is None else values.add_(shortcut)).clamp_(min=self.least)
         return values if self.codes is None else quantize(values, self.codes.step, self.codes.zero)
 
 

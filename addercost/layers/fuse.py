@@ -1,14 +1,16 @@
-"""Networks of adder layers for inference: a layer's kernel also computes what follows the layer.
+"""Networks for inference: a layer's kernel also computes what follows the layer.
 
-fuse(model)                             adder layers include their batch norms and ReLUs
+fuse(model)                             adder layers include their batch norms, shortcuts and ReLUs; packed
+                                        binary layers pass signs to each other
 quantize_network(model, calibration)    the same on bytes; layers pass bytes to each other
 """
 
 from __future__ import annotations
 
 import copy
+import operator
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -25,20 +27,52 @@ from addercost.layers.packed import PackedBinary
 from addercost.text import error_text
 
 _RELUS = (F.relu, F.relu_, torch.relu, torch.relu_)
+_ADDITIONS: dict[tuple[str, Any], bool] = {
+    ("call_function", operator.add): False,
+    ("call_function", operator.iadd): True,
+    ("call_function", torch.add): False,
+    ("call_method", "add"): False,
+    ("call_method", "add_"): True,
+}
+"""Additions of two tensors, and whether each changes its first tensor in place. Only an output that nothing
+else reads may be changed."""
+_ONLY_READ = (FusedAdder, nn.Conv2d, nn.BatchNorm2d, nn.AvgPool2d, nn.MaxPool2d, nn.Identity)
+"""Modules that change no tensor in place."""
 _KEEP_CODES = (nn.MaxPool2d, nn.Flatten, nn.Identity, nn.Dropout, nn.Dropout2d)
 """Modules that commute with the conversion to byte codes, because codes have the same order as values."""
 
 
+def _keeps_codes(module: nn.Module | None) -> bool:
+    return isinstance(module, _KEEP_CODES)
+
+
+def _keeps_signs(module: nn.Module | None) -> bool:
+    """Whether a binary layer behind `module` reads the same signs as in front of it."""
+    if isinstance(module, nn.Hardtanh):
+        return module.min_val < 0 <= module.max_val
+    return isinstance(module, nn.Identity | nn.Dropout | nn.Dropout2d)
+
+
 def fuse(model: nn.Module) -> nn.Module:
-    """A copy of `model` as an `fx.GraphModule`. Its adder layers compute the batch norm and the ReLU that
-    follow them in their kernels. Batch norms after packed binary layers and `nn.Conv2d` are folded into
-    these.
+    """A copy of `model` as an `fx.GraphModule`. Its adder layers compute the batch norm, the addition of a
+    shortcut and the ReLU that follow them in their kernels. Batch norms after packed binary layers and
+    `nn.Conv2d` are folded into these. If a packed layer's output is read only by such layers, also through
+    HardTanh, and this machine's kernel of the layer can, the layer writes the signs that they read.
 
     A batch norm's factor and addend are rounded to fp32, and the results differ from the model's by the
-    effect of this rounding. Hooks of replaced modules are lost. Raises ArgumentError in training mode, and
+    effect of this rounding. Signs and shortcuts change no bit, but a NaN has no sign: a layer that would pass
+    it on raises ArgumentError. Hooks of replaced modules are lost. Raises ArgumentError in training mode, and
     ModelError where torch.fx cannot trace the forward.
     """
-    _require_eval(model, "fuse")
+    graph = _with_stores(model, "fuse")
+    _add_shortcuts(graph)
+    _pass_signs(graph)
+    return _finished(graph)
+
+
+def _with_stores(model: nn.Module, name: str) -> fx.GraphModule:
+    """The network whose layers include the batch norms and ReLUs behind them, for the function `name`."""
+    _require_eval(model, name)
     graph = _traced(model)
     for node, path, layer in _layers(graph, AdderConv2d, AdderLinear, PackedBinary, nn.Conv2d):
         norm = _norm_behind(graph, node)
@@ -57,7 +91,40 @@ def fuse(model: nn.Module) -> nn.Module:
             assert isinstance(layer, nn.Conv2d)
             new = fuse_conv_bn_eval(layer, norm)
         _replace(graph, node, path, new)
-    return _finished(graph)
+    return graph
+
+
+def _add_shortcuts(graph: fx.GraphModule) -> None:
+    """Lets adder convolutions add what a network adds to their outputs."""
+    for node, path, layer in _layers(graph, FusedAdder):
+        assert isinstance(layer, FusedAdder)
+        addition = None if layer.relu or layer.is_linear else _addition_behind(graph, node)
+        if addition is None:
+            continue
+        (shortcut,) = (term for term in addition.args if term is not node)
+        relu = _relu_behind(graph, addition)
+        if relu is not None:
+            _skip(relu, addition)
+        graph.add_submodule(path, layer.with_shortcut(relu is not None))
+        # The layer is called where the addition was, because the shortcut may be computed after the layer.
+        with graph.graph.inserting_before(addition):
+            _skip(addition, graph.graph.call_module(path, (node.args[0], shortcut)))
+        graph.graph.erase_node(node)
+
+
+def _pass_signs(graph: fx.GraphModule) -> None:
+    """Lets packed layers write signs where only packed layers read them."""
+    for node, path, layer in _layers(graph, PackedBinary):
+        assert isinstance(layer, PackedBinary)
+        readers = [_module(graph, reader) for reader in _readers(graph, node, _keeps_signs)]
+        if not readers or not all(
+            isinstance(reader, PackedBinary) and layer.may_pass_signs_to(reader) for reader in readers
+        ):
+            continue
+        while between := [user for user in node.users if _keeps_signs(_module(graph, user))]:
+            for user in between:
+                _skip(user, node)
+        _replace(graph, node, path, layer.passing_signs())
 
 
 def quantize_network(model: nn.Module, calibration: Tensor) -> nn.Module:
@@ -69,8 +136,7 @@ def quantize_network(model: nn.Module, calibration: Tensor) -> nn.Module:
     same layers when each writes floats. Raises what `fuse` raises, and ArgumentError where there is no adder
     layer.
     """
-    graph = fuse(model)
-    assert isinstance(graph, fx.GraphModule)
+    graph = _finished(_with_stores(model, "quantize_network"))
     ranges = _Ranges(graph)
     with torch.no_grad():
         ranges.run(calibration)
@@ -141,6 +207,24 @@ def _norm_behind(graph: fx.GraphModule, node: fx.Node) -> BatchNorm | None:
     return None
 
 
+def _addition_behind(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
+    """The addition of another tensor that is the only reader of `node`, or None. Between the two there are
+    only layers, so nothing changes in place what either reads."""
+    reader = _only_reader(node)
+    if reader is None or (reader.op, reader.target) not in _ADDITIONS or reader.kwargs:
+        return None
+    if not all(isinstance(term, fx.Node) for term in reader.args) or len({*reader.args}) != 2:
+        return None
+    if _ADDITIONS[reader.op, reader.target] and reader.args[0] is not node:
+        return None
+    between = node.next
+    while between is not reader:
+        if not isinstance(_module(graph, between), _ONLY_READ):
+            return None
+        between = between.next
+    return reader
+
+
 def _relu_behind(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
     reader = _only_reader(node)
     if reader is None:
@@ -173,21 +257,23 @@ def _source(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
     """The node that `node` reads, leaving out modules in between that keep codes."""
     source = node.args[0]
     assert isinstance(source, fx.Node)
-    while isinstance(_module(graph, source), _KEEP_CODES):
+    while _keeps_codes(_module(graph, source)):
         source = source.args[0]
         assert isinstance(source, fx.Node)
     return source
 
 
-def _readers(graph: fx.GraphModule, node: fx.Node) -> Iterator[fx.Node]:
-    """The nodes that read `node`, leaving out modules in between that keep codes."""
+def _readers(
+    graph: fx.GraphModule, node: fx.Node, keeps: Callable[[nn.Module | None], bool]
+) -> Iterator[fx.Node]:
+    """The nodes that read `node`, leaving out modules in between that keep what they read there."""
     for user in node.users:
-        yield from _readers(graph, user) if isinstance(_module(graph, user), _KEEP_CODES) else (user,)
+        yield from _readers(graph, user, keeps) if keeps(_module(graph, user)) else (user,)
 
 
 def _next(graph: fx.GraphModule, node: fx.Node, codes: dict[fx.Node, Codes]) -> Codes | None:
     """The codes that all readers of a layer take. None if some reader does not take codes."""
-    readers = [_module(graph, reader) for reader in _readers(graph, node)]
+    readers = [_module(graph, reader) for reader in _readers(graph, node, _keeps_codes)]
     coded = bool(readers) and all(isinstance(reader, FusedAdder | CodedAdder) for reader in readers)
     return codes[node] if coded else None
 

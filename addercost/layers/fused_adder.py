@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from addercost.errors import ShapeError
 from addercost.kernels.codes import LEVELS, quantize
-from addercost.kernels.problem import rows_as_image
+from addercost.kernels.problem import Geometry, rows_as_image
 from addercost.kernels.signs import pack_factors, unpack_factors
 from addercost.kernels.store import Codes
 from addercost.layers.adder import AdderConv2d, AdderLinear
@@ -53,11 +54,12 @@ class _Stored(nn.Module):
 
 
 class FusedAdder(_Stored):
-    """factor_k · -Σ|x - w| + addend_k, and with `relu` 0 in place of negative values.
+    """factor_k · -Σ|x - w| + addend_k + shortcut, and with `relu` 0 in place of negative values.
 
-    x: [N, C, H, W] or [C, H, W]; for a linear layer [..., in]. Factor and addend include the layer's bias and
-    the running statistics of its batch norm. The result is rounded after the product and after the sum. This
-    is for inference and has no gradient.
+    x: [N, C, H, W] or [C, H, W]; for a linear layer [..., in], which takes no shortcut. shortcut: what a
+    network adds to the layer's output. Factor and addend include the layer's bias and the running statistics
+    of its batch norm. The result is rounded after the product and after each sum. This is for inference and
+    has no gradient.
     """
 
     def __init__(
@@ -74,8 +76,35 @@ class FusedAdder(_Stored):
         super().__init__(weight, factors, relu, geometry, isinstance(layer, AdderLinear))
         self.train(layer.training)
 
+    def forward(self, input: Tensor, shortcut: Tensor | None = None) -> Tensor:
+        if shortcut is None:
+            return super().forward(input)
+        if self._adds(input, shortcut):
+            return self._stored(input, shortcut, self.relu)
+        sums = with_batch(lambda image: self._stored(image, None, relu=False), input) + shortcut
+        return sums.relu() if self.relu else sums
+
+    def _adds(self, input: Tensor, shortcut: Tensor) -> bool:
+        """Whether the kernel adds the shortcut. It does not where one of the two is broadcast, and in half
+        precision, where the layer's output is rounded before the sum."""
+        if not isinstance(shortcut, Tensor) or shortcut.dtype not in (torch.float32, torch.float64):
+            return False
+        if input.dim() != 4 or input.dtype != shortcut.dtype:
+            return False
+        (n, _, height, width), (k, _, r, s) = input.shape, self.weight.shape
+        return shortcut.shape == (n, k, *Geometry.of(*self.geometry).output_size((height, width), (r, s)))
+
+    def with_shortcut(self, relu: bool) -> FusedAdder:
+        """The layer with another ReLU: that of its sum with a shortcut."""
+        made = copy.copy(self)
+        made.relu = relu
+        return made
+
     def _convolve(self, image: Tensor) -> Tensor:
-        return ops.conv2d_fused(image, self.weight, self.factors, self.relu, *self.geometry)
+        return self._stored(image, None, self.relu)
+
+    def _stored(self, image: Tensor, shortcut: Tensor | None, relu: bool) -> Tensor:
+        return ops.conv2d_fused(image, self.weight, self.factors, shortcut, relu, *self.geometry)
 
 
 class CodedAdder(_Stored):

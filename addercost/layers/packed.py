@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from addercost.errors import ArgumentError, ShapeError
-from addercost.kernels.problem import rows_as_image
-from addercost.kernels.signs import pack_factors, pack_filters, unpack_factors
+from addercost.kernels import dispatch
+from addercost.kernels.problem import Geometry, rows_as_image
+from addercost.kernels.signs import WORD, pack_factors, pack_filters, unpack_factors, words_of
 from addercost.layers.binary import BinaryConv2d, BinaryLinear
 from addercost.layers.module import with_batch
 from addercost.layers.norm import BatchNorm, affine
@@ -23,6 +24,9 @@ class PackedBinary(nn.Module):
 
     The result equals the original layer's, bit for bit. x: [N, C, H, W], or [..., in] for a linear layer. The
     weights take 1/32 of the memory, and no call packs them again. This is for inference and has no gradient.
+
+    Two such layers in a row may pass signs: with `signs` the output is int32 words of 32 signs each, [N,
+    ⌈K/32⌉, P, Q] or [..., ⌈out/32⌉], and the next layer takes these in place of floats.
     """
 
     words: Tensor
@@ -37,6 +41,7 @@ class PackedBinary(nn.Module):
         else:
             self.geometry = layer.geometry_arguments()
         self.weight_shape, groups = list(weight.shape), self.geometry[3]
+        self.dtype, self.signs = weight.dtype, False
         scale, bias = ops.filter_scale(weight), None if layer.bias is None else layer.bias.detach()
         # The kernels compute in fp32, which represents half precision exactly.
         wide = torch.promote_types(weight.dtype, torch.float32)
@@ -49,17 +54,21 @@ class PackedBinary(nn.Module):
     def forward(self, input: Tensor) -> Tensor:
         if not self.is_linear:
             return with_batch(self._convolve, input)
-        features = self.weight_shape[1]
+        outputs, features = self.weight_shape[:2]
+        if input.dtype == torch.int32:
+            features = words_of(features)
         if input.dim() < 1 or input.shape[-1] != features:
             raise ShapeError(f"expected input [..., {features}], got {tuple(input.shape)}")
-        shape = (*input.shape[:-1], self.weight_shape[0])
+        shape = (*input.shape[:-1], words_of(outputs) if self.signs else outputs)
         if input.numel() == 0:
-            return input.new_zeros(shape)
+            wide = self.factors.dtype if input.dtype == torch.int32 else input.dtype
+            return input.new_zeros(shape, dtype=torch.int32 if self.signs else wide)
         rows = self._convolve(rows_as_image(input.reshape(-1, features)))
         return rows[0, :, 0].t().reshape(shape).contiguous()
 
     def _convolve(self, image: Tensor) -> Tensor:
-        output: Tensor = ops.conv2d_packed(image, self.words, self.factors, self.weight_shape, *self.geometry)
+        convolve = ops.conv2d_signs if self.signs else ops.conv2d_packed
+        output: Tensor = convolve(image, self.words, self.factors, self.weight_shape, *self.geometry)
         return output
 
     def with_norm(self, norm: BatchNorm) -> PackedBinary:
@@ -74,14 +83,34 @@ class PackedBinary(nn.Module):
         made.factors = factors.to(self.factors.dtype)
         return made
 
+    def may_pass_signs_to(self, reader: PackedBinary) -> bool:
+        """Whether `reader` computes the same from the signs of this layer's outputs as from the outputs, and
+        the kernel of this layer stores them.
+
+        The channels of a group must be whole words. Half precision is left out, since words do not say in
+        which type the reader's outputs are; so are factors that are not finite, which may make a NaN."""
+        whole = reader.geometry[3] == 1 or reader.weight_shape[1] % WORD == 0
+        same_type = reader.dtype == reader.factors.dtype
+        finite = bool(self.factors.isfinite().all())
+        stored = dispatch.stores_signs(tuple(self.weight_shape), Geometry.of(*self.geometry))
+        return stored and whole and same_type and finite and self.is_linear == reader.is_linear
+
+    def passing_signs(self) -> PackedBinary:
+        """The layer with words of signs as its output."""
+        made = copy.copy(self)
+        made.signs = True
+        return made
+
     def extra_repr(self) -> str:
         k, c, r, s = self.weight_shape
         (stride, padding, dilation, groups) = self.geometry
+        out = ", signs out" if self.signs else ""
         if self.is_linear:
-            return f"{c}, {k}"
+            return f"{c}, {k}{out}"
         return (
             f"{c * groups}, {k}, kernel_size=({r}, {s}), stride={tuple(stride)}, padding={tuple(padding)}"
             + (f", dilation={tuple(dilation)}, groups={groups}" if (dilation, groups) != ([1, 1], 1) else "")
+            + out
         )
 
 

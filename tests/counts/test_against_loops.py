@@ -71,7 +71,7 @@ NOT_LOOPED = {
         "aten._dyn_quant_matmul_4bit", "quantized.linear", "quantized.conv2d", "quantized.add",
         "aten.quantize_per_tensor", "aten.dequantize", "addercost.adder_conv2d_u8",
         "addercost.adder_conv2d_quantized", "addercost.binary_conv2d_packed",
-        "addercost.adder_conv2d_fused", "addercost.adder_conv2d_coded",
+        "addercost.adder_conv2d_fused", "addercost.adder_conv2d_coded", "addercost.binary_conv2d_signs",
     ),
     "layers of test_bitlinear.py, whose arithmetic test_arithmetics.py compares with a loop": (
         "addercost.ternary_linear", "addercost.ternary_linear_packed",

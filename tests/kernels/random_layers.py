@@ -98,10 +98,15 @@ def differences(layer: RandomLayer) -> Iterator[str]:
     bytes_, weight_bytes = image(layer.image, codes), image(layer.filters, codes)
     words = signs.pack_filters(w, geometry.groups)
     factors = signs.pack_factors(torch.rand(k), torch.randn(k), geometry.groups)
+    whole_words = geometry.groups == 1 or layer.filters[1] % signs.WORD == 0
     bias, zero = rng.choice((None, torch.randn(k))), rng.choice((0, 7, 128, 255))
     exact: dict[str, tuple[object, ...]] = {
         "binary_forward": (x, w, geometry),
         "binary_packed_forward": (x, words, factors, tuple(w.shape), geometry),
+        "binary_signs_forward": (
+            signs.pack_image(x) if whole_words and rng.random() < 0.5 else x,
+            *(words, factors, tuple(w.shape), geometry),
+        ),
         "adder_u8_forward": (bytes_, weight_bytes, geometry),
         "adder_quantized_forward": (x, weight_bytes, torch.tensor(0.013), bias, zero, geometry),
         "adder_coded_forward": (

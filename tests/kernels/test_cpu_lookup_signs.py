@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from addercost.kernels import dispatch, reference, signs
-from addercost.kernels.problem import Geometry
+from addercost.kernels.problem import Geometry, output_layout
 from tests.kernels.geometries import all_but, all_crossed, cases, numbers
 
 pytest.importorskip("halide", reason="the CPU kernels need halide")
@@ -44,9 +44,14 @@ def packed_layer(filters: int, channels: int, r: int, s: int):  # type: ignore[n
 def test_looked_up_sums_are_the_references(image, filters, geometry, layout) -> None:  # type: ignore[no-untyped-def]
     x = torch.randn(image).contiguous(memory_format=layout)
     words, factors, shape = packed_layer(filters[0], image[1], *filters[1:])
-    out = lookup.convolve(x, words, factors, shape, geometry, layout)
-    assert torch.equal(out, reference.binary_packed_forward(x, words, factors, shape, geometry))
-    assert out.is_contiguous(memory_format=layout)
+    expected = reference.binary_packed_forward(x, words, factors, shape, geometry)
+    for given in (x, signs.pack_image(x)):
+        out = lookup.convolve(given, words, factors, shape, geometry, layout)
+        assert torch.equal(out, expected)
+        assert out.is_contiguous(memory_format=layout)
+        of_signs = lookup.convolve(given, words, factors, shape, geometry, layout, signs=True)
+        assert torch.equal(of_signs, signs.pack_image(expected))
+        assert output_layout(of_signs) == layout or of_signs.shape[2:] == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -136,8 +141,11 @@ def test_several_threads_compute_shares(monkeypatch) -> None:  # type: ignore[no
             words, factors, shape = packed_layer(64, 32, 3, 3)
             plan = lookup.lookup_plan(x.shape, x.stride(), shape, geometry, layout, 3)
             assert len(plan.calls) == 3
-            out = lookup.convolve(x, words, factors, shape, geometry, layout)
-            assert torch.equal(out, reference.binary_packed_forward(x, words, factors, shape, geometry))
+            expected = reference.binary_packed_forward(x, words, factors, shape, geometry)
+            for given in (x, signs.pack_image(x)):
+                assert torch.equal(lookup.convolve(given, words, factors, shape, geometry, layout), expected)
+                of_signs = lookup.convolve(given, words, factors, shape, geometry, layout, signs=True)
+                assert torch.equal(of_signs, signs.pack_image(expected))
     finally:
         torch.set_num_threads(threads)
         lookup.lookup_plan.cache_clear()

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from addercost.kernels import dispatch, reference, signs
-from addercost.kernels.problem import Geometry
+from addercost.kernels.problem import Geometry, output_layout
 from tests.kernels.geometries import all_but
 
 pytest.importorskip("halide", reason="the CPU kernels need halide")
 cpu_binary = pytest.importorskip("addercost.kernels.cpu.binary.convolution")
+lookup = pytest.importorskip("addercost.kernels.cpu.binary.lookup")
 cpu_signs = pytest.importorskip("addercost.kernels.cpu.binary.packing")
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
@@ -59,6 +60,31 @@ def test_one_by_one_layers_are_the_references(image, filters, geometry, across, 
     plan = cpu_binary._plan(x.shape, x.stride(), shape, geometry, layout, torch.get_num_threads())
     # Channels-first, with rows long enough, vectors lie along the pixels.
     assert plan.kernel.kernel.across == (across and layout == torch.contiguous_format)
+
+
+WORDS = [
+    pytest.param((2, 64, 7, 9), (20, 3), Geometry((2, 1), (1, 2)), id="bordered"),
+    pytest.param((1, 37, 8, 16), (32, 1), Geometry(), id="one-by-one"),
+    pytest.param((2, 64, 9, 16), (24, 1), Geometry((2, 2)), id="skipped-pixels"),
+    pytest.param((1, 128, 6, 9), (8, 3), Geometry(padding=(1, 1), dilation=(1, 2), groups=2), id="groups"),
+    pytest.param((2, 1, 5, 6), (1, 3), Geometry(padding=(1, 1)), id="one-channel-and-filter"),
+]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
+@pytest.mark.parametrize(("image", "filters", "geometry"), WORDS)
+def test_words_come_in_and_go_out(image, filters, geometry, layout, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(lookup, "looks_up_here", lambda: False)
+    x = torch.randn(image).contiguous(memory_format=layout)
+    layer = (*packed_layer(filters[0], image[1], filters[1], geometry.groups), geometry)
+    expected = reference.binary_packed_forward(x, *layer)
+    for given in (x, signs.pack_image(x)):
+        assert torch.equal(dispatch.binary_packed_forward(given, *layer), expected)
+        assert torch.equal(reference.binary_packed_forward(given, *layer), expected)
+        found = dispatch.binary_signs_forward(given, *layer)
+        assert torch.equal(found, signs.pack_image(expected))
+        # An image of one channel is dense in both layouts.
+        assert output_layout(found) == output_layout(x)
 
 
 @pytest.fixture(params=[True, False], ids=["masks", "no-masks"])

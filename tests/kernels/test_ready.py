@@ -10,8 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from addercost.errors import ShapeError
-from addercost.kernels import dispatch, ready
-from addercost.layers import AdderConv2d, AdderLinear, BinaryConv2d, ShiftLinear, fuse, pack_binary
+from addercost.kernels import dispatch, ready, reference
+from addercost.kernels.problem import Geometry
+from addercost.layers import (
+    AdderConv2d,
+    AdderLinear,
+    BinaryConv2d,
+    CodedAdder,
+    FusedAdder,
+    ShiftLinear,
+    fuse,
+    pack_binary,
+)
+from addercost.layers.fused_adder import codes_of_range
 
 pytest.importorskip("halide", reason="the CPU kernels need halide")
 
@@ -23,6 +34,10 @@ LAST = torch.channels_last
 def fused(layer: nn.Module) -> nn.Module:
     """The layer with a batch norm and a ReLU in its store."""
     return fuse(nn.Sequential(layer, nn.BatchNorm2d(5), nn.ReLU()).eval())
+
+
+def coded(layer: AdderConv2d, low: float = 0.0) -> CodedAdder:
+    return CodedAdder(FusedAdder(layer.eval()), codes_of_range(low, 3.0))
 
 
 LAYERS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor]]] = {
@@ -58,9 +73,30 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor]]] = {
         lambda: pack_binary(BinaryConv2d(3, 32, 3, bias=True)),
         lambda: torch.randn(2, 3, 9, 8).fill_(float("nan")),
     ),
+    "packed, counted": (
+        lambda: pack_binary(BinaryConv2d(3, 20, 3, padding=1)),
+        lambda: torch.randn(2, 3, 9, 8),
+    ),
+    "codes of floats": (lambda: coded(AdderConv2d(3, 5, 3, padding=1)), lambda: torch.randn(2, 3, 9, 8)),
+    "codes": (
+        lambda: coded(AdderConv2d(8, 5, 3, padding=1)),
+        lambda: torch.randint(0, 256, (2, 8, 9, 8), dtype=torch.uint8).to(memory_format=LAST),
+    ),
+    "codes, every second column": (
+        lambda: coded(AdderConv2d(3, 5, 3)),
+        lambda: torch.randn(2, 3, 9, 16)[..., ::2],
+    ),
+    "codes, a border of whole words": (
+        lambda: coded(AdderConv2d(3, 5, 3, padding=1), low=-1.0),
+        lambda: torch.randn(2, 3, 9, 8),
+    ),
+    "codes, depthwise": (lambda: coded(AdderConv2d(4, 4, 3, groups=4)), lambda: torch.randn(2, 4, 9, 8)),
     "double precision": (lambda: AdderConv2d(3, 5, 3).double(), lambda: torch.randn(1, 3, 9, 8).double()),
 }
 DISPATCHED = {
+    "codes, every second column",
+    "codes, a border of whole words",
+    "codes, depthwise",
     "every second column",
     "linear, transposed",
     "linear of one feature",
@@ -89,9 +125,20 @@ def test_a_prepared_call_gives_what_the_dispatched_one_gives(kind: str, prepared
             out = layer(x)
             torch.testing.assert_close(out, expected, rtol=0, atol=0, equal_nan=True)
             assert out.stride() == expected.stride()
-    # Packed layers are prepared where sums are looked up.
-    dispatched = kind in DISPATCHED or (kind.startswith("packed") and not lookup.looks_up_here())
-    assert len(prepared) == (0 if dispatched else 2)
+    assert len(prepared) == (0 if kind in DISPATCHED else 2)
+
+
+@pytest.mark.parametrize("filters", [32, 20], ids=["looked-up", "counted"])
+def test_a_prepared_call_finds_a_nan(filters: int, prepared: list[str]) -> None:
+    layer, x = pack_binary(BinaryConv2d(3, filters, 3)), torch.randn(1, 3, 7, 7)
+    x[0, 1, 0, 0] = float("nan")
+    weight = layer.words, layer.factors, tuple(layer.weight_shape), Geometry()
+    expected = reference.binary_packed_forward(x, *weight)
+    assert expected.isnan().any() and not expected.isnan().all()
+    with torch.no_grad():
+        for _ in range(2):
+            torch.testing.assert_close(layer(x), expected, rtol=0, atol=0, equal_nan=True)
+    assert prepared == ["binary_packed_forward"] * 2
 
 
 def test_new_values_of_weights_and_inputs_are_read() -> None:

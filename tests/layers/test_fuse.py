@@ -93,9 +93,9 @@ def test_a_fused_network_computes_the_same(case: tuple[nn.Module, Tensor]) -> No
 def test_which_relus_are_fused() -> None:
     fused = fuse(with_statistics(Block()))
     has_relu = {path: layer.relu for path, layer in fused.named_modules() if isinstance(layer, FusedAdder)}
-    # Behind `second` and `short` are additions; the ReLU of the sum of both stays.
-    assert has_relu == {"first": True, "second": False, "short": False, "third": True, "head": False}
-    assert len(modules(fused, nn.ReLU)) == 1
+    # `second` also adds the output of `short`, and has the ReLU of the sum.
+    assert has_relu == {"first": True, "second": True, "short": False, "third": True, "head": False}
+    assert not modules(fused, nn.ReLU)
 
 
 @pytest.mark.parametrize("relu", [False, True], ids=["plain", "relu"])
@@ -248,8 +248,9 @@ def test_compile_and_export_see_one_operator() -> None:
 def test_operators_pass_opcheck() -> None:
     fused = FusedAdder(AdderConv2d(4, 6, 3, stride=2, groups=2), relu=True)
     x = torch.randn(2, 4, 7, 7)
-    place = (x, fused.weight, fused.factors, fused.relu, *fused.geometry)
-    torch.library.opcheck(torch.ops.addercost.adder_conv2d_fused.default, place)
+    for shortcut in (None, torch.randn(2, 6, 3, 3)):
+        place = (x, fused.weight, fused.factors, shortcut, fused.relu, *fused.geometry)
+        torch.library.opcheck(torch.ops.addercost.adder_conv2d_fused.default, place)
     codes, w = torch.randint(0, 256, (2, 4, 7, 7), dtype=torch.uint8), fused.weight.byte()
     for input, step in ((codes, None), (x, 0.7)):
         place = (input, w, fused.factors, 0.1, 3, True, step, 9, *fused.geometry)

@@ -59,7 +59,8 @@ def adder_conv2d_quantized(call: OpCall) -> OperatorWork:
 
 @rule("addercost.adder_conv2d_fused")
 def adder_conv2d_fused(call: OpCall) -> OperatorWork:
-    """out: [N, K, P, Q]: each sum times a factor plus an addend, and with `relu` a comparison with 0."""
+    """out: [N, K, P, Q]: each sum times a factor plus an addend, plus `shortcut` if there is one, and with
+    `relu` a comparison with 0."""
     (sites,) = _convolution_as(Arithmetic.ADDER, call).sites
     return OperatorWork((replace(sites, biased=call.output.numel),), _stored(call))
 
@@ -80,11 +81,13 @@ def adder_conv2d_coded(call: OpCall) -> OperatorWork:
 
 
 def _stored(call: OpCall) -> OpCounts:
-    """A product for each output, and a comparison with ReLU. The additions of the addends are part of the
-    sums.
+    """A product for each output, an addition with a shortcut, and a comparison with ReLU. The additions of
+    the addends are part of the sums.
     """
     each = call.output.numel
-    return OpCounts.of("fp32", mul=each, compare=each if call.args.get("relu") else 0)
+    compared = each if call.args.get("relu") else 0
+    added = each if call.optional_tensor("shortcut") is not None else 0
+    return OpCounts.of("fp32", mul=each, add=added, compare=compared)
 
 
 @rule("addercost.adder_linear")
@@ -125,12 +128,39 @@ def binary_conv2d(call: OpCall) -> OperatorWork:
 @rule("addercost.binary_conv2d_packed")
 def binary_conv2d_packed(call: OpCall) -> OperatorWork:
     """x: [N, C, H, W], weight_shape: [K, C/G, R, S], out: [N, K, P, Q]: as `binary_conv2d`; each sum gets a
-    factor and an addend.
+    factor and an addend. Where x is words of 32 signs, [N, ⌈C/32⌉, H, W], no input is compared.
     """
+    return OperatorWork((_packed_sites(call, call.output.numel, call.output.number_format),))
+
+
+@rule("addercost.binary_conv2d_signs")
+def binary_conv2d_signs(call: OpCall) -> OperatorWork:
+    """out: [N, ⌈K/32⌉, P, Q], words of 32 signs: as `binary_conv2d_packed`, and a comparison for each sum."""
+    (images, _, rows, columns), number_format = call.output.shape, call.tensor("factors").number_format
+    sums = images * _filters(call)[0] * rows * columns
+    return OperatorWork((_packed_sites(call, sums, number_format),), OpCounts.of(number_format, compare=sums))
+
+
+def _filters(call: OpCall) -> list[int]:
+    """The shape of the weight that packed words stand for."""
     shape = call.args["weight_shape"]
     assert isinstance(shape, tuple)
-    terms = math.prod(size for size in shape[1:] if isinstance(size, int))
-    return _sums_as(Arithmetic.XNOR, call, terms, biased=True)
+    return [size for size in shape if isinstance(size, int)]
+
+
+def _packed_sites(call: OpCall, sums: int, number_format: str) -> Sites:
+    """number_format: of factors and addends."""
+    x, terms = call.tensor("input"), math.prod(_filters(call)[1:])
+    return Sites(
+        count=sums * terms,
+        outputs=sums if terms else 0,
+        biased=sums,
+        inputs=0 if x.number_format == "int32" else x.numel,
+        number_format=number_format,
+        accumulator_format=accumulator_of(number_format),
+        arithmetic=Arithmetic.XNOR,
+        weighted=True,
+    )
 
 
 @rule("addercost.binary_linear")

@@ -55,7 +55,8 @@ def ready(operation: str, *arguments: Any) -> Call | None:
 
 
 def _fits(input: Tensor, weight: Tensor) -> bool:
-    return input.dtype == torch.float32 and 0 < input.nbytes <= dense.LARGEST_BYTES >= weight.nbytes
+    known = input.dtype in (torch.float32, torch.int32, torch.uint8)  # floats, words of signs, codes
+    return known and 0 < input.nbytes <= dense.LARGEST_BYTES >= weight.nbytes
 
 
 def _ready_sums(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Call | None:
@@ -68,27 +69,51 @@ def _ready_sums(site: str, input: Tensor, weight: Tensor, geometry: Geometry) ->
 
 
 def _ready_fused(
-    input: Tensor, weight: Tensor, factors: Tensor, geometry: Geometry, store: Store
+    input: Tensor,
+    weight: Tensor,
+    factors: Tensor,
+    geometry: Geometry,
+    store: Store,
+    shortcut: Tensor | None = None,
 ) -> Call | None:
     if weight.dtype != torch.float32 or not factors.is_contiguous():
         return None
-    return dense.ready_of("adder_scaled", input, weight, geometry, store)
+    if shortcut is None:
+        return dense.ready_of("adder_scaled", input, weight, geometry, store)
+    if not shortcut.is_contiguous(memory_format=output_layout(input)):
+        return None
+    return dense.ready_of("adder_shortcut", input, weight, geometry, store)
 
 
 def _ready_packed(
-    input: Tensor, words: Tensor, factors: Tensor, shape: tuple[int, int, int, int], geometry: Geometry
+    signs: bool,
+    input: Tensor,
+    words: Tensor,
+    factors: Tensor,
+    shape: tuple[int, int, int, int],
+    geometry: Geometry,
 ) -> Call | None:
-    dense_operands = words.is_contiguous() and factors.is_contiguous()
-    if not dense_operands or not lookup_signs.takes(shape, geometry):
+    dense_operands = words.is_contiguous() and factors.is_contiguous() and factors.dtype == torch.float32
+    if not dense_operands:
         return None
-    return lookup_signs.ready_of(input, shape, geometry)
+    if lookup_signs.takes(shape, geometry):
+        return lookup_signs.ready_of(input, shape, geometry, signs)
+    return binary.ready_of(input, shape, geometry, signs)
+
+
+def _ready_coded(
+    input: Tensor, weight: Tensor, factors: Tensor, codes: Codes, geometry: Geometry, store: Store
+) -> Call | None:
+    return u8.ready_of(input, weight, codes, geometry, store) if factors.is_contiguous() else None
 
 
 _READY: dict[str, Callable[..., Call | None]] = {
     "adder_forward": partial(_ready_sums, "adder"),
     "shift_forward": partial(_ready_sums, "mac_powers"),
     "adder_fused_forward": _ready_fused,
-    "binary_packed_forward": _ready_packed,
+    "adder_coded_forward": _ready_coded,
+    "binary_packed_forward": partial(_ready_packed, False),
+    "binary_signs_forward": partial(_ready_packed, True),
 }
 
 
@@ -197,14 +222,21 @@ def adder_quantized_forward(
 
 
 def adder_fused_forward(
-    input: Tensor, weight: Tensor, factors: Tensor, geometry: Geometry, store: Store
+    input: Tensor,
+    weight: Tensor,
+    factors: Tensor,
+    geometry: Geometry,
+    store: Store,
+    shortcut: Tensor | None = None,
 ) -> Tensor | None:
     if depthwise.takes(weight.shape, geometry.groups):
-        return reference.adder_fused_forward(input, weight, factors, geometry, store, _adder_sums)
+        return reference.adder_fused_forward(input, weight, factors, geometry, store, shortcut, _adder_sums)
     x, w = (t.float() if t.dtype in _HALF else t for t in (input, weight))
     if not dense.supports("adder_scaled", x, w):
         return None
-    output = dense.convolve("adder_scaled", x, w, geometry, None, factors, store)
+    site = "adder_scaled" if shortcut is None else "adder_shortcut"
+    added = None if shortcut is None else shortcut.to(x.dtype)
+    output = dense.convolve(site, x, w, geometry, None, factors, store, added)
     return output if x is input else output.to(input.dtype)
 
 
@@ -250,12 +282,33 @@ def binary_forward(
 def binary_packed_forward(
     input: Tensor, words: Tensor, factors: Tensor, shape: tuple[int, int, int, int], geometry: Geometry
 ) -> Tensor | None:
-    if not (dense.supports("mac", input, factors) and words.is_contiguous() and factors.is_contiguous()):
+    return _packed_forward(input, words, factors, shape, geometry, signs=False)
+
+
+def binary_signs_forward(
+    input: Tensor, words: Tensor, factors: Tensor, shape: tuple[int, int, int, int], geometry: Geometry
+) -> Tensor | None:
+    return _packed_forward(input, words, factors, shape, geometry, signs=True)
+
+
+def stores_signs(shape: tuple[int, int, int, int], geometry: Geometry) -> bool:
+    return lookup_signs.takes(shape, geometry)
+
+
+def _packed_forward(
+    input: Tensor,
+    words: Tensor,
+    factors: Tensor,
+    shape: tuple[int, int, int, int],
+    geometry: Geometry,
+    signs: bool,
+) -> Tensor | None:
+    kind = "xnor" if input.dtype == torch.int32 else "mac"
+    fits = dense.supports(kind, input, words) and factors.dtype == torch.float32
+    if not (fits and words.is_contiguous() and factors.is_contiguous()):
         return None
-    layout = output_layout(input)
-    if lookup_signs.takes(shape, geometry):
-        return lookup_signs.convolve(input, words, factors, shape, geometry, layout)
-    return binary.convolve(input, words, factors, shape, geometry, layout)
+    convolve = lookup_signs.convolve if lookup_signs.takes(shape, geometry) else binary.convolve
+    return convolve(input, words, factors, shape, geometry, output_layout(input), signs=signs)
 
 
 def _convolve(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:

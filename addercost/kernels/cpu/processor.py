@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import halide as hl
 
 from addercost.hardware.this_machine import core_kind
+from addercost.kernels.cpu.ir.native import host_features
 
+_VARIABLE = "HL_JIT_TARGET"
 _TWO_SLOTS = ("AuthenticAMD 25-",)
 """Cores whose 256-bit units take two slots for a 512-bit operation: Zen 4. A broadcast load finishes
 meanwhile. Source: measured, `benchmarks/results`."""
@@ -33,16 +37,29 @@ class Core:
 @cache
 def host_core() -> Core:
     """The core that kernels are compiled for."""
-    target = hl.get_jit_target_from_environment()
-    wide, arm = vector_bytes() >= 64, target.arch == hl.TargetArch.ARM
-    registers = 32 if wide or (arm and target.bits == 64) else 16
+    wide = vector_bytes() >= 64
+    registers = 32 if wide or (is_arm() and jit_target().bits == 64) else 16
     two_slots = core_kind().startswith(_TWO_SLOTS) or not wide
     return Core(vector_bytes(), registers, 2.0, 0.0 if two_slots else _LOAD_CYCLES)
 
 
 @cache
+def jit_target() -> Any:
+    """Halide's name of the processor that kernels are compiled for. `HL_JIT_TARGET` may name another one than
+    this."""
+    target = hl.get_jit_target_from_environment()
+    if target.arch == hl.TargetArch.ARM and "dotprod" in host_features() and not os.environ.get(_VARIABLE):
+        # Halide 21 does not look for this instruction.
+        target = target.with_feature(hl.TargetFeature.ARMDotProd)
+    return target
+
+
+def is_arm() -> bool:
+    """Whether kernels are compiled for Arm."""
+    return bool(jit_target().arch == hl.TargetArch.ARM)
+
+
+@cache
 def vector_bytes() -> int:
-    """Bytes in a vector register of the processor that kernels are compiled for. `HL_JIT_TARGET` may name
-    another processor than this one.
-    """
-    return int(hl.get_jit_target_from_environment().natural_vector_size(hl.UInt(8)))
+    """Bytes in a vector register of the processor that kernels are compiled for."""
+    return int(jit_target().natural_vector_size(hl.UInt(8)))

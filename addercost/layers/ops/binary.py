@@ -7,7 +7,7 @@ the kernels need no mask. Implementations in which padded taps contribute nothin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from addercost.kernels import dispatch
 from addercost.kernels.problem import Geometry, empty_output, output_shape
 from addercost.kernels.ready import Call, without_data
 from addercost.kernels.reference import binary_sign
+from addercost.kernels.signs import WORD, words_of
 from addercost.layers.ops import library
 from addercost.layers.ops.pair import Gradients, define_pair, product_gradients
 
@@ -63,49 +64,77 @@ def _weight_gradient(grad_scaled: Tensor, weight: Tensor) -> Tensor:
 
 
 def _packed_shape(input: Tensor, words: Tensor, shape: Sequence[int], geometry: Geometry) -> list[int]:
-    output = output_shape(input, tuple(shape), geometry)
-    if not input.is_floating_point():
-        raise ShapeError(f"the layer computes in floating point, the input is {input.dtype}")
+    k, c, r, s = shape
+    if input.dtype == torch.int32:
+        if geometry.groups > 1 and c % WORD:
+            raise ShapeError(f"{c} channels of a group are no whole words of signs")
+        c = words_of(c)
+    elif not input.is_floating_point():
+        raise ShapeError(
+            f"the layer takes floating point, or int32 words of signs; the input is {input.dtype}"
+        )
+    output = output_shape(input, (k, c, r, s), geometry)
     if words.device != input.device:
         raise ShapeError(f"input is on {input.device} and the packed weight is on {words.device}")
     return output
 
 
-def _packed(input: Tensor, words: Tensor, factors: Tensor, shape: list[int], *place: Any) -> Tensor:
+def _packed(
+    operation: str, input: Tensor, words: Tensor, factors: Tensor, shape: list[int], *place: Any
+) -> Tensor:
     geometry = Geometry.of(*place)
     _packed_shape(input, words, shape, geometry)
     k, c, r, s = shape
-    return dispatch.binary_packed_forward(input, words, factors, (k, c, r, s), geometry)
+    output: Tensor = getattr(dispatch, operation)(input, words, factors, (k, c, r, s), geometry)
+    return output
 
 
-def _direct_packed(input: Tensor, words: Tensor, factors: Tensor, shape: list[int], *place: Any) -> Tensor:
-    operation, operands = "binary_packed_forward", (input, words, factors)
+def _direct_packed(
+    operation: str, input: Tensor, words: Tensor, factors: Tensor, shape: list[int], *place: Any
+) -> Tensor:
+    operands = (input, words, factors)
     made = dispatch.run_as_prepared(
-        operation, _ready_packed, operands, operands, tuple(shape), Geometry.of(*place)
+        operation, _ready_packed, operands, operands, operation, tuple(shape), Geometry.of(*place)
     )
-    return _packed(input, words, factors, shape, *place) if made is None else made
+    return _packed(operation, *operands, shape, *place) if made is None else made
 
 
 @lru_cache(maxsize=4096)
 def _ready_packed(*likes: Any) -> Call | None:
-    """The prepared convolution for operands whose sizes, strides and types are `likes`; None where there is
+    """The prepared operation for operands whose sizes, strides and types are `likes`; None where there is
     none. Raises as `_packed` does.
     """
-    (input, words, factors), (shape, geometry) = without_data(likes), likes[9:11]
+    (input, words, factors), (operation, shape, geometry) = without_data(likes[:9]), likes[9:12]
     _packed_shape(input, words, shape, geometry)
-    return dispatch.ready("binary_packed_forward", input, words, factors, shape, geometry)
+    return dispatch.ready(operation, input, words, factors, shape, geometry)
 
 
 def _packed_fake(input: Tensor, words: Tensor, factors: Tensor, shape: list[int], *place: Any) -> Tensor:
-    return empty_output(input, _packed_shape(input, words, shape, Geometry.of(*place)))
+    output = _packed_shape(input, words, shape, Geometry.of(*place))
+    return empty_output(input, output, factors.dtype if input.dtype == torch.int32 else None)
 
+
+def _signs_fake(input: Tensor, words: Tensor, factors: Tensor, shape: list[int], *place: Any) -> Tensor:
+    n, k, p, q = _packed_shape(input, words, shape, Geometry.of(*place))
+    return empty_output(input, [n, words_of(k), p, q], torch.int32)
+
+
+_PACKED = f"Tensor input, Tensor words, Tensor factors, int[] weight_shape, {library.GEOMETRY}"
 
 conv2d_packed = library.define(
     "binary_conv2d_packed",
-    f"Tensor input, Tensor words, Tensor factors, int[] weight_shape, {library.GEOMETRY}",
-    _packed,
+    _PACKED,
+    partial(_packed, "binary_packed_forward"),
     _packed_fake,
     layer=True,
-    direct=_direct_packed,
+    direct=partial(_direct_packed, "binary_packed_forward"),
+)
+conv2d_signs = library.define(
+    "binary_conv2d_signs",
+    _PACKED,
+    partial(_packed, "binary_signs_forward"),
+    _signs_fake,
+    layer=True,
+    direct=partial(_direct_packed, "binary_signs_forward"),
 )
 conv2d, linear = define_pair("binary", _convolve, _gradients)

@@ -15,7 +15,7 @@ from torch import Tensor
 from addercost.errors import ShapeError
 from addercost.kernels import dispatch
 from addercost.kernels.problem import Geometry, empty_output, output_shape
-from addercost.kernels.ready import Call, without_data
+from addercost.kernels.ready import Call, like, without_data
 from addercost.kernels.store import Codes, Store
 from addercost.layers.ops import library
 
@@ -32,24 +32,39 @@ def _store(relu: bool, codes: Codes | None = None) -> Store:
     return Store(0.0 if relu else -math.inf, codes)
 
 
-def _fused_place(input: Tensor, weight: Tensor, place: Sequence[Any]) -> tuple[Geometry, list[int]]:
+def _fused_place(
+    input: Tensor, weight: Tensor, shortcut: Tensor | None, place: Sequence[Any]
+) -> tuple[Geometry, list[int]]:
     if input.dtype != weight.dtype or not input.is_floating_point():
         raise ShapeError(f"input is {input.dtype} and weight is {weight.dtype}: one floating-point type")
-    return _place(input, weight, place)
+    geometry, shape = _place(input, weight, place)
+    if shortcut is not None and (list(shortcut.shape), shortcut.dtype) != (shape, input.dtype):
+        raise ShapeError(
+            f"the shortcut is {tuple(shortcut.shape)} {shortcut.dtype}, "
+            f"the output {tuple(shape)} {input.dtype}"
+        )
+    return geometry, shape
 
 
-def _fused(input: Tensor, weight: Tensor, factors: Tensor, relu: bool, *place: Any) -> Tensor:
-    """factor_k · -Σ|x - w| + addend_k, with `relu` not below 0."""
-    geometry, shape = _fused_place(input, weight, place)
+def _fused(
+    input: Tensor, weight: Tensor, factors: Tensor, shortcut: Tensor | None, relu: bool, *place: Any
+) -> Tensor:
+    """factor_k · -Σ|x - w| + addend_k + shortcut, with `relu` not below 0."""
+    geometry, shape = _fused_place(input, weight, shortcut, place)
     if input.numel() == 0:
         return empty_output(input, shape)
-    return dispatch.adder_fused_forward(input, weight, factors, geometry, _store(relu))
+    return dispatch.adder_fused_forward(input, weight, factors, geometry, _store(relu), shortcut)
 
 
-def _direct_fused(input: Tensor, weight: Tensor, factors: Tensor, relu: bool, *place: Any) -> Tensor:
-    operation, operands = "adder_fused_forward", (input, weight, factors)
-    made = dispatch.run_as_prepared(operation, _ready_fused, operands, operands, relu, Geometry.of(*place))
-    return _fused(input, weight, factors, relu, *place) if made is None else made
+def _direct_fused(
+    input: Tensor, weight: Tensor, factors: Tensor, shortcut: Tensor | None, relu: bool, *place: Any
+) -> Tensor:
+    operation, checked = "adder_fused_forward", (input, weight, factors)
+    operands = checked if shortcut is None else (*checked, shortcut)
+    made = dispatch.run_as_prepared(
+        operation, _ready_fused, checked, operands, relu, Geometry.of(*place), like(shortcut)
+    )
+    return _fused(*checked, shortcut, relu, *place) if made is None else made
 
 
 @lru_cache(maxsize=4096)
@@ -57,13 +72,17 @@ def _ready_fused(*likes: Any) -> Call | None:
     """The prepared convolution for operands whose sizes, strides and types are `likes`; None where there is
     none. Raises as `_fused` does.
     """
-    (input, weight, factors), (relu, geometry) = without_data(likes), likes[9:11]
-    _fused_place(input, weight, (geometry.stride, geometry.padding, geometry.dilation, geometry.groups))
-    return dispatch.ready("adder_fused_forward", input, weight, factors, geometry, _store(relu))
+    relu, geometry, of_shortcut = likes[9:12]
+    input, weight, factors, shortcut = without_data((*likes[:9], *of_shortcut))
+    place = geometry.stride, geometry.padding, geometry.dilation, geometry.groups
+    _fused_place(input, weight, shortcut, place)
+    return dispatch.ready("adder_fused_forward", input, weight, factors, geometry, _store(relu), shortcut)
 
 
-def _fused_fake(input: Tensor, weight: Tensor, factors: Tensor, relu: bool, *place: Any) -> Tensor:
-    return empty_output(input, _fused_place(input, weight, place)[1])
+def _fused_fake(
+    input: Tensor, weight: Tensor, factors: Tensor, shortcut: Tensor | None, relu: bool, *place: Any
+) -> Tensor:
+    return empty_output(input, _fused_place(input, weight, shortcut, place)[1])
 
 
 def _coded_place(input: Tensor, weight: Tensor, place: Sequence[Any]) -> tuple[Geometry, list[int]]:
@@ -96,6 +115,30 @@ def _coded(
     return dispatch.adder_coded_forward(input, weight, factors, Codes(scale, zero), geometry, store)
 
 
+def _direct_coded(input: Tensor, weight: Tensor, factors: Tensor, *rest: Any) -> Tensor:
+    operation, operands, (*numbers, place) = (
+        "adder_coded_forward",
+        (input, weight, factors),
+        (*rest[:5], rest[5:]),
+    )
+    made = dispatch.run_as_prepared(
+        operation, _ready_coded, operands, operands, *numbers, Geometry.of(*place)
+    )
+    return _coded(*operands, *rest) if made is None else made
+
+
+@lru_cache(maxsize=4096)
+def _ready_coded(*likes: Any) -> Call | None:
+    """The prepared convolution for operands whose sizes, strides and types are `likes`; None where there is
+    none. Raises as `_coded` does.
+    """
+    input, weight, factors = without_data(likes[:9])
+    scale, zero, relu, next_scale, next_zero, geometry = likes[9:15]
+    _coded_place(input, weight, (geometry.stride, geometry.padding, geometry.dilation, geometry.groups))
+    store = _store(relu, None if next_scale is None else Codes(next_scale, next_zero))
+    return dispatch.ready("adder_coded_forward", input, weight, factors, Codes(scale, zero), geometry, store)
+
+
 def _coded_fake(
     input: Tensor,
     weight: Tensor,
@@ -113,7 +156,7 @@ def _coded_fake(
 
 conv2d_fused = library.define(
     "adder_conv2d_fused",
-    f"Tensor input, Tensor weight, Tensor factors, bool relu, {library.GEOMETRY}",
+    f"Tensor input, Tensor weight, Tensor factors, Tensor? shortcut, bool relu, {library.GEOMETRY}",
     _fused,
     _fused_fake,
     direct=_direct_fused,
@@ -124,4 +167,5 @@ conv2d_coded = library.define(
     f"int next_zero, {library.GEOMETRY}",
     _coded,
     _coded_fake,
+    direct=_direct_coded,
 )

@@ -68,7 +68,7 @@ def define_pair(
         """The prepared convolution for operands whose sizes, strides and types are `likes`; None where there
         is none. Raises as `conv2d` does.
         """
-        input, weight, bias = without_data(likes)
+        input, weight, bias = without_data(likes[:9])
         geometry, chosen = likes[9:11]
         check(*chosen)
         convolution_shape(input, weight, bias, geometry)
@@ -102,7 +102,7 @@ def define_pair(
 
     @lru_cache(maxsize=4096)
     def ready_linear(*likes: Any) -> Call | None:
-        input, weight, bias = without_data(likes)
+        input, weight, bias = without_data(likes[:9])
         check(*likes[9])
         shape = linear_shape(input, weight, bias)
         if not (input.is_contiguous() and input.numel()):

@@ -76,6 +76,10 @@ MANY = [
     row("", "addercost.binary_conv2d", t(2, 4, 3, 5), layer(120 * 54, 120, inputs=420, arithmetic=Arithmetic.XNOR), input=t(2, 6, 5, 7), weight=w(4, 6, 3, 3)),
     row("", "addercost.shift_conv2d", t(2, 4, 3, 5), layer(120 * 54, 120, inputs=420, arithmetic=Arithmetic.SHIFT), input=t(2, 6, 5, 7), weight=w(4, 6, 3, 3)),
     row("", "addercost.binary_conv2d_packed", t(2, 4, 3, 5), layer(120 * 54, 120, inputs=420, biased=120, arithmetic=Arithmetic.XNOR), input=t(2, 6, 5, 7), weight_shape=(4, 6, 3, 3)),
+    # Words of signs: no input is compared where they come in, and every sum is where they go out.
+    row("words", "addercost.binary_conv2d_packed", t(2, 4, 3, 5), layer(120 * 54, 120, biased=120, arithmetic=Arithmetic.XNOR), input=t(2, 1, 5, 7, dtype="int32"), weight_shape=(4, 6, 3, 3)),
+    row("", "addercost.binary_conv2d_signs", t(2, 1, 3, 5, dtype="int32"), layer(120 * 54, 120, OpCounts.of("fp32", compare=120), inputs=420, biased=120, arithmetic=Arithmetic.XNOR), input=t(2, 6, 5, 7), weight_shape=(4, 6, 3, 3), factors=w(2, 1, 32)),
+    row("words", "addercost.binary_conv2d_signs", t(2, 1, 3, 5, dtype="int32"), layer(120 * 54, 120, OpCounts.of("fp32", compare=120), biased=120, arithmetic=Arithmetic.XNOR), input=t(2, 1, 5, 7, dtype="int32"), weight_shape=(4, 6, 3, 3), factors=w(2, 1, 32)),
     row("negated", "addercost.adder_pairs", t(2, 3), layer(30, 6, inputs=10, arithmetic=Arithmetic.ADDER), input=t(2, 5), sites=30),
     row("bare", "addercost.adder_pairs", t(2, 3), layer(30, 6, inputs=10, arithmetic=Arithmetic.ADDER, negated=False), input=t(2, 5), sites=30, negated=False),
     # A code is a division, rounding and the zero point (two additions), and two limits; a sum is scaled.
@@ -95,6 +99,11 @@ MANY = [
         "relu", "addercost.adder_conv2d_fused", t(2, 4, 3, 5),
         layer(120 * 54, 120, OpCounts.of("fp32", mul=120, compare=120), inputs=420, biased=120, arithmetic=Arithmetic.ADDER),
         input=t(2, 6, 5, 7), weight=w(4, 6, 3, 3), relu=True,
+    ),
+    row(
+        "shortcut", "addercost.adder_conv2d_fused", t(2, 4, 3, 5),
+        layer(120 * 54, 120, OpCounts.of("fp32", mul=120, add=120), inputs=420, biased=120, arithmetic=Arithmetic.ADDER),
+        input=t(2, 6, 5, 7), weight=w(4, 6, 3, 3), shortcut=t(2, 4, 3, 5), relu=False,
     ),
     row(
         "from floats", "addercost.adder_conv2d_coded", t(2, 4, 3, 5),

@@ -5,7 +5,7 @@ the words in place.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from addercost.kernels.cpu.dense.schedule import Schedule
 from addercost.kernels.cpu.dense.tuned import Schedules, tuned_schedules
 from addercost.kernels.cpu.depthwise import convolution as depthwise
 from addercost.kernels.problem import Geometry, output_layout
+from addercost.kernels.ready import Call
 from addercost.kernels.signs import whole_blocks, words_of
 
 _KEPT_WORDS = 32 << 10
@@ -32,19 +33,58 @@ def convolve(
     geometry: Geometry,
     layout: torch.memory_format,
     schedule: Schedule | None = None,
+    signs: bool = False,
 ) -> Tensor | None:
-    """factor_k · Σ sign(x)·sign(w) + addend_k of an fp32 input [N, C, H, W].
+    """factor_k · Σ sign(x)·sign(w) + addend_k of an input [N, C, H, W] in fp32, or of its signs as words.
 
     `kernels.signs` packs `words` and `factors`; `shape` is the shape of the weight that `words` stand for.
-    Returns [N, K, P, Q] in `layout`, or None where the input has a NaN.
+    signs: only the signs of that, as `signs.pack_image` packs them.
+    Returns [N, K, P, Q] in `layout`, or None where the input has a NaN, and for a depthwise layer of words.
     """
+    of_words = input.dtype == torch.int32
     if depthwise.takes(shape, geometry.groups):
+        if of_words:
+            return None
         bits = words[..., 0].unflatten(1, (1, *shape[2:]))
-        return depthwise.convolve_signs(input, bits, geometry, layout, factors[..., 0].contiguous())
-    if not packable(input.shape, input.stride()):
+        values = depthwise.convolve_signs(input, bits, geometry, layout, factors[..., 0].contiguous())
+        return values if values is None or not signs else _packed_output(values, layout)
+    if not packable(input.shape, input.stride(), of_words):
         input = input.contiguous()
     place = (input.shape, input.stride(), shape)
-    plan = _plan(*place, geometry, layout, torch.get_num_threads(), schedule or tuned_schedules())
+    schedules = schedule or tuned_schedules()
+    plan = _plan(*place, geometry, layout, torch.get_num_threads(), schedules, of_words)
+    return (_signs if signs else _convolve)(plan, layout, input, words, factors)
+
+
+def ready_of(
+    input: Tensor, shape: tuple[int, int, int, int], geometry: Geometry, signs: bool = False
+) -> Call | None:
+    """`convolve` for an input of this size, these strides and this type, which may have no data, as a
+    function of input, words and factors. None where the input has to be copied first, and for a depthwise
+    layer.
+    """
+    of_words, layout = input.dtype == torch.int32, output_layout(input)
+    if depthwise.takes(shape, geometry.groups) or not packable(input.shape, input.stride(), of_words):
+        return None
+    place = (input.shape, input.stride(), shape, geometry, layout, torch.get_num_threads())
+    plan = _plan(*place, tuned_schedules(), of_words)
+    return partial(_signs if signs else _convolve, plan, layout)
+
+
+def _signs(
+    plan: BinaryPlan, layout: torch.memory_format, input: Tensor, words: Tensor, factors: Tensor
+) -> Tensor | None:
+    values = _convolve(plan, layout, input, words, factors)
+    return None if values is None else _packed_output(values, layout)
+
+
+def _packed_output(values: Tensor, layout: torch.memory_format) -> Tensor | None:
+    return pack_signs(values, 1, planar=layout == torch.contiguous_format)
+
+
+def _convolve(
+    plan: BinaryPlan, layout: torch.memory_format, input: Tensor, words: Tensor, factors: Tensor
+) -> Tensor | None:
     try:
         image = plan.spare.pop()
     except IndexError:
@@ -97,13 +137,14 @@ def _plan(
     layout: torch.memory_format,
     threads: int,
     schedules: Schedules | Schedule | None = None,
+    of_words: bool = False,
 ) -> BinaryPlan:
     k, channels, r, s = weight_size
     if (r, s) == (1, 1) and geometry.padding == (0, 0):
         # Pixels that the stride skips are not packed.
         size = (*input_size[:2], *geometry.output_size((input_size[2], input_size[3]), (1, 1)))
         (by_n, by_c, by_y, by_x), (step_y, step_x) = input_stride, geometry.stride
-        if packable(size, stride := (by_n, by_c, by_y * step_y, by_x * step_x)):
+        if packable(size, stride := (by_n, by_c, by_y * step_y, by_x * step_x), of_words):
             input_size, input_stride, geometry = size, stride, Geometry(groups=geometry.groups)
     n, _, height, width = input_size
     groups, words = geometry.groups, words_of(channels)
@@ -128,6 +169,7 @@ def _plan(
         kernel.slack_pixels,
         kernel.kernel.across,
         threads,
+        of_words,
     )
     return BinaryPlan(
         kernel, packing, kernel.launch(BufferLayout.strided((groups, whole, taps), (taps * whole, 1, whole)))

@@ -52,8 +52,8 @@ def takes(shape: tuple[int, int, int, int], geometry: Geometry) -> bool:
 class LookupPlan:
     """How to compute the layer for images of one size.
 
-    calls: of the loop; each still needs the addresses of weights, factors and table. shape, layout: of the
-    output.
+    calls: of the loop; each still needs the addresses of weights, factors and table. shape, layout, dtype: of
+    the output.
     """
 
     packing: Packing
@@ -61,6 +61,7 @@ class LookupPlan:
     calls: tuple[NativeCall, ...]
     shape: tuple[int, int, int, int]
     layout: torch.memory_format
+    dtype: torch.dtype
 
     def run(self, image: Tensor, weights: Tensor, factors: Tensor, output: Tensor) -> None:
         """Computes `output` from a packed image."""
@@ -75,23 +76,39 @@ def convolve(
     shape: tuple[int, int, int, int],
     geometry: Geometry,
     layout: torch.memory_format,
+    signs: bool = False,
 ) -> Tensor | None:
-    """The same result as `convolution.convolve`, for a layer of which `takes` is true."""
-    if not packable(input.shape, input.stride()):
-        input = input.contiguous()
-    plan = lookup_plan(input.shape, input.stride(), shape, geometry, layout, torch.get_num_threads())
-    return _convolve(plan, layout, input, words, factors)
-
-
-def ready_of(input: Tensor, shape: tuple[int, int, int, int], geometry: Geometry) -> Call | None:
-    """`convolve` for an input of this size and these strides, which may have no data, as a function of input,
-    words and factors. None where the input has to be copied first.
+    """The same result as `convolution.convolve`, for a layer of which `takes` is true. signs: only the signs
+    of that, as `signs.pack_image` packs them.
     """
-    if not packable(input.shape, input.stride()):
+    if (call := _call(input, shape, geometry, layout, signs)) is None:
+        input = input.contiguous()
+        call = _call(input, shape, geometry, layout, signs)
+        assert call is not None
+    return call(input, words, factors)
+
+
+def ready_of(
+    input: Tensor, shape: tuple[int, int, int, int], geometry: Geometry, signs: bool = False
+) -> Call | None:
+    """`convolve` for an input of this size, these strides and this type, which may have no data, as a
+    function of input, words and factors. None where the input has to be copied first.
+    """
+    return _call(input, shape, geometry, output_layout(input), signs)
+
+
+def _call(
+    input: Tensor,
+    shape: tuple[int, int, int, int],
+    geometry: Geometry,
+    layout: torch.memory_format,
+    signs: bool,
+) -> Call | None:
+    of_words = input.dtype == torch.int32
+    if not packable(input.shape, input.stride(), of_words):
         return None
-    layout = output_layout(input)
-    plan = lookup_plan(input.shape, input.stride(), shape, geometry, layout, torch.get_num_threads())
-    return partial(_convolve, plan, layout)
+    place = (input.shape, input.stride(), shape, geometry, layout)
+    return partial(_convolve, lookup_plan(*place, torch.get_num_threads(), of_words, signs), layout)
 
 
 def _convolve(
@@ -100,7 +117,7 @@ def _convolve(
     image = plan.packing.fresh()
     if plan.packing.pack_into(input, image):
         return None
-    output = torch.empty(plan.shape, memory_format=plan.layout)
+    output = torch.empty(plan.shape, dtype=plan.dtype, memory_format=plan.layout)
     plan.run(image, arranged(words, plan.vectors), factors, output)
     return output if plan.layout is layout else output.contiguous(memory_format=layout)
 
@@ -113,21 +130,26 @@ def lookup_plan(
     geometry: Geometry,
     layout: torch.memory_format,
     threads: int,
+    of_words: bool = False,
+    signs: bool = False,
 ) -> LookupPlan:
-    """The plan for images of these sizes and strides."""
+    """The plan for images of these sizes and strides. of_words: their channels are words already. signs: the
+    outputs are words of signs."""
     (n, _, height, width), (k, c, r, s) = input_size, weight_size
     (step_y, step_x), (top, left) = geometry.stride, geometry.padding
     p, q = geometry.output_size((height, width), (r, s))
-    packing = plan_packing(input_size, input_stride, 1, geometry.padding, threads=threads)
+    packing = plan_packing(input_size, input_stride, 1, geometry.padding, threads=threads, of_words=of_words)
     pixel = 4 * words_of(c)
     line = (width + 2 * left) * pixel
     by_image, by_row, rows, columns = (height + 2 * top) * line, step_y * line, p, q
     if r == s == step_y == step_x == 1 and not (top or left):
         rows, columns = 1, p * q
     vectors = 2 if k % (2 * LANES) == 0 else 1
-    # A channels-first output is stored four pixels at a time.
-    channels_last = layout == torch.channels_last or columns < 4
-    tiles = [t for t in _TILES[vectors] if t <= columns and (channels_last or t % 4 == 0)]
+    # Channels-first floats are stored four pixels at a time.
+    channels_last = layout == torch.channels_last or (columns < 4 and not signs)
+    outputs = k // LANES if signs else k
+    by_output, by_pixel = (1, outputs) if channels_last else (p * q, 1)
+    tiles = [t for t in _TILES[vectors] if t <= columns and (channels_last or signs or t % 4 == 0)]
     pixels = min(tiles, key=lambda t: -(-columns // t) * t)
     calls = []
     for share in shares(n, rows, n * k * p * q * c * r * s // LANES, threads):
@@ -143,16 +165,18 @@ def lookup_plan(
             by_row=by_row,
             by_image=by_image,
             by_filter_row=geometry.dilation[0] * line,
-            by_output_image=p * q * k,
-            by_filter=p * q,
+            by_output_image=p * q * outputs,
+            by_output_pixel=by_pixel,
+            by_output=by_output,
             filters=k,
         )
         source = share.first_image * by_image + share.first_row * by_row
-        target = share.first_image * k * p * q + share.first_row * columns * (k if channels_last else 1)
-        loop = lookup_sums(vectors, pixels, channels_last)
+        target = share.first_image * numbers.by_output_image + share.first_row * columns * by_pixel
+        loop = lookup_sums(vectors, pixels, channels_last, signs)
         calls.append(NativeCall(loop, source, 4 * target, as_array(numbers)))
     written = torch.channels_last if channels_last else layout
-    return LookupPlan(packing, vectors, tuple(calls), (n, k, p, q), written)
+    dtype = torch.int32 if signs else torch.float32
+    return LookupPlan(packing, vectors, tuple(calls), (n, outputs, p, q), written, dtype)
 
 
 @dataclass(frozen=True, slots=True)

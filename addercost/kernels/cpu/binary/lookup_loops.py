@@ -14,6 +14,7 @@ from addercost.kernels.cpu.ir.build import (
     FLOAT,
     I8,
     I16,
+    I32,
     I64,
     POINTER,
     at,
@@ -52,9 +53,9 @@ class LookupNumbers(NamedTuple):
     images, rows, columns: of the output. blocks: groups of as many filters as the function computes at once.
     filter_rows: rows of a filter. run: bytes of the image that one row of a filter covers. terms: signs in a
     sum. by_pixel, by_row, by_image: bytes of the source from one output pixel, row or image to the next.
-    by_filter_row: bytes of the source from one row of a filter to the next. by_output_image: elements of the
-    target from one image to the next. by_filter: the same from one filter to the next, in a channels-first
-    target. filters: of the output."""
+    by_filter_row: bytes of the source from one row of a filter to the next. by_output_image, by_output_pixel:
+    elements of the target from one image or pixel to the next. by_output: the same from one filter to the
+    next, or from one word of filters. filters: of the layer."""
 
     images: int
     rows: int
@@ -68,18 +69,20 @@ class LookupNumbers(NamedTuple):
     by_image: int
     by_filter_row: int
     by_output_image: int
-    by_filter: int
+    by_output_pixel: int
+    by_output: int
     filters: int
 
 
 @cache
-def lookup_sums(vectors: int, pixels: int, channels_last: bool = True) -> Any:
+def lookup_sums(vectors: int, pixels: int, channels_last: bool = True, signs: bool = False) -> Any:
     """A function (weights, factors, table, source, target, numbers) that computes tiles of `vectors` vectors
     of filters and `pixels` pixels. A row of the output must have at least `pixels` pixels.
 
     weights: bytes [block, row of a filter, byte of the run, half, filter]. factors: [2, filters] fp32.
     target: fp32 [image, row, column, filter], or [image, filter, row, column] with four pixels stored at a
-    time. The last tile of a row is moved left so that it ends where the row ends.
+    time. With `signs` the target is int32, where a word has the signs of 32 filters. The last tile of a row
+    is moved left so that it ends where the row ends.
     """
     code = function(f"lookup_{vectors}_{pixels}", *(POINTER,) * 6)
     weights, factors, table, source, target, numbers = code.function.args
@@ -119,15 +122,22 @@ def lookup_sums(vectors: int, pixels: int, channels_last: bool = True) -> Any:
                 differing = code.uitofp(code.load(place, typ=_HALVES), _FLOATS)
                 total = code.fsub(terms, code.fmul(constant(_FLOATS, 2.0), differing))
                 values.append(code.fadd(code.fmul(total, factor), addend))
-            if channels_last:
+            if signs or channels_last:
+                number = code.add(code.mul(block, I64(vectors)), I64(i))
+                of_vector = (number, n.by_output) if signs else (code.mul(number, I64(LANES)), 1)
                 for offset, value in enumerate(values):
-                    place = at(code, FLOAT, to, (pixel, n.filters), (offset, n.filters), *filters)
+                    place = at(
+                        code, FLOAT, to, (pixel, n.by_output_pixel), (offset, n.by_output_pixel), of_vector
+                    )
+                    if signs:
+                        below = code.fcmp_ordered("<", value, zeros(_FLOATS))
+                        value = code.bitcast(below, I32)
                     code.store(value, place, align=4)
                 continue
             of_filter = code.add(code.mul(block, I64(block_filters)), I64(i * LANES))
             for offset in range(0, pixels, 4):
-                place = at(code, FLOAT, to, (of_filter, n.by_filter), (pixel, 1), (offset, 1))
-                _store_turned(code, values[offset : offset + 4], place, n.by_filter)
+                place = at(code, FLOAT, to, (of_filter, n.by_output), (pixel, 1), (offset, 1))
+                _store_turned(code, values[offset : offset + 4], place, n.by_output)
     code.ret_void()
     return compiled(code)
 

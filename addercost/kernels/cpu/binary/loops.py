@@ -48,8 +48,8 @@ class PackNumbers(NamedTuple):
 
     n, h, w: images, rows and pixels of a row. groups, words: of channels, and words in a group. channels: in
     a group. sn, sc, sy, sx: strides of the source by image, channel, row and column, in elements. tn, ty, tx,
-    tw: strides of the target by image, row, column and word, in elements. For `pack_runs`, `words` counts
-    those of all groups."""
+    tw: strides of the target by image, row, column and word, in elements. For `pack_runs` and `copy_words`,
+    `words` counts those of all groups; for `copy_words`, sc is the source's stride by word."""
 
     n: int
     h: int
@@ -89,6 +89,23 @@ def pack_runs() -> Any:
         below = [code.fcmp_ordered("<", x, zeros(half)) for x in (low, high)]
         code.store(code.bitcast(picked(code, below[0], below[1], range(WORD)), I32), to, align=4)
         pack.note_nan(code.fcmp_unordered("uno", low, high))
+    return pack.compiled()
+
+
+@cache
+def copy_words() -> Any:
+    """Copies words that are packed already."""
+    pack = PackCode()
+    code, (n, h, w, _, words, _, sn, sc, sy, sx, tn, ty, tx, tw) = pack.code, pack.numbers
+    with (
+        counted(code, n) as image,
+        counted(code, h) as y,
+        counted(code, w) as pixel,
+        counted(code, words) as word,
+    ):
+        place = at(code, I32, pack.source, (image, sn), (y, sy), (pixel, sx), (word, sc))
+        to = at(code, I32, pack.target, (image, tn), (y, ty), (pixel, tx), (word, tw))
+        code.store(code.load(place, align=4, typ=I32), to, align=4)
     return pack.compiled()
 
 

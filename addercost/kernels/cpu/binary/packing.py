@@ -1,4 +1,6 @@
-"""Packs the signs of fp32 channels into words: bit i of word j is set where channel 32·j + i is negative."""
+"""Packs the signs of fp32 channels into words: bit i of word j is set where channel 32·j + i is negative. An
+image that is words already is only given its border.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from addercost.kernels.cpu.binary.loops import PackNumbers, pack_pixels, pack_rows, pack_runs
+from addercost.kernels.cpu.binary.loops import (
+    PackNumbers,
+    copy_words,
+    pack_pixels,
+    pack_rows,
+    pack_runs,
+)
 from addercost.kernels.cpu.dense.buffers import filled
 from addercost.kernels.cpu.ir.build import as_array
 from addercost.kernels.cpu.ir.native import masks_bytes
@@ -22,26 +30,30 @@ read a longer stretch of each channel's row."""
 
 
 def pack_signs(
-    image: Tensor, groups: int, padding: tuple[int, int] = (0, 0), slack_pixels: int = 0
+    image: Tensor,
+    groups: int,
+    padding: tuple[int, int] = (0, 0),
+    slack_pixels: int = 0,
+    planar: bool = False,
 ) -> Tensor | None:
     """Packs the signs of [N, C, H, W] fp32 into [N, G·⌈C/G/32⌉, H + 2·padding, W + 2·padding] int32 words,
-    channels-last.
+    channels-last, or with `planar` channels-first.
 
     The bits of the border, and those beyond the last channel, are 0. The memory extends `slack_pixels` beyond
     the last pixel. Returns None where the image has a NaN, which has no sign.
     """
     if not packable(image.shape, image.stride()):
         image = image.contiguous()
-    packing = plan_packing(image.shape, image.stride(), groups, padding, slack_pixels)
+    packing = plan_packing(image.shape, image.stride(), groups, padding, slack_pixels, planar)
     memory = packing.fresh()
     if packing.pack_into(image, memory):
         return None
     return memory.as_strided(packing.size, packing.stride)
 
 
-def packable(size: tuple[int, ...], stride: tuple[int, ...]) -> bool:
+def packable(size: tuple[int, ...], stride: tuple[int, ...], of_words: bool = False) -> bool:
     """Whether an image with these strides can be packed without copying it first."""
-    return size[1] == 1 or stride[1] == 1 or size[3] == 1 or stride[3] in (1, 2)
+    return of_words or size[1] == 1 or stride[1] == 1 or size[3] == 1 or stride[3] in (1, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +86,15 @@ def plan_packing(
     slack_pixels: int = 0,
     planar: bool = False,
     threads: int = 1,
+    of_words: bool = False,
 ) -> Packing:
     """How to pack [N, C, H, W] images of this size and these strides, which must be `packable`, into the
     layout of `pack_signs`.
 
     planar: the words are channels-first, one plane for each word of a pixel. A large image is shared among
-    `threads` threads."""
+    `threads` threads. of_words: C counts words, which are packed already."""
     (n, c, h, w), (top, left) = size, padding
-    words = words_of(c // groups)
+    words = c // groups if of_words else words_of(c // groups)
     total = groups * words
     rows, columns = h + 2 * top, w + 2 * left
     pixel = 1 if planar else total
@@ -92,7 +105,8 @@ def plan_packing(
     calls = []
     for share in shares(n, h, n * c * h * w, threads):
         extents = (share.images, share.rows, w, groups, words, c // groups)
-        loop, numbers = _loop(PackNumbers._make((*extents, *stride, *target)), channels_last)
+        numbers = PackNumbers._make((*extents, *stride, *target))
+        loop, numbers = _copying(numbers) if of_words else _loop(numbers, channels_last)
         source = share.first_image * stride[0] + share.first_row * stride[2]
         first = share.first_image * target[0] + (share.first_row + top) * row + left * pixel
         calls.append(NativeCall(loop, 4 * source, 4 * first, as_array(numbers)))
@@ -104,6 +118,15 @@ def plan_packing(
         (n, total, rows, columns),
         (target[0], word, row, pixel),
     )
+
+
+def _copying(numbers: PackNumbers) -> tuple[Any, PackNumbers]:
+    """The loop that copies words, and the numbers to call it with. A row of dense pixels is one run."""
+    total = numbers.groups * numbers.words
+    numbers = numbers._replace(words=total)
+    if numbers.sc == numbers.tw == 1 and numbers.sx == numbers.tx == total:
+        numbers = numbers._replace(words=total * numbers.w, w=1)
+    return copy_words(), numbers
 
 
 def _loop(numbers: PackNumbers, channels_last: bool) -> tuple[Any, PackNumbers]:

@@ -42,9 +42,11 @@ class Algorithm:
         self.weight = hl.ImageParam(site.element, 3, "weight")
         self.stationary = hl.ImageParam(site.element, 5, "stationary")
         self.factors = hl.ImageParam(hl.Float(32), 3, "factors")
+        self.shortcut = hl.ImageParam(hl.Float(32), 5, "shortcut")
         for axis in range(5):
             self.input.dim(axis).set_min(0)
             self.stationary.dim(axis).set_min(0)
+            self.shortcut.dim(axis).set_min(0)
         for axis in range(3):
             self.weight.dim(axis).set_min(0)
         taps = [(0, self.input.dim(0).extent() // site.packed), (0, self["filter_x"]), (0, self["filter_y"])]
@@ -61,9 +63,10 @@ class Algorithm:
         size, pixels = kernel.vector_run, kernel.pixels
         along, other = (self.q, self.k) if kernel.across else (self.k, self.q)
         place = (along // size, other // pixels, self.g, self.p, self.n)
+        outside = self.k, self.g, self.q, self.p, self.n
         if kernel.at_once:
-            self.output[self.k, self.g, self.q, self.p, self.n] = self._finished(
-                (along % size, other % pixels, *place), self.k
+            self.output[outside] = self._with_shortcut(
+                self._finished((along % size, other % pixels, *place), self.k)
             )
             return
         filter_ = self.block * size + self.lane
@@ -75,7 +78,17 @@ class Algorithm:
             value = self._transposed_tile()[(within, along % size // kernel.lanes, *place)]
         else:
             value = self.stored[(along % size, other % pixels, *place)]
-        self.output[self.k, self.g, self.q, self.p, self.n] = value
+        self.output[outside] = self._with_shortcut(value)
+
+    def _with_shortcut(self, value: Any) -> Any:
+        if not self.site.shortcut:
+            return value
+        added = value + self.shortcut[self.k, self.g, self.q, self.p, self.n]
+        return self._at_least(hl.strict_float(added))
+
+    def _at_least(self, value: Any) -> Any:
+        """NaN stays NaN."""
+        return hl.strict_float(hl.select(value < self["least"], self["least"], value))
 
     def _finished(self, at: tuple[Any, ...], filter_: Any) -> Any:
         value = self.site.finish(self.sum[at], self["terms"])
@@ -84,7 +97,7 @@ class Algorithm:
             # its bias.
             factor, addend = (self.factors[filter_, self.g, row] for row in (0, 1))
             value = hl.strict_float(hl.strict_float(value * factor) + addend)
-            value = hl.strict_float(hl.select(value < self["least"], self["least"], value))
+            value = value if self.site.shortcut else self._at_least(value)
         if self.site.coded:
             value = hl.strict_float(hl.strict_float(hl.round(value / self["step"])) + self["zero"])
             # A comparison with NaN is false, so NaN gets code 0.

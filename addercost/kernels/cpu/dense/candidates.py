@@ -33,10 +33,8 @@ def allows(request: KernelRequest, core: Core, schedule: Schedule) -> bool:
 
 
 def register_lanes(request: KernelRequest, core: Core) -> int:
-    """Lanes of a register. An 8-bit lane is 8 bytes wide, because the SAD instruction sums eight differences
-    in a lane.
-    """
-    return core.vector_bytes // (8 if request.arithmetic.packed > 1 else 4)
+    """Lanes of a register, of which each has a running sum."""
+    return core.vector_bytes // request.arithmetic.lane_bytes
 
 
 def filled_lanes(request: KernelRequest, core: Core, used: int) -> int:

@@ -41,14 +41,16 @@ def compiled(kernel: KernelClass) -> Any:
 def launch_of(
     kernel: KernelClass, inputs: Sequence[BufferLayout], parameters: tuple[float, ...], output: BufferLayout
 ) -> Launch:
-    """Runs a kernel of this class on `inputs`, on the factors of `kernels.signs` if its arithmetic has them,
-    and on an output.
+    """Runs a kernel of this class on `inputs`, on the factors of `kernels.signs` and a shortcut if its
+    arithmetic has them, and on an output.
     """
     site, operands = SITES[kernel.site], [(view, SITES[kernel.site].dtype) for view in inputs]
     if site.scaled:
         groups, filters = output.size[3:]
         whole = whole_blocks(filters)
         operands.append((BufferLayout.strided((2, groups, whole), (groups * whole, whole, 1)), torch.float32))
+    if site.shortcut:
+        operands.append((output, site.output))
     return Launch(partial(compiled, kernel), tuple(operands), parameters, (output, site.output))
 
 
@@ -70,12 +72,14 @@ def convolve(
     schedule: Schedule | None = None,
     factors: Tensor | None = None,
     store: Store = PLAIN,
+    shortcut: Tensor | None = None,
 ) -> Tensor:
     """The sums of the arithmetic `site` (a name in `SITES`) for input [N, C, H, W] and weight [K, C/G, R, S],
     whose shapes were checked before.
 
     schedule: how to compute them; None takes the best that is known for this machine. factors: of
-    `kernels.signs`, for an arithmetic that scales its sums. Depthwise layers take none.
+    `kernels.signs`, for an arithmetic that scales its sums. shortcut: for an arithmetic that adds one.
+    Depthwise layers take none.
     Returns [N, K, P, Q], channels-last where the input is.
     Raises halide.HalideError when the kernel cannot be compiled or run.
     """
@@ -86,7 +90,9 @@ def convolve(
     if plan.copied:
         input, weight = _prepared(input, weight, geometry, plan.transposed)
     output = torch.empty(plan.shape, dtype=SITES[site].output, memory_format=layout)
-    operands = (input, weight, output) if factors is None else (input, weight, factors, output)
+    if shortcut is not None:
+        shortcut = shortcut.contiguous(memory_format=layout)
+    operands = [each for each in (input, weight, factors, shortcut, output) if each is not None]
     plan.launch(*(operand.data_ptr() for operand in operands))
     return output
 

@@ -21,6 +21,7 @@ from addercost.kernels.cpu.dense.algorithm import Algorithm
 from addercost.kernels.cpu.dense.interleave import schedule_interleaved
 from addercost.kernels.cpu.dense.kernel_class import KernelClass
 from addercost.kernels.cpu.dense.sites import SITES
+from addercost.kernels.cpu.processor import jit_target
 
 Guard, Whole = hl.TailStrategy.GuardWithIf, hl.TailStrategy.RoundUp
 
@@ -30,10 +31,11 @@ def compile_kernel(kernel: KernelClass) -> Any:
     innermost first.
 
     An arithmetic with a stationary operand takes it after the weight, in the output's shape. A scaled
-    arithmetic takes factors and addends there, [k,g,2], where k is rounded up to whole blocks.
+    arithmetic takes factors and addends there, [k,g,2], where k is rounded up to whole blocks. A shortcut, in
+    the output's shape and layout, follows these.
     """
     output, arguments = scheduled(kernel)
-    return output.compile_to_callable(arguments, hl.get_jit_target_from_environment())
+    return output.compile_to_callable(arguments, jit_target())
 
 
 def scheduled(kernel: KernelClass) -> tuple[Any, list[Any]]:
@@ -45,6 +47,8 @@ def scheduled(kernel: KernelClass) -> tuple[Any, list[Any]]:
         images.append(algorithm.stationary)
     if algorithm.site.scaled:
         images.append(algorithm.factors)
+    if algorithm.site.shortcut:
+        images.append(algorithm.shortcut)
     return algorithm.output, [*images, *algorithm.parameters.values()]
 
 
@@ -56,6 +60,7 @@ class _Scheduled(Algorithm):
 
     def _schedule_output(self) -> None:
         kernel, output, buffer = self.kernel, self.output, self.output.output_buffer()
+        shortcut = self.shortcut
         for axis in range(5):
             buffer.dim(axis).set_min(0)
         names = ("ko", "kt", "ki", "qo", "qi", "po", "pi", "strip", "blocks", "kj", "strips", "sj", "task")
@@ -68,14 +73,16 @@ class _Scheduled(Algorithm):
         output.split(strip, strips, sj, self["task_strips"], Guard)
         if kernel.channels_last_output:
             buffer.dim(0).set_stride(1)
+            shortcut.dim(0).set_stride(1)
             output.reorder(ki, qi, kt, qo, pi, sj, kj, strips, blocks, self.g)
             if not kernel.across:
                 output.vectorize(ki, kernel.lanes).unroll(ki)
                 if kernel.at_once:
                     output.unroll(qi)
         else:
-            buffer.dim(0).set_stride(hl.Expr())
-            buffer.dim(2).set_stride(1)
+            for image in (buffer, shortcut):
+                image.dim(0).set_stride(hl.Expr())
+                image.dim(2).set_stride(1)
             output.reorder(qi, ki, kt, qo, pi, sj, kj, strips, blocks, self.g)
             output.vectorize(qi, kernel.lanes if kernel.across else kernel.pixels)
             if kernel.at_once:

@@ -143,7 +143,7 @@ def _vector_counts(request: KernelRequest, core: Core, lanes: int) -> tuple[int,
         return (1,)
     if core.load_cycles:
         # Weights of words and factors are stored in blocks of 32 filters.
-        return (1, 2) if stationary or site.of_words or (site.scaled and packed == 1) else (1, 2, 4)
+        return (1, 2) if stationary or site.of_words or (site.scaled and site.lane_bytes == 4) else (1, 2, 4)
     # With 32 registers, a broadcast input is read from memory by the instruction that uses it, so using it
     # twice saves nothing.
     if not (stationary or packed > 1 or not wide):

@@ -36,6 +36,9 @@ class Site:
     scaled: bool = False
     """Each filter has a factor and an addend: the output is the sum times the factor, plus the addend, and
     not below a least value."""
+    shortcut: bool = False
+    """The kernel takes an operand of the output's shape and layout, which it adds before it takes the larger
+    of the result and the least value."""
     weigh: Callable[[Any], Any] = lambda weight: weight
     """Applied to each weight when the weights are copied for the kernel."""
     sign: int = 1
@@ -69,9 +72,15 @@ class Site:
 
     @property
     def accumulator(self) -> Any:
-        """The type of the running sum. The SAD instruction produces 64-bit lanes. For narrower ones Halide 21
-        emits code that loses the sum so far."""
-        return hl.UInt(64) if self.packed > 1 else self.element
+        """The type of the running sum. x86's SAD instruction sums eight bytes into lanes of 64 bits. For
+        narrower ones Halide 21 emits code that loses the sum so far. Arm's dot product sums four into lanes
+        of 32 bits."""
+        return {1: self.element, 4: hl.UInt(32), 8: hl.UInt(64)}[self.packed]
+
+    @property
+    def lane_bytes(self) -> int:
+        """Bytes of a lane of the running sum."""
+        return max(4, self.packed)
 
 
 _HALIDE_TYPES: dict[torch.dtype, Callable[[], Any]] = {
@@ -97,15 +106,33 @@ def _power_of_two(weight: Any) -> Any:
 # long.
 _ADDER = Site("adder", torch.float32, torch.float32, lambda x, w: hl.abs(w - x), sign=-1)
 
-_ADDER_U8_SCALED = Site(
-    "adder_u8_scaled",
+_ADDER_U8 = Site(
+    "adder_u8",
     torch.uint8,
-    torch.float32,
+    torch.int32,
+    # A lane sums eight absolute differences; this is the SAD instruction.
     lambda x, w: hl.cast(hl.UInt(64), hl.absd(x, w)),
     packed=8,
+    finish=lambda total, terms: -hl.cast(hl.Int(32), total),
+)
+_ADDER_U8_SCALED = replace(
+    _ADDER_U8,
+    name="adder_u8_scaled",
+    output=torch.float32,
     finish=lambda total, terms: hl.cast(hl.Float(32), -hl.cast(hl.Int(32), total)),
     scaled=True,
 )
+_OF_BYTES = (
+    _ADDER_U8,
+    _ADDER_U8_SCALED,
+    replace(_ADDER_U8_SCALED, name="adder_u8_coded", output=torch.uint8),
+)
+
+
+def by_four(name: str) -> str:
+    """The name of the form of an 8-bit arithmetic in which a lane sums four channels."""
+    return f"{name}_by_four"
+
 
 SITES = {
     site.name: site
@@ -115,6 +142,7 @@ SITES = {
         Site("mac_powers", torch.float32, torch.float32, lambda x, w: x * w, weigh=_power_of_two),
         _ADDER,
         replace(_ADDER, name="adder_scaled", scaled=True),
+        replace(_ADDER, name="adder_shortcut", scaled=True, shortcut=True),
         # The input gradient: a convolution of the output's gradient, in which each weight is compared with
         # the layer's input.
         Site(
@@ -165,16 +193,15 @@ SITES = {
             ),
             scaled=True,
         ),
-        # A lane sums eight absolute differences; this is the SAD instruction.
-        Site(
-            "adder_u8",
-            torch.uint8,
-            torch.int32,
-            lambda x, w: hl.cast(hl.UInt(64), hl.absd(x, w)),
-            packed=8,
-            finish=lambda total, terms: -hl.cast(hl.Int(32), total),
+        *_OF_BYTES,
+        *(
+            replace(
+                site,
+                name=by_four(site.name),
+                packed=4,
+                combine=lambda x, w: hl.cast(hl.UInt(32), hl.absd(x, w)),
+            )
+            for site in _OF_BYTES
         ),
-        _ADDER_U8_SCALED,
-        replace(_ADDER_U8_SCALED, name="adder_u8_coded", output=torch.uint8),
     )
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -15,11 +15,12 @@ from addercost.kernels.cpu.dense.bordered import BorderedKernel, plan_bordered
 from addercost.kernels.cpu.dense.buffers import BufferLayout, Launch, filled
 from addercost.kernels.cpu.dense.request import KernelRequest
 from addercost.kernels.cpu.dense.schedule import Schedule
-from addercost.kernels.cpu.dense.sites import SITES
+from addercost.kernels.cpu.dense.sites import SITES, by_four
 from addercost.kernels.cpu.dense.tuned import Schedules, tuned_schedules
 from addercost.kernels.cpu.depthwise import convolution as depthwise
 from addercost.kernels.cpu.ir.build import as_array
 from addercost.kernels.cpu.ir.native import masks_bytes
+from addercost.kernels.cpu.processor import is_arm
 from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.cpu.u8.loops import (
     FLOATS,
@@ -33,6 +34,7 @@ from addercost.kernels.cpu.u8.loops import (
     transpose,
 )
 from addercost.kernels.problem import Geometry, output_layout
+from addercost.kernels.ready import Call
 from addercost.kernels.signs import pack_factors
 from addercost.kernels.store import PLAIN, Codes, Store
 
@@ -67,16 +69,41 @@ def convolve_coded(
     return convolve(input, weight, geometry, factors, layout, zero, store=store)
 
 
+def ready_of(input: Tensor, weight: Tensor, codes: Codes, geometry: Geometry, store: Store) -> Call | None:
+    """`convolve_coded` for an input and weights of these sizes, strides and types, which may have no data, as
+    a function of input, weight and factors. None where something has to be copied first, and for depthwise
+    layers.
+    """
+    zero, layout, quantized = codes.zero, output_layout(input), input.dtype == torch.float32
+    if depthwise.takes(weight.shape, geometry.groups):
+        return None
+    if zero and weight.shape[1] % WORD and geometry.padding != (0, 0):
+        return None
+    if not _readable(input, geometry.groups) or (quantized and not _dense(input)):
+        return None
+    place = input.shape, input.stride(), weight.shape
+    site = _of_this_machine(_site(store))
+    plan = _plan(site, *place, geometry, layout, torch.get_num_threads(), tuned_schedules(), store)
+    run = partial(_run, plan, layout, zero)
+    if not quantized:
+        return run
+    return lambda values, *others: run(_codes(values, codes), *others)
+
+
 _NO_FACTORS = torch.ones(1), torch.zeros(1)
 
 
 def _codes(input: Tensor, codes: Codes) -> Tensor:
     """The codes of an fp32 image, in the image's layout."""
-    if not input.is_contiguous() and not input.is_contiguous(memory_format=torch.channels_last):
+    if not _dense(input):
         input = input.contiguous()
     made, count = torch.empty_like(input, dtype=torch.uint8), input.numel()
     quantize(count < FLOATS)(input.data_ptr(), made.data_ptr(), count, codes.step, float(codes.zero))
     return made
+
+
+def _dense(image: Tensor) -> bool:
+    return image.is_contiguous() or image.is_contiguous(memory_format=torch.channels_last)
 
 
 def convolve(
@@ -95,16 +122,28 @@ def convolve(
     codes. Where `fill` is not 0, the channels of a group must divide into words. For a depthwise layer
     `store` must be `PLAIN`."""
     layout = layout or output_layout(input)
-    site = "adder_u8" if factors is None else "adder_u8_scaled" if store.codes is None else "adder_u8_coded"
+    site = "adder_u8" if factors is None else _site(store)
     if depthwise.takes(weight.shape, geometry.groups):
         each = None if factors is None else factors[..., 0].contiguous()
         return depthwise.convolve(site, input, weight, geometry, layout, each, fill)
     if not _readable(input, geometry.groups):
         input = input.contiguous()
+    site = _of_this_machine(site)
     place = (input.shape, input.stride(), weight.shape)
     plan = _plan(
         site, *place, geometry, layout, torch.get_num_threads(), schedule or tuned_schedules(), store
     )
+    return _run(plan, layout, fill, input, weight, factors)
+
+
+def _run(
+    plan: U8Plan,
+    layout: torch.memory_format,
+    fill: int,
+    input: Tensor,
+    weight: Tensor,
+    factors: Tensor | None,
+) -> Tensor:
     image = input
     for step in plan.steps:
         copy = step.fresh(fill)
@@ -113,7 +152,7 @@ def convolve(
     if not (plan.weight_in_place and weight.is_contiguous(memory_format=torch.channels_last)):
         weight = _padded_weight(weight, plan)
     kernel = plan.kernel
-    output = torch.empty(kernel.shape, dtype=SITES[site].output, memory_format=kernel.layout)
+    output = torch.empty(kernel.shape, dtype=SITES[kernel.kernel.site].output, memory_format=kernel.layout)
     operands = (image, weight, output) if factors is None else (image, weight, factors, output)
     plan.launch(*(operand.data_ptr() for operand in operands))
     return output if kernel.layout is layout else output.contiguous(memory_format=layout)
@@ -122,7 +161,16 @@ def convolve(
 def request_of(input: Tensor, weight: Tensor, geometry: Geometry) -> KernelRequest:
     """The request that `convolve` makes when there are factors. `input` must be dense in memory."""
     place = (input.shape, input.stride(), weight.shape, geometry, output_layout(input))
-    return _plan("adder_u8_scaled", *place, torch.get_num_threads()).kernel.request
+    return _plan(_of_this_machine("adder_u8_scaled"), *place, torch.get_num_threads()).kernel.request
+
+
+def _site(store: Store) -> str:
+    return "adder_u8_scaled" if store.codes is None else "adder_u8_coded"
+
+
+def _of_this_machine(site: str) -> str:
+    """The form of an 8-bit arithmetic for which this processor has instructions."""
+    return by_four(site) if is_arm() else site
 
 
 def _readable(image: Tensor, groups: int) -> bool:
