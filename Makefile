@@ -101,6 +101,7 @@ arm-check: $(VENV)/.installed-dev
 	tools/debian_package.sh qemu-aarch64 qemu-user
 	tools/debian_package.sh aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 	$(BIN)/python -m tools.arm_check
+	$(BIN)/python -m tools.arm_loops
 
 check: test check-static
 

@@ -13,12 +13,13 @@ kernel computes a wrong result.
 from __future__ import annotations
 
 import re
+import struct
 import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -33,7 +34,7 @@ from addercost.kernels.cpu.dense.buffers import Launch
 from addercost.kernels.cpu.dense.kernel_class import KernelClass
 from addercost.kernels.cpu.dense.pipeline import scheduled
 from addercost.kernels.cpu.dense.rule import default_schedule
-from addercost.kernels.cpu.dense.sites import SITES
+from addercost.kernels.cpu.dense.sites import SITES, by_four
 from addercost.kernels.cpu.processor import Core
 from addercost.kernels.cpu.u8 import convolution as u8
 from addercost.kernels.problem import Geometry
@@ -41,8 +42,10 @@ from addercost.kernels.signs import pack_factors, pack_filters
 from addercost.results.files import write_file
 
 TARGET = "arm-64-linux"
+DOT_PRODUCT = f"{TARGET}-arm_dot_prod"
 NEON = Core(vector_bytes=16, registers=32, ports=2.0, load_cycles=0.0)
 CORES = ("cortex-a53", "cortex-a55", "cortex-a72", "cortex-a76", "neoverse-n1", "neoverse-v1")
+WITHOUT_DOT_PRODUCT = ("cortex-a53", "cortex-a72")
 SITE_INSTRUCTIONS = ("fmla", "fabd", "cnt", "uabd")
 """The instructions of which every site has one."""
 MAIN = Path(__file__).with_name("arm_check_main.c")
@@ -62,6 +65,7 @@ class ArmKernel:
     launch: Launch
     operands: tuple[Tensor, ...]
     expected: Tensor
+    target: str = TARGET
 
 
 def kernels() -> Iterator[ArmKernel]:
@@ -79,7 +83,8 @@ def kernels() -> Iterator[ArmKernel]:
             flat = w.reshape(1, 27, -1).contiguous()
             yield ArmKernel(f"{site} {where}", plan.kernel, plan.launch, (x, flat), expected)
         yield _signs(x, w, where)
-        yield _bytes(where, layout)
+        for target in (TARGET, DOT_PRODUCT):
+            yield _bytes(where, layout, target)
 
 
 def _signs(x: Tensor, w: Tensor, where: str) -> ArmKernel:
@@ -93,12 +98,13 @@ def _signs(x: Tensor, w: Tensor, where: str) -> ArmKernel:
     return ArmKernel(f"xnor {where}", plan.kernel.kernel, plan.launch, (image, words, factors), expected)
 
 
-def _bytes(where: str, layout: torch.memory_format) -> ArmKernel:
+def _bytes(where: str, layout: torch.memory_format, target: str) -> ArmKernel:
     x = torch.randint(0, 256, (2, 40, 9, 14), dtype=torch.uint8).contiguous(memory_format=layout)
     w = torch.randint(0, 256, (27, 40, 3, 3), dtype=torch.uint8)
     factors = pack_factors(torch.ones(27), None, 1)
-    schedule = default_schedule(u8.request_of(x, w, GEOMETRY), NEON)
-    plan = u8._plan("adder_u8_scaled", x.shape, x.stride(), w.shape, GEOMETRY, layout, 1, schedule)
+    site = by_four("adder_u8_scaled")
+    schedule = default_schedule(replace(u8.request_of(x, w, GEOMETRY), site=site), NEON)
+    plan = u8._plan(site, x.shape, x.stride(), w.shape, GEOMETRY, layout, 1, schedule)
     image = x
     for step in plan.steps:
         copy = step.fresh(0)
@@ -106,7 +112,8 @@ def _bytes(where: str, layout: torch.memory_format) -> ArmKernel:
         image = copy
     weight = u8._padded_weight(w, plan)
     expected = reference.adder_u8_forward(x, w, GEOMETRY).float()
-    return ArmKernel(f"adder_u8 {where}", plan.kernel.kernel, plan.launch, (image, weight, factors), expected)
+    name = f"adder_u8{', dot product,' if target == DOT_PRODUCT else ''} {where}"
+    return ArmKernel(name, plan.kernel.kernel, plan.launch, (image, weight, factors), expected, target)
 
 
 def compiled(arm: ArmKernel, folder: Path) -> tuple[Path, str]:
@@ -115,7 +122,7 @@ def compiled(arm: ArmKernel, folder: Path) -> tuple[Path, str]:
     kinds = hl.OutputFileType
     made, assembly = folder / "kernel.o", folder / "kernel.s"
     files = {kinds.object: str(made), kinds.assembly: str(assembly)}
-    output.compile_to(files, arguments, "kernel", hl.Target(TARGET))
+    output.compile_to(files, arguments, "kernel", hl.Target(arm.target))
     return made, assembly.read_text()
 
 
@@ -151,7 +158,8 @@ def run(arm: ArmKernel, made: Path, folder: Path) -> Tensor:
         given += _numbers(len(content))
         if tensor is not output:
             given += content
-    given += _numbers(*arm.launch._parameters)
+    for parameter in arm.launch._parameters:
+        given += struct.pack("<f", parameter) if isinstance(parameter, float) else _numbers(parameter)
     found = subprocess.run(
         ["qemu-aarch64", str(program)], input=bytes(given), capture_output=True, check=True
     )
@@ -204,7 +212,11 @@ def main() -> None:
             f"{result} under qemu-user",
             f"  inner loop: {instructions}; {stack} on the stack",
             f"  cycles for {sites} sites by llvm-mca: "
-            + ", ".join(f"{core} {cycles(loop, core):.1f}" for core in CORES),
+            + ", ".join(
+                f"{core} {cycles(loop, core):.1f}"
+                for core in CORES
+                if arm.target == TARGET or core not in WITHOUT_DOT_PRODUCT
+            ),
             "",
         ]
         print(*lines[-4:], sep="\n", flush=True)

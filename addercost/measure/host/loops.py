@@ -39,11 +39,7 @@ def _lines(symbol: str, loop: HostLoop) -> Iterator[str]:
     for i in range(loop.inputs):
         yield f"  %px{i} = getelementptr {kind}, ptr %inputs, i64 {i}"
         yield f"  %x{i} = load {kind}, ptr %px{i}, align 16"
-    for i, constant in enumerate(loop.constants):
-        words = constant if isinstance(constant, tuple) else (constant,)
-        filled = ", ".join(f"i32 {words[lane % len(words)]}" for lane in range(lanes))
-        # A value that an empty assembly statement returns stays in a register.
-        yield f'  %c{i} = call {kind} asm sideeffect "", "={loop.register},0"({kind} <{filled}>)'
+    yield from _constants(loop, kind, lanes)
     yield "  br label %loop"
     yield "loop:"
     yield "  %i = phi i64 [0, %entry], [%next, %loop]"
@@ -72,6 +68,35 @@ def _lines(symbol: str, loop: HostLoop) -> Iterator[str]:
     yield "done:"
     yield "  ret void"
     yield "}"
+
+
+def step_ir(symbol: str, loop: HostLoop) -> str:
+    """LLVM IR of `void symbol(ptr inputs, ptr weights, ptr sums)`: one step of the loop on one vector of
+    each, on sums that begin at zero."""
+    lanes = loop.bits // 32
+    kind = f"<{lanes} x i32>"
+    values = {"s": "zeroinitializer", "x": "%x", "w": "%w"}
+    values |= {f"c{i}": f"%c{i}" for i in range(len(loop.constants))}
+    made, total = _step(loop, kind, 0, values)
+    lines = [
+        f"define void @{symbol}(ptr %inputs, ptr %weights, ptr %sums) {{",
+        f"  %x = load {kind}, ptr %inputs, align 16",
+        f"  %w = load {kind}, ptr %weights, align 16",
+        *_constants(loop, kind, lanes),
+        *made,
+        f"  store {kind} {total}, ptr %sums, align 16",
+        "  ret void",
+        "}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _constants(loop: HostLoop, kind: str, lanes: int) -> Iterator[str]:
+    for i, constant in enumerate(loop.constants):
+        words = constant if isinstance(constant, tuple) else (constant,)
+        filled = ", ".join(f"i32 {words[lane % len(words)]}" for lane in range(lanes))
+        # A value that an empty assembly statement returns stays in a register.
+        yield f'  %c{i} = call {kind} asm sideeffect "", "={loop.register},0"({kind} <{filled}>)'
 
 
 def _step(loop: HostLoop, kind: str, number: int, values: Mapping[str, str]) -> tuple[list[str], str]:

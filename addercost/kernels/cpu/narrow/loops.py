@@ -179,6 +179,8 @@ def _dot(code: Any, sums: Any, codes: list[Any], values: list[Any]) -> Any:
         return sums
     if "avx2" in host_features():
         return code.add(sums, _dot_by_halves(code, codes, values))
+    if "dotprod" in host_features():
+        return _dot_by_quarters(code, sums, codes, values)
     wide = vector(I32, 64)
     for of, by in zip(codes, values, strict=True):
         products = code.mul(code.zext(of, wide), code.sext(by, wide))
@@ -207,6 +209,20 @@ def _dot_by_halves(code: Any, codes: list[Any], values: list[Any]) -> Any:
         ones = constant(shorts, 1)
         halves.append(call(code, "llvm.x86.avx2.pmadd.wd", vector(I32, 8), _tree(code, pairs), ones))
     return picked(code, halves[0], halves[1], range(16))
+
+
+def _dot_by_quarters(code: Any, sums: Any, codes: list[Any], values: list[Any]) -> Any:
+    """sums + Σ codes·values by Arm's dot product of vectors of 16 bytes. Codes are at most 15, so they are
+    signed bytes too."""
+    quarters = [picked_of(code, sums, range(lane, lane + 4)) for lane in range(0, 16, 4)]
+    for of, by in zip(codes, values, strict=True):
+        for i, begin in enumerate(range(0, 64, 16)):
+            pair = (picked_of(code, x, range(begin, begin + 16)) for x in (of, by))
+            quarters[i] = call(
+                code, "llvm.aarch64.neon.sdot.v4i32.v16i8", quarters[i].type, quarters[i], *pair
+            )
+    low, high = (picked(code, quarters[i], quarters[i + 1], range(8)) for i in (0, 2))
+    return picked(code, low, high, range(16))
 
 
 def _tree(code: Any, values: list[Any]) -> Any:
