@@ -75,7 +75,7 @@ if TYPE_CHECKING:
     show_default=True,
     metavar="LIST",
     help="The format of published timings, fp32, fp16 or bf16; the formats in which layers are timed here. "
-    "Networks run in the first floating-point format.",
+    "Networks run in the first of them; in int8 they are statically quantised.",
 )
 @click.option(
     "--layers",
@@ -325,14 +325,14 @@ def _timed(
 ) -> Validation:
     from addercost.cli.validate_networks import named_networks
     from addercost.measure.contenders.contender import TENSOR_DTYPES
-    from addercost.measure.validation.networks import Plan, timed, validation_of
+    from addercost.measure.validation.networks import INT8, Plan, timed, validation_of
     from addercost.units import parse_quantity
 
     try:
         most = parse_quantity(most_sites)
     except ValueError:
         raise ArgumentError(f"--most-sites {most_sites!r} is no number", "write it as 6G") from None
-    dtype = next((name for name in settings.dtypes if name in TENSOR_DTYPES), "fp32")
+    dtype = next((name for name in settings.dtypes if name in (*TENSOR_DTYPES, INT8)), "fp32")
     plan = Plan(named_networks(patterns, sample, dtype), target, models, most, layers, document)
     timings = timed(plan, settings, _timing_printer(quiet), again_s, accept_noise)
     return validation_of(timings, plan, patterns, notes, accept_noise)

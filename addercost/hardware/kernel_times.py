@@ -35,6 +35,7 @@ class Conditions:
     """The conditions under which the times are valid. processor: its name, family, model and stepping. dtype:
     torch's name of the floating-point format. torch: its version. layout: the memory layout of images.
     last_level_cache_bytes: the size of the cache that all cores share. speeds: `QUIET` or `ALL_SPEEDS`.
+    engine: torch's library for quantised modules; "" where none of these were timed.
     """
 
     processor: str
@@ -46,12 +47,16 @@ class Conditions:
     last_level_cache_bytes: int = 0
     date: str = ""
     speeds: str = QUIET
+    engine: str = ""
 
     def __str__(self) -> str:
         threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
         where = f"{self.processor}, {threads}"
         moments = "" if self.speeds == QUIET else ", quiet or not"
-        return f"{where}, {self.dtype}, torch {self.torch}, {self.mode}, images {self.layout}{moments}"
+        engine = f", quantised modules by {self.engine}" if self.engine else ""
+        return (
+            f"{where}, {self.dtype}, torch {self.torch}, {self.mode}, images {self.layout}{engine}{moments}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

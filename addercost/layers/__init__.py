@@ -14,6 +14,7 @@ from addercost.layers.packed import PackedBinary, pack_binary
 from addercost.layers.packed_bitlinear import PackedBitLinear, pack_bitlinear
 from addercost.layers.quantize import QuantizedAdder, quantize_adder
 from addercost.layers.shift import ShiftConv2d, ShiftLinear
+from addercost.layers.static_quantization import statically_quantized
 
 __all__ = [
     "AdderConv2d",
@@ -37,4 +38,5 @@ __all__ = [
     "pack_bitlinear",
     "quantize_adder",
     "quantize_network",
+    "statically_quantized",
 ]

@@ -79,11 +79,11 @@ class PlainCalls:
                 value = kwargs[name]
             else:
                 value = info.defaults[position]
-            values[name] = (
-                self._unpacked(value, path)
-                if isinstance(value, torch.ScriptObject) and hasattr(value, "unpack")
-                else self._value(value)
-            )
+            if isinstance(value, torch.ScriptObject) and hasattr(value, "unpack"):
+                values[name] = self._unpacked(value, path)
+                values |= _place_of(value)
+            else:
+                values[name] = self._value(value)
         if info.facts is not None:
             named = {**dict(zip(info.arguments, args, strict=False)), **kwargs}
             self.positions.show(named.values())
@@ -246,3 +246,14 @@ def _flat(values: Any) -> Any:
             yield from _flat(value)
         else:
             yield value
+
+
+def _place_of(packed: Any) -> dict[str, ArgValue]:
+    """How a quantised convolution moves over its images, which is in its packed parameters, by the names of
+    a plain convolution's arguments. Empty for those of a linear layer.
+    """
+    if not hasattr(packed, "dilation"):
+        return {}
+    with _disable_current_modes():
+        places = {name: tuple(getattr(packed, name)()) for name in ("stride", "padding", "dilation")}
+        return {**places, "groups": int(packed.groups())}

@@ -12,7 +12,9 @@ import addercost
 import addercost.language_models
 from addercost.cli import run
 from addercost.cost.calibrated import tables
+from addercost.cost.calibrated.codes import is_of_codes
 from addercost.cost.calibrated.features import sizes_of
+from addercost.cost.calibrated.formats import in_quantised_network
 from addercost.cost.calibrated.predict import predict
 from addercost.cost.calibrated.tables import differences, fitted, why_unusable
 from addercost.cost.estimate import estimate
@@ -24,7 +26,8 @@ from addercost.cost.target_registry import load_target
 from addercost.counts.kernel_calls import KernelCall, Operand, kernel_calls
 from addercost.counts.model import count
 from addercost.errors import ArgumentError, DataError
-from addercost.hardware.kernel_times import from_json, to_json
+from addercost.hardware.kernel_times import NetworkSample, from_json, to_json
+from addercost.measure.kernel_times.draw_codes import draw_codes, rounding
 from addercost.results.profile import Profile, profile_from_data
 from tests.cost.times_by_law import fit_by_law, law_s, made_times, network_s, target_by_law
 
@@ -222,20 +225,45 @@ def test_force_borrows_the_nearest_file_where_the_model_was_asked_for(tmp_path, 
     assert "borrowed" not in capsys.readouterr().out
 
 
-def test_quantised_modules_have_no_prediction_and_that_is_said_by_name(target):
-    codes = Operand((1, 8, 4, 4), "quint8")
-    kernel = KernelCall(
-        "quantized.conv2d.new",
-        (("qx", codes), ("packed_weight", (Operand((8, 8, 1, 1), "qint8", is_weight=True),))),
-        (codes,),
-    )
+CODES = Operand((1, 64, 28, 28), "quint8")
+QUANTISED = KernelCall(
+    "quantized.conv2d.new",
+    (
+        ("qx", CODES),
+        ("packed_weight", (Operand((64, 64, 1, 1), "qint8", is_weight=True),)),
+        ("stride", (1, 1)),
+        ("groups", 1),
+    ),
+    (CODES,),
+)
+
+
+def test_quantised_modules_that_were_not_timed_are_said_by_name(target):
     plain = Operand((1, 8, 4, 4), "float32")
     known = KernelCall("aten.relu.default", (("self", plain),), (plain,))
-    found = predict(target, [(known,), (known, kernel)])
+    found = predict(target, [(known,), (known, QUANTISED)])
     assert found.missing[0] == {}
     (named,) = found.missing[1]
-    assert "quantized.conv2d" in named and "quantised module" in named
+    assert "quantised modules" in named and "--dtype int8" in named
     assert found.layers[0] == found.layers[1]
+
+
+def test_quantised_modules_are_predicted_by_kernels_on_codes(target, tmp_path):
+    """Those of the file in 8 bits; the file in fp32 has none."""
+    codes = made_times(100, kernels=draw_codes(120, 1))
+    kept = [sample for sample in codes.samples if in_quantised_network(sample.call)]
+    times = replace(codes, conditions=replace(codes.conditions, dtype="int8"), samples=tuple(kept))
+    calls = [sample.call for sample in kept if is_of_codes(sample.call)]
+    networks = tuple(NetworkSample(f"network {i}", tuple(calls[i::4]), (1.0,)) for i in range(4))
+    path = tmp_path / "kernels-1-int8-eager.json"
+    path.write_text(to_json(replace(times, networks=networks)))
+    both = replace(target, kernel_files=(*target.kernel_files, path))
+    found = predict(both, [(QUANTISED,), (rounding((1, 64, 28, 28), back=True),)])
+    assert found.missing == ({}, {})
+    # By the law with the file's own kernels, and the call.
+    law = law_s(QUANTISED) + 2e-6
+    assert found.layers[0] == pytest.approx((law, law / 1.2, law * 1.2))
+    assert any("networks timed on" in note and "quint8" in note for note in found.notes)
 
 
 def test_without_times_the_model_says_how_to_get_them():

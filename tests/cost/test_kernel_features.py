@@ -407,15 +407,16 @@ def test_a_row_has_names_as_numbers_sizes_as_logarithms_and_remainders():
     rest = row[2 + len(sizes) :]
     assert rest[0] == pytest.approx(math.log(sites / (read + weights + written)))
     # r, s, stride; not in place, with a bias; 16, 24, 32 and 48 channels are whole vectors; 18 = 16 + 2.
-    assert rest[1:].tolist() == [3, 5, 2, False, True, True, True, True, True, 2, 16, 24, 3]
+    # The last number says that it is not on codes.
+    assert rest[1:].tolist() == [3, 5, 2, False, True, True, True, True, True, 2, 16, 24, 3, False]
 
 
 def test_a_row_of_channels_that_fill_no_vectors():
     """72 = 9 x 8 = 4 x 16 + 8, and 100 = 12 x 8 + 4. From 64 channels on their number is the same."""
     (row,) = features([convolution((1, 72, 5, 15), (100, 72, 1, 1), (1, 100, 5, 15))])[0]
-    assert row[-9:].tolist() == [False, True, False, False, False, 15, 64, 64, 2]
+    assert row[-10:].tolist() == [False, True, False, False, False, 15, 64, 64, 2, False]
     (row,) = features([convolution((1, 65, 5, 16), (80, 65, 1, 1), (1, 80, 5, 16))])[0]
-    assert row[-9:].tolist() == [False, False, True, False, True, 0, 64, 64, 2]
+    assert row[-10:].tolist() == [False, False, True, False, True, 0, 64, 64, 2, False]
 
 
 def test_operators_that_take_unlike_time_are_distinct_within_a_family():

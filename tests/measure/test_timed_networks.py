@@ -1,11 +1,17 @@
 """`calibrate --kernels` times each network twice, with kernels in between, and goes on where it stopped."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+import torch
 
-from addercost.hardware.kernel_times import KernelTimes, NetworkSample
-from addercost.measure.kernel_times import measure
+from addercost.cost.calibrated.formats import in_quantised_network
+from addercost.errors import DataError
+from addercost.hardware.kernel_times import Conditions, KernelTimes, NetworkSample, to_json
+from addercost.measure.kernel_times import measure, timed_networks
+from addercost.measure.kernel_times.networks import RandomNetwork
+from addercost.measure.kernel_times.timed_networks import QuantizedNetwork
 from addercost.measure.kernel_times.timing import KernelRuns
 
 KERNELS = [f"kernel {i}" for i in range(8)]
@@ -65,3 +71,43 @@ def test_networks_of_a_file_that_has_all_kernels_are_timed_again(order):
     order.clear()
     list(steps(KernelTimes(None, full.samples, full.networks[:2])))
     assert order == ["a", "b"]
+
+
+def test_in_8_bits_quantised_networks_are_timed_before_chains_of_layers(monkeypatch):
+    made = RandomNetwork("small", torch.nn.Linear(1, 1), (1, 1))
+    monkeypatch.setattr(measure, "random_networks", lambda count, seed: [made])
+    settings = measure.KernelSettings(dtype="int8", kernels=100)
+    network, *chains = measure._networks(settings)
+    assert network == QuantizedNetwork(made)
+    assert len(chains) == measure.CHAINS
+    assert not any(in_quantised_network(call) for chain in chains for call in chain.calls)
+    of_networks = [in_quantised_network(call) for call in measure._drawn(settings)]
+    assert 0.4 < sum(of_networks) / len(of_networks) < 0.8
+
+
+def test_a_random_network_is_timed_as_it_is_quantised(monkeypatch):
+    """Its kernels are those on codes, and the timing is what it was given."""
+    ran = []
+    monkeypatch.setattr(
+        timed_networks, "timed_network", lambda run, *how: (ran.append(run()), ((2.0,), 1.5))[1]
+    )
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU())
+    made = QuantizedNetwork(RandomNetwork("small", module, (1, 3, 8, 8)))
+    found = made.timed(None, True)
+    names = [call.name for call in found.calls]
+    assert names == ["aten.quantize_per_tensor", "quantized.conv2d_relu", "aten.dequantize"]
+    assert (found.name, found.seconds, found.factor) == ("quantised small", (2.0,), 1.5)
+    assert ran[0].shape == (1, 8, 6, 6)
+
+
+@pytest.mark.parametrize(("before", "refused"), [("", False), ("x86", False), ("qnnpack", True)])
+def test_a_file_goes_on_with_the_engine_that_timed_it(tmp_path, monkeypatch, before, refused):
+    """A file of before has no engine, since it has no kernels on codes."""
+    conditions = Conditions("Some Core 6-1-2", 1, "int8", "2.0", engine="x86")
+    path = tmp_path / "kernels.json"
+    path.write_text(to_json(KernelTimes(replace(conditions, engine=before), (), ())))
+    if refused:
+        with pytest.raises(DataError, match="qnnpack"):
+            measure._begun(path, conditions)
+    else:
+        assert measure._begun(path, conditions).conditions == conditions

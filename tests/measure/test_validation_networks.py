@@ -95,6 +95,49 @@ def test_stand_ins_of_torchvisions_operators_are_not_timed() -> None:
         session.whole_model_rows(Suppressing(), ModelInputs((boxes,)), settings, network.traced())
 
 
+class WantsValues(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x if x.sum() > 0 else -x
+
+
+def made_for_another_engine() -> nn.Module:
+    """As torchvision makes its quantised MobileNet: the engine stays set."""
+    torch.backends.quantized.engine = "qnnpack" if ENGINE != "qnnpack" else "fbgemm"
+    return nn.Conv2d(3, 4, 1)
+
+
+ENGINE = torch.backends.quantized.engine
+
+
+@pytest.mark.usefixtures("any_speed")
+def test_networks_in_8_bits_are_quantised_and_those_without_such_a_form_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LeNet-5-BN on codes has the 416,520 products of before, all of them in layers on codes."""
+    real = networks.network_row
+    traces: list[Any] = []
+    monkeypatch.setattr(networks, "network_row", lambda trace, *o: (traces.append(trace), real(trace, *o))[1])
+
+    def named(patterns: str, sample: int | None, dtype: str) -> list[networks.ValidationNetwork]:
+        image = (torch.empty(1, 3, 8, 8, device="meta"),)
+        others = {"values": WantsValues, "engine": made_for_another_engine}
+        made = [networks.ValidationNetwork(name, make, image, dtype) for name, make in others.items()]
+        return [*named_networks(patterns, sample, dtype), *made]
+
+    monkeypatch.setattr("addercost.cli.validate_networks.named_networks", named)
+    arguments = ("--models", "zoo:lenet5-bn", "--dtype", "int8", "--layers", "0", "-o", str(tmp_path))
+    assert validate(*arguments) == 0
+    found = read_validation(tmp_path / "validation.json")
+    (row,) = found.rows
+    assert (row.mac_sites, found.conditions["dtype"]) == (416_520, "int8")
+    (trace,) = traces
+    names = {call.name for call in trace.calls}
+    assert any(name.startswith("quantized.conv2d") for name in names) and "aten.convolution" not in names
+    reasons = {item.name: item.reason for item in found.skipped}
+    assert "torch.fx cannot record" in reasons["values"] and "for the engine" in reasons["engine"]
+    assert torch.backends.quantized.engine == ENGINE
+
+
 @pytest.mark.usefixtures("any_speed")
 def test_a_killed_run_times_no_row_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from addercost.measure import bench

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import math
 
+from addercost.cost.calibrated.codes import (
+    ROUNDING,
+    is_of_codes,
+    is_slow_depthwise,
+    main_name,
+    packed_weight,
+)
 from addercost.counts.kernel_calls import KernelCall, Operand
 
 FAMILIES = (
@@ -19,10 +26,13 @@ FAMILIES = (
                      "adder convolution of bytes", "packed binary convolution")
         for shape in ("depthwise", "pointwise")
     ),
-    "linear of rounded inputs", "linear of one rounded row",
+    "linear of rounded inputs", "linear of one rounded row", "rounding", "concatenation of codes",
+    "shuffle of codes", "slow depthwise convolution",
 )  # fmt: skip
 """The families. `elementwise` has every kernel that is in no other family. A linear layer of rounded inputs
-has int8 weights, rounds its inputs to int8 itself and returns floating-point numbers.
+has int8 weights, rounds its inputs to int8 itself and returns floating-point numbers. `rounding` converts
+between floating point and codes. Codes are shuffled by a copy of images with groups of channels. A slow
+depthwise convolution is one that `is_slow_depthwise` names.
 """
 
 PRODUCTS = ("linear", "linear of one row", "linear of rounded inputs", "linear of one rounded row")
@@ -51,9 +61,11 @@ _BY_NAME = {
     **dict.fromkeys(("addmm", "mm", "linear"), "linear"),
     **dict.fromkeys(("bmm", "baddbmm", "matmul"), "product"),
     **dict.fromkeys(
-        ("native_layer_norm", "native_group_norm", "_fused_rms_norm", "instance_norm"), "row norm"
+        ("native_layer_norm", "native_group_norm", "_fused_rms_norm", "instance_norm", "layer_norm",
+         "group_norm"),
+        "row norm",
     ),
-    **dict.fromkeys(("_softmax", "_safe_softmax", "_log_softmax"), "softmax"),
+    **dict.fromkeys(("_softmax", "_safe_softmax", "_log_softmax", "softmax"), "softmax"),
     **dict.fromkeys(
         ("mean", "sum", "amax", "amin", "max", "min", "argmax", "argmin", "var", "std", "var_mean", "prod"),
         "reduction",
@@ -71,6 +83,7 @@ _BY_NAME = {
          "rsqrt", "softplus", "elu", "mish", "sin", "cos", "div"),
         "special function",
     ),
+    **dict.fromkeys(ROUNDING, "rounding"),
 }  # fmt: skip
 
 _SIMPLE = frozenset(
@@ -88,11 +101,11 @@ def is_like_timed(call: KernelCall) -> bool:
     """Whether the kernel's operator is named in a family; False for an operator that no family names."""
     if family_of(call) not in ("elementwise", "broadcast"):
         return True
-    return call.name.split(".", 1)[1].rstrip("_") in _SIMPLE
+    return main_name(call).rstrip("_") in _SIMPLE
 
 
 def family_of(call: KernelCall) -> str:
-    namespace, name = call.name.split(".", 1)
+    namespace, name = call.name.partition(".")[0], main_name(call)
     if namespace == "addercost":
         return _own_family(call, _OWN.get(name, "elementwise"))
     if name == "convolution":
@@ -109,6 +122,10 @@ def family_of(call: KernelCall) -> str:
         if rounds_inputs(call):
             return "linear of one rounded row" if of_one else "linear of rounded inputs"
         return "linear of one row" if of_one else "linear"
+    if family == "copy" and is_of_codes(call):
+        if name == "cat":
+            return "concatenation of codes"
+        return "shuffle of codes" if len(call.outputs[0].shape) == 5 else family
     if family is not None:
         return family
     shape = call.outputs[0].shape if call.outputs else ()
@@ -120,7 +137,7 @@ def rounds_inputs(call: KernelCall) -> bool:
     """Whether the kernel is a linear layer as torch's dynamic quantisation makes it: an int8 product of int8
     weights with inputs that it rounds to int8, whose sums it scales back to floating point.
     """
-    if _BY_NAME.get(call.name.split(".", 1)[1]) != "linear" or "float" not in call.outputs[0].dtype:
+    if _BY_NAME.get(main_name(call)) != "linear" or "float" not in call.outputs[0].dtype:
         return False
     factors = [operand for operand in call.operands() if operand.dtype == "int8"]
     return len(factors) == 2 and any(operand.is_weight for operand in factors)
@@ -137,23 +154,33 @@ def _own_family(call: KernelCall, family: str) -> str:
 
 
 def _convolution_family(call: KernelCall) -> str:
-    x, w = call.argument("input"), call.argument("weight")
-    assert isinstance(x, Operand) and isinstance(w, Operand)
+    x, filters = image_of(call), filters_of(call)
     if call.argument("transposed"):
         return "transposed convolution"
     if call.argument("groups") != 1:
-        return "depthwise convolution" if w.shape[1] == 1 else "grouped convolution"
-    if math.prod(w.shape[2:]) > 1:
+        if filters[1] != 1:
+            return "grouped convolution"
+        return "slow depthwise convolution" if is_slow_depthwise(call) else "depthwise convolution"
+    if math.prod(filters[2:]) > 1:
         return "dense convolution"
     return "convolution of one pixel" if math.prod(x.shape[2:]) == 1 else "pointwise convolution"
 
 
+def image_of(call: KernelCall) -> Operand:
+    """The images that a convolution reads."""
+    x = call.argument("input") or next(call.operands())
+    assert isinstance(x, Operand)
+    return x
+
+
 def filters_of(call: KernelCall) -> tuple[int, ...]:
-    """The shape of the filters. Packed filters are words, and the call has their shape as an argument."""
+    """The shape of the filters. Packed filters of signs are words, and the call has their shape as an
+    argument.
+    """
     shape = call.argument("weight_shape")
     if isinstance(shape, tuple):
         return tuple(size for size in shape if isinstance(size, int))
-    w = call.argument("weight")
+    w = call.argument("weight") or packed_weight(call)
     assert isinstance(w, Operand)
     return w.shape
 

@@ -9,12 +9,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from addercost.cost.calibrated.families import FAMILIES, PRODUCTS, family_of, filters_of, rows_of
+from addercost.cost.calibrated.codes import is_of_codes, main_name
+from addercost.cost.calibrated.families import (
+    FAMILIES,
+    PRODUCTS,
+    family_of,
+    filters_of,
+    image_of,
+    rows_of,
+)
 from addercost.counts.kernel_calls import KernelCall, Operand
 
 _OPERATORS = (
     "gelu", "silu", "sigmoid", "hardswish", "hardsigmoid", "tanh", "relu", "add", "mul", "sub", "clone",
     "cat", "roll", "constant_pad_nd", "copy", "mm", "addmm", "hardtanh", "div", "pow", "masked_fill",
+    "quantize_per_tensor", "dequantize",
 )  # fmt: skip
 
 
@@ -95,12 +104,14 @@ def sizes_of(call: KernelCall) -> Sizes:
     )
 
 
-_INPUTS = {"addmm": "mat1", "mm": "self", "linear": "input"}
-"""For each product with a weight, the name of the argument that the weight is multiplied by."""
+_INPUTS = {"aten.addmm": "mat1", "aten.mm": "self", "aten.linear": "input"}
+"""For each product with a weight, the name of the argument that the weight is multiplied by. A quantised one
+reads it first.
+"""
 
 
 def _multiplied(call: KernelCall) -> Operand:
-    x = call.argument(_INPUTS[call.name.split(".", 1)[1]])
+    x = call.argument(_INPUTS[call.name]) if call.name in _INPUTS else next(call.operands())
     assert isinstance(x, Operand)
     return x
 
@@ -113,8 +124,7 @@ def _own_linear(call: KernelCall, family: str, moved: tuple[int, int, int]) -> S
 
 
 def _convolution(call: KernelCall, family: str, out: Operand, moved: tuple[int, int, int]) -> Sizes:
-    x, filters = call.argument("input"), filters_of(call)
-    assert isinstance(x, Operand)
+    x, filters = image_of(call), filters_of(call)
     pairs = (x if call.argument("transposed") else out).shape
     groups, stride = call.argument("groups"), call.argument("stride")
     assert isinstance(groups, int)
@@ -177,7 +187,7 @@ def features(calls: Sequence[KernelCall]) -> tuple[NDArray[np.float64], NDArray[
 
 
 def _row(call: KernelCall, z: Sizes) -> list[float]:
-    name = call.name.split(".", 1)[1].rstrip("_")
+    name = main_name(call).rstrip("_")
     depth, width = z.c / z.groups, z.k / z.groups
     biased = any(key == "bias" and value is not None for key, value in call.arguments)
     small = min((math.prod(o.shape) for o in call.operands() if o.shape), default=0)
@@ -203,4 +213,5 @@ def _row(call: KernelCall, z: Sizes) -> list[float]:
         min(depth, 64),
         min(width, 64),
         len(list(call.operands())),
+        is_of_codes(call),
     ]

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from addercost.cost.calibrated.codes import CODES
 from addercost.cost.calibrated.families import ONE_ROW
 from addercost.cost.calibrated.features import features
 from addercost.cost.calibrated.network_law import NetworkLaw, fit_networks, half_far_bytes, near_and_far
@@ -27,8 +28,8 @@ from addercost.hardware.kernel_times import QUIET, KernelSample, KernelTimes, Ne
 
 Sample = TypeVar("Sample", KernelSample, NetworkSample)
 
-LEAST_SAMPLES = 60
-"""The fewest timed kernels that are enough for a fit."""
+LEAST_SAMPLES, LEAST_NETWORKS = 60, 4
+"""The fewest timed kernels and networks that are enough for a fit."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,15 @@ Fit = Calibrated | KernelsAlone
 
 
 def fit(times: KernelTimes) -> Calibrated:
-    """The fit to timed kernels and networks. Raises ArgumentError where there are too few of them."""
+    """The fit to timed kernels and networks. Raises ArgumentError where there are too few of them.
+
+    Codes take a quarter of the memory of fp32 numbers, so the second-level cache keeps what one kernel hands
+    to the next. The near times of kernels on codes are therefore the warm ones.
+    """
     refuse_few(times)
     rows, work = features([sample.call for sample in times.samples])
-    near_s = typical_seconds(times, times.samples, lambda sample: sample.near_s)
+    in_codes = times.conditions.dtype == CODES
+    near_s = typical_seconds(times, times.samples, lambda s: s.warm_s if in_codes else s.near_s)
     far_s = typical_seconds(times, times.samples, lambda sample: sample.far_s)
     near, far = fit_times(work, rows, near_s), fit_times(work, rows, far_s)
     half_bytes = half_far_bytes(times.conditions.last_level_cache_bytes)
@@ -126,12 +132,17 @@ def fit_alone(times: KernelTimes, caches: str) -> KernelsAlone:
     )
 
 
+def has_enough(times: KernelTimes) -> bool:
+    """Whether there are enough kernels and networks for a fit."""
+    return len(times.samples) >= LEAST_SAMPLES and len(times.network_names) >= LEAST_NETWORKS
+
+
 def refuse_few(times: KernelTimes) -> None:
-    """Raises ArgumentError where there is too few kernels or networks to fit."""
-    if len(times.samples) < LEAST_SAMPLES or len(times.network_names) < 4:
+    """Raises ArgumentError where there are too few kernels or networks to fit."""
+    if not has_enough(times):
         raise ArgumentError(
             f"the calibration has {len(times.samples)} kernels and {len(times.network_names)} networks; "
-            f"it needs {LEAST_SAMPLES} and 4",
+            f"it needs {LEAST_SAMPLES} and {LEAST_NETWORKS}",
             "go on with `addercost calibrate --kernels`",
         )
 

@@ -1,6 +1,7 @@
 """Seconds of single kernels on a target. Each distinct kernel is predicted once, and the result is kept.
 
 A kernel is predicted by times of its own number format: the format of its weights, else of most of its bytes.
+Kernels on codes have a format of their own.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from addercost.cost.calibrated.codes import CODES, is_of_codes
 from addercost.cost.calibrated.families import FAMILIES, is_like_timed
 from addercost.cost.calibrated.features import Sizes, sizes_of
 from addercost.cost.calibrated.fit import Fit
@@ -67,18 +69,16 @@ class KernelPredictor:
         self._known: dict[KernelCall, KnownKernel] = {}
 
     def known(self, calls: Sequence[KernelCall]) -> Mapping[KernelCall, KnownKernel]:
-        """The prediction for each distinct kernel. Kernels in a format that was not timed are left out, and
-        so are kernels on quantised codes (`is_of_codes`).
-        """
+        """The prediction for each distinct kernel. Kernels in a format that was not timed are left out."""
         if len(self._known) > _MOST_KEPT:
             self._known.clear()
         new: dict[str, list[KernelCall]] = {}
         for call in dict.fromkeys(calls):
-            if call not in self._known and not is_of_codes(call):
+            if call not in self._known:
                 new.setdefault(self.dtype_of(call), []).append(call)
         for dtype, distinct in new.items():
             if dtype in self._files:
-                fit = fitted(self._files[dtype], self._caches)
+                fit = fitted(self._files[dtype], self._caches, dtype)
                 with one_thread():
                     near, far = (part.tolist() for part in fit.seconds(distinct))
                 self._known |= {
@@ -90,16 +90,18 @@ class KernelPredictor:
     @property
     def half_bytes(self) -> float:
         """The `half_bytes` of `far_part`. Any file gives it, since all files are of one machine."""
-        path = next(iter(self._files.values()))
-        return fitted(path, self._caches).half_bytes
+        dtype, path = next(iter(self._files.items()))
+        return fitted(path, self._caches, dtype).half_bytes
 
     def times(self, dtype: str) -> KernelTimes:
-        return read_times(self._files[dtype])
+        return read_times(self._files[dtype])[dtype]
 
     def dtype_of(self, call: KernelCall) -> str:
         """The format of the times that predict the kernel. A kernel that moves only integers takes those of
         any format.
         """
+        if is_of_codes(call):
+            return CODES
         weights = [o.dtype for o in call.operands() if o.is_weight and o.dtype in ("int8", *self._files)]
         if weights:
             return weights[-1]
@@ -112,13 +114,6 @@ class KernelPredictor:
         return "float32" if "float32" in self._files else next(iter(self._files), "float32")
 
 
-def is_of_codes(call: KernelCall) -> bool:
-    """Whether the kernel computes on tensors of codes with a scale, as torch's quantised modules do. A
-    calibration times other kernels for 8-bit layers, so its times say nothing of these.
-    """
-    return any("qint" in o.dtype or "quint" in o.dtype for o in (*call.operands(), *call.outputs))
-
-
 def predictor_of(target: Target) -> KernelPredictor:
     """The predictor for a target for which `why_unusable` returns ""."""
     files = tuple((path, path.stat().st_mtime_ns) for path in usable_files(target))
@@ -129,7 +124,8 @@ def predictor_of(target: Target) -> KernelPredictor:
 def _predictor(files: tuple[tuple[Path, int], ...], caches: str) -> KernelPredictor:
     by_format: dict[str, Path] = {}
     for path, _ in files:
-        by_format.setdefault(read_times(path).conditions.dtype, path)
+        for dtype in read_times(path):
+            by_format.setdefault(dtype, path)
     return KernelPredictor(by_format, caches)
 
 

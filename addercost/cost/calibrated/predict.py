@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from addercost.cost.calibrated.codes import as_product, is_of_codes
 from addercost.cost.calibrated.families import rounds_inputs
-from addercost.cost.calibrated.kernel_predictor import KernelPredictor, KnownKernel, is_of_codes, predictor_of
+from addercost.cost.calibrated.kernel_predictor import KernelPredictor, KnownKernel, predictor_of
 from addercost.cost.calibrated.tables import differences
 from addercost.cost.cost_model import Kernels, LayerParts, NetworkPrediction, Seconds, far_part
 from addercost.cost.target import Target
@@ -22,6 +23,8 @@ from addercost.hardware.kernel_times import ALL_SPEEDS
 
 _NOTHING = Seconds(0.0, 0.0, 0.0)
 _MOST_NAMED = 3
+
+HOW_TO_TIME_CODES = "`addercost calibrate --kernels --dtype int8` times them"
 
 
 def predict(target: Target, layers: Sequence[Kernels]) -> NetworkPrediction:
@@ -51,7 +54,8 @@ _ROUNDING = ("addercost.round_inputs", "addercost.scale_block_sums")
 
 
 def _timed_apart(layer: Sequence[KernelCall]) -> Sequence[KernelCall]:
-    """The kernels without those that a product of rounded inputs does itself, and was timed with."""
+    """The kernels as they were timed: without those that a product of rounded inputs does itself."""
+    layer = [as_product(call) for call in layer]
     if not any(map(rounds_inputs, layer)):
         return layer
     return [call for call in layer if call.name not in _ROUNDING]
@@ -86,8 +90,8 @@ def _missing(
     for call in layer:
         if not call.has_operator:
             lacking[f"the kernel {call.name}, which nothing runs"] += 1
-        elif is_of_codes(call):
-            lacking[f"the kernel {call.name} of a quantised module, which no calibration times"] += 1
+        elif is_of_codes(call) and call not in known:
+            lacking[f"kernels of quantised modules, none was timed: {HOW_TO_TIME_CODES}"] += 1
         elif call not in known:
             lacking[f"kernels in {predictor.dtype_of(call)}, none was timed"] += 1
     return dict(lacking)

@@ -4,13 +4,15 @@ with the reason.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from addercost.cost.calibrated.fit import Calibrated, Fit, fit, fit_alone, refuse_few
+from addercost.cost.calibrated.fit import Calibrated, Fit, fit, fit_alone, has_enough, refuse_few
+from addercost.cost.calibrated.formats import by_format
 from addercost.cost.target import IN_NETWORK, STREAMED, Target
 from addercost.errors import AddercostError
 from addercost.hardware.kernel_times import ALL_SPEEDS, CONTIGUOUS, Conditions, KernelTimes, read_kernel_times
@@ -43,25 +45,31 @@ def usable_files(target: Target) -> list[Path]:
     return [path for path in target.kernel_files if not _why_not(target, path)]
 
 
-def read_times(path: Path) -> KernelTimes:
-    """The content of a file, read again only when it has changed. Raises DataError for a damaged one."""
+def read_times(path: Path) -> Mapping[str, KernelTimes]:
+    """The content of a file by the formats that it predicts: those of which it has enough for a fit. It is
+    read again only when the file has changed. Raises DataError for a damaged one, and ArgumentError where
+    there is too little of every format.
+    """
     return _read(path, _stamp(path))
 
 
-def fitted(path: Path, caches: str = IN_NETWORK) -> Fit:
-    """The fit to a file, made again only when the file has changed. Raises ArgumentError where it has too
-    little."""
-    return _fitted(path, _stamp(path), caches)
+def fitted(path: Path, caches: str = IN_NETWORK, dtype: str = "float32") -> Fit:
+    """The fit to one of the formats that `read_times` gives for the file, made again only when the file has
+    changed.
+    """
+    return _fitted(path, _stamp(path), caches, dtype)
 
 
-def usual_factor(target: Target) -> float | None:
-    """How many times as long as on the quiet machine a fixed reference took beside the target's kernels. None
-    where these were timed at the machine's best speed alone, or were not timed.
+def usual_factor(target: Target, dtype: str = "") -> float | None:
+    """How many times as long as on the quiet machine a fixed reference took beside the target's kernels of a
+    format, or beside any where none is named. None where these were timed at the machine's best speed alone,
+    or were not timed.
     """
     for path in usable_files(target):
-        if (times := read_times(path)).conditions.speeds == ALL_SPEEDS:
-            return times.usual_factor
-    return None
+        for name, times in read_times(path).items():
+            if times.conditions.speeds == ALL_SPEEDS and dtype in ("", name):
+                return times.usual_factor
+    return usual_factor(target) if dtype else None
 
 
 def differences(conditions: Conditions, target: Target) -> list[str]:
@@ -90,9 +98,9 @@ def _number(n: int, what: str) -> str:
 
 def _why_not(target: Target, path: Path) -> str:
     try:
-        found = [] if target.borrows_kernels else differences(read_times(path).conditions, target)
+        found = [] if target.borrows_kernels else differences(conditions_of(path), target)
         if not found:
-            refuse_few(read_times(path))
+            read_times(path)
             return ""
     except (AddercostError, OSError) as error:
         return str(error)
@@ -112,19 +120,33 @@ def _stamp(path: Path) -> int:
     return path.stat().st_mtime_ns
 
 
+def conditions_of(path: Path) -> Conditions:
+    """Under what a file was timed. Raises DataError for a damaged file."""
+    return _document(path, _stamp(path)).conditions
+
+
 @lru_cache(maxsize=16)
-def _read(path: Path, stamp: int) -> KernelTimes:
+def _document(path: Path, stamp: int) -> KernelTimes:
     return read_kernel_times(path)
 
 
 @lru_cache(maxsize=16)
-def _fitted(path: Path, stamp: int, caches: str) -> Fit:
+def _read(path: Path, stamp: int) -> Mapping[str, KernelTimes]:
+    every = by_format(_document(path, stamp))
+    enough = {name: times for name, times in every.items() if has_enough(times)}
+    if not enough:
+        refuse_few(next(iter(every.values())))
+    return enough
+
+
+@lru_cache(maxsize=16)
+def _fitted(path: Path, stamp: int, caches: str, dtype: str) -> Fit:
     if caches == STREAMED:
-        in_network = _fitted(path, stamp, IN_NETWORK)
+        in_network = _fitted(path, stamp, IN_NETWORK, dtype)
         assert isinstance(in_network, Calibrated)
         return replace(in_network, streamed=True)
     with one_thread():
-        times = _read(path, stamp)
+        times = _read(path, stamp)[dtype]
         return fit(times) if caches == IN_NETWORK else fit_alone(times, caches)
 
 

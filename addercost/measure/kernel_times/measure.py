@@ -7,15 +7,12 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
-from addercost.counts.call_work import is_counted
-from addercost.counts.kernel_calls import KernelCall, kernel_calls
+from addercost.counts.kernel_calls import KernelCall
 from addercost.errors import CheckFailedError, DataError
 from addercost.hardware.kernel_times import (
     ALL_SPEEDS,
@@ -31,14 +28,20 @@ from addercost.hardware.kernel_times import (
 )
 from addercost.hardware.this_machine import cache_sizes, processor_id
 from addercost.measure.kernel_times.draw import SHARES, Drawing, draw
+from addercost.measure.kernel_times.draw_codes import draw_codes
 from addercost.measure.kernel_times.draw_own import draw_own
-from addercost.measure.kernel_times.networks import RandomNetwork, random_networks
-from addercost.measure.kernel_times.replay import NotReplayableError, replay
-from addercost.measure.kernel_times.timing import Sweeper, timed_kernel, timed_network
+from addercost.measure.kernel_times.networks import random_networks
+from addercost.measure.kernel_times.replay import NotReplayableError
+from addercost.measure.kernel_times.timed_networks import (
+    Chain,
+    FormattedNetwork,
+    QuantizedNetwork,
+    Timeable,
+)
+from addercost.measure.kernel_times.timing import Sweeper, timed_kernel
 from addercost.measure.speed.product import open_reference_speed
 from addercost.measure.speed.reference import WITHIN, ReferenceSpeed, too_noisy
 from addercost.results.files import write_file
-from addercost.trace.tracer import trace
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "int8": "int8"}
 LAYOUTS = {CONTIGUOUS: torch.contiguous_format, CHANNELS_LAST: torch.channels_last}
@@ -52,9 +55,12 @@ _INT8_SHARES = {
     **{name: share for name, share in SHARES.items() if "convolution" in name or name == "linear"},
     "rounded linear": 16,
 }
-"""The shares in 8 bits: layers alone, since torch computes the operators between them mostly in floating
-point. Linear layers that round their inputs are those of torch's dynamic quantisation.
+"""The shares in 8 bits of layers alone. Linear layers that round their inputs are those of torch's dynamic
+quantisation.
 """
+
+CODES_SHARE = 0.6
+"""The share of the kernels of statically quantised networks among those in 8 bits."""
 
 NETWORKS = 54
 """How many networks are timed. The interval is a quantile of their errors; with 18 networks, it would be the
@@ -67,6 +73,9 @@ AGAIN = 3
 SAVED_EVERY_S = 5.0
 CHAINS, CHAIN = 24, 25
 """How many chains of 8-bit layers are timed, and how many layers each has."""
+
+QUANTIZED_NETWORKS = 42
+"""How many quantised networks are timed. To quantise one takes longer than to time it."""
 
 LEAST_QUIET = 0.5
 """The least share of samples at quiet moments. A calibration with a smaller share is refused."""
@@ -98,6 +107,7 @@ def conditions_of(settings: KernelSettings) -> Conditions:
         last_level_cache_bytes=max(sizes.values(), default=0),
         date=datetime.date.today().isoformat(),
         speeds=ALL_SPEEDS if settings.all_speeds else QUIET,
+        engine=torch.backends.quantized.engine if settings.dtype == "int8" else "",
     )
 
 
@@ -137,6 +147,9 @@ def _begun(path: Path, conditions: Conditions) -> KernelTimes:
     if not path.exists():
         return KernelTimes(conditions, (), ())
     found = read_kernel_times(path)
+    if not found.conditions.engine:
+        # Nothing was timed by an engine before.
+        found = replace(found, conditions=replace(found.conditions, engine=conditions.engine))
     if replace(found.conditions, date="") != replace(conditions, date=""):
         raise DataError(
             f"{path} was measured on {found.conditions}; this is {conditions}",
@@ -200,86 +213,38 @@ def _timed(network: Timeable, speed: ReferenceSpeed, all_speeds: bool) -> Networ
 
 
 def _drawn(settings: KernelSettings) -> list[KernelCall]:
-    """The drawn kernels: torch's, and in fp32 those of our own layers interspersed."""
-    dtype = DTYPES[settings.dtype]
-    shares = _INT8_SHARES if dtype == "int8" else SHARES
-    own = round(OWN_SHARE * settings.kernels) if dtype == "float32" else 0
-    found = [
-        *draw(settings.kernels - own, settings.seed, Drawing(dtype, shares)),
-        *draw_own(own, settings.seed + 1),
-    ]
+    """The drawn kernels: torch's. In fp32, those of our own layers are interspersed, and in 8 bits, those of
+    statically quantised networks.
+    """
+    found = [*_drawn_alone(settings)]
+    if settings.dtype == "fp32":
+        found += draw_own(settings.kernels - len(found), settings.seed + 1)
+    elif settings.dtype == "int8":
+        found += draw_codes(settings.kernels - len(found), settings.seed + 1)
     random.Random(settings.seed).shuffle(found)
     return list(dict.fromkeys(found))
 
 
+def _drawn_alone(settings: KernelSettings) -> list[KernelCall]:
+    """Those of torch's operators on plain numbers."""
+    shares = _INT8_SHARES if settings.dtype == "int8" else SHARES
+    others = {"fp32": OWN_SHARE, "int8": CODES_SHARE}.get(settings.dtype, 0.0)
+    count = settings.kernels - round(others * settings.kernels)
+    return list(draw(count, settings.seed, Drawing(DTYPES[settings.dtype], shares)))
+
+
 def _networks(settings: KernelSettings) -> Iterator[Timeable]:
     """Makes the networks to be timed, one after the other, since all together would fill much memory. In 8
-    bits, chains of layers take the place of networks, because torch makes 8-bit modules only after observing
-    data.
+    bits they are quantised, and chains of 8-bit layers follow them.
     """
     layout = LAYOUTS[settings.layout]
     if settings.dtype == "int8":
-        calls = _drawn(settings)[-CHAINS * CHAIN :]
+        for network in random_networks(QUANTIZED_NETWORKS, settings.seed):
+            yield QuantizedNetwork(network)
+        calls = _drawn_alone(settings)[-CHAINS * CHAIN :]
         for i in range(CHAINS):
             yield Chain(f"chain {i}", tuple(calls[i::CHAINS]), layout)
         return
     dtype = getattr(torch, DTYPES[settings.dtype])
     for network in random_networks(NETWORKS, settings.seed):
         yield FormattedNetwork(network, dtype, layout)
-
-
-class Timeable(Protocol):
-    """A network or chain that is timed as a whole."""
-
-    @property
-    def name(self) -> str: ...
-
-    def timed(self, speed: ReferenceSpeed, all_speeds: bool) -> NetworkSample: ...
-
-
-@dataclass(frozen=True)
-class FormattedNetwork:
-    """A network of random layers in one format and layout."""
-
-    made: RandomNetwork
-    dtype: torch.dtype
-    layout: torch.memory_format
-
-    @property
-    def name(self) -> str:
-        return self.made.name
-
-    def timed(self, speed: ReferenceSpeed, all_speeds: bool) -> NetworkSample:
-        module, x = self.made.module.to(self.dtype), torch.rand(self.made.input_shape).to(self.dtype)
-        if x.dim() == 4:
-            # torch's type annotations lack this form of the call.
-            module = module.to(memory_format=self.layout)  # type: ignore[call-overload]
-            x = x.to(memory_format=self.layout)
-        traced = trace(module, x.to("meta"), is_counted=is_counted)
-        calls = tuple(call for _, call in kernel_calls(traced.calls))
-        seconds, factor = timed_network(lambda: module(x), speed, all_speeds)
-        return NetworkSample(self.name, calls, seconds, factor)
-
-
-@dataclass(frozen=True)
-class Chain:
-    """A chain of 8-bit layers that run one after the other, each with its own weights."""
-
-    name: str
-    calls: tuple[KernelCall, ...]
-    layout: torch.memory_format
-
-    def timed(self, speed: ReferenceSpeed, all_speeds: bool) -> NetworkSample:
-        generator = torch.Generator().manual_seed(0)
-        runs, calls = [], []
-        for call in self.calls:
-            with suppress(NotReplayableError):
-                runs.append(replay(call, generator, self.layout))
-                calls.append(call)
-
-        def run() -> None:
-            for one in runs:
-                one()
-
-        seconds, factor = timed_network(run, speed, all_speeds)
-        return NetworkSample(self.name, tuple(calls), seconds, factor)

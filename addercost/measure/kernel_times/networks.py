@@ -63,7 +63,7 @@ class _Squeeze(nn.Module):
         self.scale = nn.Hardsigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
-        scaled: Tensor = x * self.scale(self.up(torch.relu(self.down(self.pool(x)))))
+        scaled: Tensor = x * self.scale(self.up(nn.functional.relu(self.down(self.pool(x)))))
         return scaled
 
 

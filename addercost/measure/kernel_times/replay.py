@@ -12,6 +12,7 @@ from torch import Tensor
 
 import addercost.layers  # noqa: F401  (defines the operators of our layers)
 from addercost.arithmetic import Arithmetic
+from addercost.cost.calibrated.codes import is_of_codes
 from addercost.cost.calibrated.families import rounds_inputs
 from addercost.counts.kernel_calls import KernelArgument, KernelCall, Operand
 from addercost.errors import AddercostError
@@ -20,6 +21,7 @@ from addercost.measure.contenders.contender import Place
 from addercost.measure.contenders.own import adder_of_bytes, own_layer, packed_binary
 from addercost.measure.contenders.vendor import first_line, int8_layer
 from addercost.measure.kernel_times.case_kernels import BYTES, PACKED, case_of
+from addercost.measure.kernel_times.replay_codes import replay_codes
 
 _TURNED = {"aten.addmm": ("mat2",), "aten.mm": ("mat2",)}
 """Arguments that get transposed tensors: a linear layer passes a transposed view of its weight, in the
@@ -54,6 +56,8 @@ def replay(
     special = _as_benchmarks_run_it(call, layout)
     if special is not None:
         return special
+    if is_of_codes(call):
+        return replay_codes(call, generator, lambda argument: _value(argument, generator, False, call))
     operator = _operator(call.op)
     if "attention" in call.name:
         layout = torch.contiguous_format

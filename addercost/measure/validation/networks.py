@@ -6,18 +6,21 @@ import hashlib
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from addercost.arithmetic import Arithmetic
+from addercost.cost.calibrated.codes import CODES
 from addercost.cost.calibrated.usual_speed import mean_at_usual_speed
 from addercost.cost.target import Target
-from addercost.errors import AddercostError, ArgumentError
+from addercost.counts.model import count
+from addercost.errors import AddercostError, ArgumentError, ModelError
 from addercost.hardware.matching import this_processor
 from addercost.hardware.this_machine import cpu_model
+from addercost.layers.static_quantization import same_engine, statically_quantized
 from addercost.measure.bench import Said, run
 from addercost.measure.case import CaseUse, LayerCase, cases_of, read_case
 from addercost.measure.contenders.contender import TENSOR_DTYPES, Place
@@ -42,13 +45,14 @@ from addercost.sources.tracing import trace_loaded
 from addercost.trace.inputs import ModelInputs
 from addercost.trace.record import Trace
 
+INT8 = "int8"
 INCLUDES = "a forward of the whole network without gradients (torch.no_grad), eager, inputs in NCHW"
 
 
 @dataclass(frozen=True, slots=True)
 class ValidationNetwork:
     """A network to time. make: builds it with all of its weights. inputs: the arguments of one forward,
-    without data. dtype: the format of its weights and inputs.
+    without data. dtype: the format of its weights and inputs; in `int8` the network is statically quantised.
     """
 
     name: str
@@ -57,6 +61,11 @@ class ValidationNetwork:
     dtype: str = "fp32"
 
     def traced(self) -> Trace:
+        if self.dtype == INT8:
+            # Codes need values, so the network is made with them.
+            made, data = quantized(self)
+            loaded = LoadedModel(self.name, made, rebuild=lambda: made)
+            return trace_loaded(loaded, ModelInputs(data), TraceRequest())
         make = self.make if self.dtype == "fp32" else self._made_in_its_format
         loaded = LoadedModel(self.name, build(make, self.name), rebuild=make)
         inputs = (x.to(TENSOR_DTYPES[self.dtype]) if x.is_floating_point() else x for x in self.inputs)
@@ -64,6 +73,22 @@ class ValidationNetwork:
 
     def _made_in_its_format(self) -> nn.Module:
         return self.make().to(TENSOR_DTYPES[self.dtype])
+
+
+@lru_cache(maxsize=1)
+def quantized(network: ValidationNetwork) -> tuple[nn.Module, tuple[Tensor, ...]]:
+    """(the network after static quantisation, the random inputs of a forward). The weights are random and the
+    same in each call. The last result is kept, since a network is timed after it was traced.
+
+    Raises ModelError for a network that has no 8-bit form.
+    """
+    with torch.random.fork_rng(devices=[]), same_engine() as engine:
+        torch.manual_seed(0)
+        model = build_real(network.make).eval()
+        if (other := torch.backends.quantized.engine) != engine:
+            raise ModelError(f"it is quantised for the engine {other}, and kernels of {engine} are timed")
+        data = tuple(filled(x, torch.float32, torch.device("cpu")) for x in network.inputs)
+        return statically_quantized(model, *data), data
 
 
 class Plan:
@@ -117,15 +142,19 @@ class Plan:
 
     def _network(self, network: ValidationNetwork, shapes: dict[LayerCase, list[str]]) -> RowPlan | None:
         try:
-            trace = self._traces.trace(f"{network.name} {network.dtype}", network.traced)
+            # A network is quantised with its weights, so it is counted before, without them.
+            for dtype in dict.fromkeys(("fp32" if network.dtype == INT8 else network.dtype, network.dtype)):
+                asked = replace(network, dtype=dtype)
+                with same_engine():
+                    trace = self._traces.trace(f"{network.name} {dtype}", asked.traced)
+                if count(trace).mac_sites > self.most_sites:
+                    raise ArgumentError(f"more than {self.most_sites:.3g} MAC sites")
+            if why := why_not_timed(call.op for call in trace.calls):
+                raise ArgumentError(why)
             row = network_row(trace, network.name, 1.0, self.target, self.models)
             found = cases_of(trace, 1)
         except AddercostError as error:
             self.skipped.append(SkippedRow(network.name, error.message))
-            return None
-        too_many = f"more than {self.most_sites:.3g} MAC sites" if row.mac_sites > self.most_sites else ""
-        if why := too_many or why_not_timed(call.op for call in trace.calls):
-            self.skipped.append(SkippedRow(network.name, why))
             return None
         self.rows[network.name] = row
         for use in found.uses:
@@ -149,6 +178,9 @@ def _plan(network: ValidationNetwork, row: ValidationRow) -> RowPlan:
 
 
 def _made(network: ValidationNetwork, free_bytes: int | None) -> tuple[Call, Call | None]:
+    if network.dtype == INT8:
+        made, inputs = quantized(network)
+        return partial(made, *inputs), None
     torch.manual_seed(0)
     dtype = TENSOR_DTYPES[network.dtype]
     model = build_real(network.make).eval()
@@ -228,7 +260,7 @@ def validation_of(
     """
     noisy = [row for row in measurements.rows if is_slow(row)]
     slow = [] if accept_noise else noisy
-    of_networks = _usual_factor(measurements, plan.target) if accept_noise else None
+    of_networks = _usual_factor(measurements, plan.target, plan.dtype) if accept_noise else None
     of_layers = _usual_factor(measurements, plan.layer_target) if accept_noise else None
     rows = [
         _row(plan, row, of_layers if row.case else of_networks)
@@ -279,12 +311,20 @@ def validation_of(
     )
 
 
-def _usual_factor(measurements: Measurements, target: Target) -> float:
-    """The speed at which the kernels of the target were timed; the median of these rows where it has none."""
+def _usual_factor(measurements: Measurements, target: Target, dtype: str = "") -> float:
+    """The speed at which the kernels of the target were timed, those of the format if one is named; the
+    median of these rows where none were timed.
+    """
     from addercost.cost.calibrated.tables import usual_factor
 
     factors = [row.speed_factor for row in measurements.rows if row.speed_factor is not None]
-    return usual_factor(target) or (statistics.median(factors) if factors else 1.0)
+    return usual_factor(target, _TIMED_FORMATS.get(dtype, "")) or (
+        statistics.median(factors) if factors else 1.0
+    )
+
+
+_TIMED_FORMATS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", INT8: CODES}
+"""The formats of files of timed kernels, by the format of a network."""
 
 
 def _remark(rows: Sequence[object], text: str) -> list[str]:

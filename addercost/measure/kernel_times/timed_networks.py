@@ -1,0 +1,99 @@
+"""The networks and chains of layers that a calibration times as a whole."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from addercost.counts.call_work import is_counted
+from addercost.counts.kernel_calls import KernelCall, kernel_calls
+from addercost.hardware.kernel_times import NetworkSample
+from addercost.layers import statically_quantized
+from addercost.measure.kernel_times.networks import RandomNetwork
+from addercost.measure.kernel_times.replay import NotReplayableError, replay
+from addercost.measure.kernel_times.timing import timed_network
+from addercost.measure.speed.reference import ReferenceSpeed
+from addercost.trace.tracer import trace
+
+
+class Timeable(Protocol):
+    """A network or chain that is timed as a whole."""
+
+    @property
+    def name(self) -> str: ...
+
+    def timed(self, speed: ReferenceSpeed, all_speeds: bool) -> NetworkSample: ...
+
+
+@dataclass(frozen=True)
+class FormattedNetwork:
+    """A network of random layers in one format and layout."""
+
+    made: RandomNetwork
+    dtype: torch.dtype
+    layout: torch.memory_format
+
+    @property
+    def name(self) -> str:
+        return self.made.name
+
+    def timed(self, speed: ReferenceSpeed, all_speeds: bool) -> NetworkSample:
+        module, x = self.made.module.to(self.dtype), torch.rand(self.made.input_shape).to(self.dtype)
+        if x.dim() == 4:
+            # torch's type annotations lack this form of the call.
+            module = module.to(memory_format=self.layout)  # type: ignore[call-overload]
+            x = x.to(memory_format=self.layout)
+        return _sample(self.name, module, x, x.to("meta"), speed, all_speeds)
+
+
+@dataclass(frozen=True)
+class QuantizedNetwork:
+    """A network of random layers after static quantisation. Its kernels choose the layout of images."""
+
+    made: RandomNetwork
+
+    @property
+    def name(self) -> str:
+        return f"quantised {self.made.name}"
+
+    def timed(self, speed: ReferenceSpeed, all_speeds: bool) -> NetworkSample:
+        x = torch.rand(self.made.input_shape, generator=torch.Generator().manual_seed(0))
+        module = statically_quantized(self.made.module, x)
+        return _sample(self.name, module, x, x, speed, all_speeds)
+
+
+def _sample(
+    name: str, module: nn.Module, x: Tensor, traced_on: Tensor, speed: ReferenceSpeed, all_speeds: bool
+) -> NetworkSample:
+    traced = trace(module, traced_on, is_counted=is_counted)
+    calls = tuple(call for _, call in kernel_calls(traced.calls))
+    seconds, factor = timed_network(lambda: module(x), speed, all_speeds)
+    return NetworkSample(name, calls, seconds, factor)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A chain of 8-bit layers that run one after the other, each with its own weights."""
+
+    name: str
+    calls: tuple[KernelCall, ...]
+    layout: torch.memory_format
+
+    def timed(self, speed: ReferenceSpeed, all_speeds: bool) -> NetworkSample:
+        generator = torch.Generator().manual_seed(0)
+        runs, calls = [], []
+        for call in self.calls:
+            with suppress(NotReplayableError):
+                runs.append(replay(call, generator, self.layout))
+                calls.append(call)
+
+        def run() -> None:
+            for one in runs:
+                one()
+
+        seconds, factor = timed_network(run, speed, all_speeds)
+        return NetworkSample(self.name, tuple(calls), seconds, factor)
