@@ -325,7 +325,8 @@ def _timed(
 ) -> Validation:
     from addercost.cli.validate_networks import named_networks
     from addercost.measure.contenders.contender import TENSOR_DTYPES
-    from addercost.measure.validation.networks import INT8, Plan, timed, validation_of
+    from addercost.measure.validation.networks import Plan, timed, validation_of
+    from addercost.measure.validation.quantized import INT8
     from addercost.units import parse_quantity
 
     try:

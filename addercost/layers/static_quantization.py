@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -59,18 +57,6 @@ def statically_quantized(model: nn.Module, *inputs: Tensor) -> nn.Module:
                 raise ModelError(f"no 8-bit form: {doing}: {text}", "take another format") from error
     found: nn.Module = made
     return found
-
-
-@contextmanager
-def same_engine() -> Iterator[str]:
-    """Yields torch's engine for quantised modules, and sets it again after the block, since some makers of
-    quantised networks set another one.
-    """
-    engine = torch.backends.quantized.engine
-    try:
-        yield engine
-    finally:
-        torch.backends.quantized.engine = engine
 
 
 def _shown(model: nn.Module, inputs: tuple[Tensor, ...]) -> nn.Module:

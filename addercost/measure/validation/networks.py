@@ -6,7 +6,7 @@ import hashlib
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,10 +17,9 @@ from addercost.cost.calibrated.codes import CODES
 from addercost.cost.calibrated.usual_speed import mean_at_usual_speed
 from addercost.cost.target import Target
 from addercost.counts.model import count
-from addercost.errors import AddercostError, ArgumentError, ModelError
+from addercost.errors import AddercostError, ArgumentError
 from addercost.hardware.matching import this_processor
 from addercost.hardware.this_machine import cpu_model
-from addercost.layers.static_quantization import same_engine, statically_quantized
 from addercost.measure.bench import Said, run
 from addercost.measure.case import CaseUse, LayerCase, cases_of, read_case
 from addercost.measure.contenders.contender import TENSOR_DTYPES, Place
@@ -35,6 +34,7 @@ from addercost.measure.session import LAYOUTS, BenchSettings, effort_of, open_de
 from addercost.measure.speed.reference import WITHIN
 from addercost.measure.validation.kept_traces import KeptTraces
 from addercost.measure.validation.predictions import network_row
+from addercost.measure.validation.quantized import INT8, quantized, same_engine
 from addercost.measure.whole_model import EAGER, filled
 from addercost.results.measurements import MeasuredRow, Measurements
 from addercost.results.validation import NETWORKS, RowPrediction, SkippedRow, Validation, ValidationRow
@@ -45,7 +45,6 @@ from addercost.sources.tracing import trace_loaded
 from addercost.trace.inputs import ModelInputs
 from addercost.trace.record import Trace
 
-INT8 = "int8"
 INCLUDES = "a forward of the whole network without gradients (torch.no_grad), eager, inputs in NCHW"
 
 
@@ -63,7 +62,7 @@ class ValidationNetwork:
     def traced(self) -> Trace:
         if self.dtype == INT8:
             # Codes need values, so the network is made with them.
-            made, data = quantized(self)
+            made, data = quantized(self.make, self.inputs)
             loaded = LoadedModel(self.name, made, rebuild=lambda: made)
             return trace_loaded(loaded, ModelInputs(data), TraceRequest())
         make = self.make if self.dtype == "fp32" else self._made_in_its_format
@@ -73,22 +72,6 @@ class ValidationNetwork:
 
     def _made_in_its_format(self) -> nn.Module:
         return self.make().to(TENSOR_DTYPES[self.dtype])
-
-
-@lru_cache(maxsize=1)
-def quantized(network: ValidationNetwork) -> tuple[nn.Module, tuple[Tensor, ...]]:
-    """(the network after static quantisation, the random inputs of a forward). The weights are random and the
-    same in each call. The last result is kept, since a network is timed after it was traced.
-
-    Raises ModelError for a network that has no 8-bit form.
-    """
-    with torch.random.fork_rng(devices=[]), same_engine() as engine:
-        torch.manual_seed(0)
-        model = build_real(network.make).eval()
-        if (other := torch.backends.quantized.engine) != engine:
-            raise ModelError(f"it is quantised for the engine {other}, and kernels of {engine} are timed")
-        data = tuple(filled(x, torch.float32, torch.device("cpu")) for x in network.inputs)
-        return statically_quantized(model, *data), data
 
 
 class Plan:
@@ -179,7 +162,7 @@ def _plan(network: ValidationNetwork, row: ValidationRow) -> RowPlan:
 
 def _made(network: ValidationNetwork, free_bytes: int | None) -> tuple[Call, Call | None]:
     if network.dtype == INT8:
-        made, inputs = quantized(network)
+        made, inputs = quantized(network.make, network.inputs)
         return partial(made, *inputs), None
     torch.manual_seed(0)
     dtype = TENSOR_DTYPES[network.dtype]
