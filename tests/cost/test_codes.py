@@ -37,7 +37,9 @@ CONVERTED = (
 def test_depthwise_convolutions_that_torchs_fast_kernel_refuses_are_a_family_of_their_own(
     channels, dilation, slow
 ):
-    """A replay of 24 channels took 35 ps a site on a Zen 3, one of 44 took 12,000."""
+    """Among replays of over a million sites on a Zen 3, the 38 fast ones took 130 ps a site in the median,
+    and the 8 with no eights 15,000.
+    """
     x = Operand((1, channels, 14, 14), "float32")
     weight = Operand((channels, 1, 3, 3), "float32", True)
     plain = convolution_call(x, weight, None, 1, dilation, dilation, channels)
