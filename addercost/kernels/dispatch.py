@@ -25,6 +25,7 @@ from addercost.kernels.narrow import PackedWeights
 from addercost.kernels.narrow_lookup import LookupWeights
 from addercost.kernels.problem import Geometry
 from addercost.kernels.ready import Call, like
+from addercost.kernels.signs import pack_image
 from addercost.kernels.store import Codes, Store
 
 VARIABLE = "ADDERCOST_KERNEL"
@@ -124,7 +125,9 @@ def binary_signs_forward(
     input: Tensor, words: Tensor, factors: Tensor, shape: tuple[int, int, int, int], geometry: Geometry
 ) -> Tensor:
     """The signs of `binary_packed_forward` as words; see `reference.binary_signs_forward`."""
-    return _run("binary_signs_forward", input, words, factors, shape, geometry)
+    place = (input, words, factors, shape, geometry)
+    # There is no such kernel for GPUs.
+    return _run("binary_signs_forward", *place) if input.is_cpu else pack_image(binary_packed_forward(*place))
 
 
 def stores_signs(shape: tuple[int, ...], geometry: Geometry) -> bool:

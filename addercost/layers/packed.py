@@ -89,6 +89,8 @@ class PackedBinary(nn.Module):
 
         The channels of a group must be whole words. Half precision is left out, since words do not say in
         which type the reader's outputs are; so are factors that are not finite, which may make a NaN."""
+        if not self.words.is_cpu:
+            return False
         whole = reader.geometry[3] == 1 or reader.weight_shape[1] % WORD == 0
         same_type = reader.dtype == reader.factors.dtype
         finite = bool(self.factors.isfinite().all())

@@ -211,6 +211,12 @@ def test_signs_are_passed_where_the_kernel_stores_them(
     assert not dispatch.stores_signs((64, 4, 3, 3), Geometry())
 
 
+def test_other_devices_pass_floats() -> None:
+    model = pack_binary(between())
+    assert passing(fuse(model)) == [True, False]
+    assert passing(fuse(model.to("meta"))) == [False, False]
+
+
 def test_double_precision_stays_double() -> None:
     model = between(nn.Hardtanh()).double()
     fused, x = fuse(pack_binary(model)), torch.randn(1, 4, 6, 6, dtype=torch.float64)
