@@ -11,15 +11,14 @@ from torch import Tensor
 from addercost.kernels import dispatch, reference, signs
 from addercost.kernels.codes import quantize
 from addercost.kernels.problem import Geometry
-from tests.kernels.geometries import all_but, exhaustive
+from tests.kernels.geometries import all_but, all_crossed, cases, exhaustive
 
 pytest.importorskip("halide", reason="the CPU kernels need halide")
 bordered = pytest.importorskip("addercost.kernels.cpu.dense.bordered")
 byte_loops = pytest.importorskip("addercost.kernels.cpu.u8.loops")
 u8 = pytest.importorskip("addercost.kernels.cpu.u8.convolution")
 
-LAYOUTS = [torch.contiguous_format, torch.channels_last]
-LAYOUT_IDS = ["nchw", "nhwc"]
+LAYOUTS = cases(nchw=torch.contiguous_format, nhwc=torch.channels_last)
 
 
 def codes(*shape: int) -> Tensor:
@@ -62,9 +61,14 @@ def masks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 @pytest.mark.usefixtures("masks")
-@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
-@pytest.mark.parametrize("weight_layout", LAYOUTS, ids=["kcrs", "krsc"])
-@pytest.mark.parametrize(("image", "filters", "geometry"), all_but(FAST, SHAPES + PATCHED))
+@pytest.mark.parametrize(
+    ("image", "filters", "geometry", "weight_layout", "layout"),
+    all_crossed(
+        all_but(FAST, SHAPES + PATCHED),
+        cases(kcrs=torch.contiguous_format, krsc=torch.channels_last),
+        LAYOUTS,
+    ),
+)
 def test_sums_are_exact(image, filters, geometry, weight_layout, layout, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setenv(dispatch.VARIABLE, "halide")
     (k, *taps), channels = filters, image[1] // geometry.groups
@@ -152,9 +156,10 @@ QUANTISED = [
 
 
 @pytest.mark.parametrize("zero", [7, *exhaustive(0, 255)])
-@pytest.mark.parametrize("biased", [False, True], ids=["plain", "bias"])
-@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
-@pytest.mark.parametrize(("image", "weight", "geometry"), all_but(("bordered", "groups"), QUANTISED))
+@pytest.mark.parametrize(
+    ("image", "weight", "geometry", "layout", "biased"),
+    all_crossed(all_but(("bordered", "groups"), QUANTISED), LAYOUTS, cases(plain=False, bias=True)),
+)
 def test_a_quantised_layer_is_the_references(
     image, weight, geometry, layout, biased, zero, monkeypatch
 ) -> None:  # type: ignore[no-untyped-def]

@@ -14,15 +14,14 @@ from torch import Tensor
 
 from addercost.kernels import dispatch, reference, signs
 from addercost.kernels.problem import Geometry, output_layout
-from tests.kernels.geometries import all_but
+from tests.kernels.geometries import all_but, all_crossed, cases, numbers
 
 pytest.importorskip("halide", reason="the CPU kernels need halide")
 cpu_binary = pytest.importorskip("addercost.kernels.cpu.binary.convolution")
 lookup = pytest.importorskip("addercost.kernels.cpu.binary.lookup")
 cpu_signs = pytest.importorskip("addercost.kernels.cpu.binary.packing")
 
-LAYOUTS = [torch.contiguous_format, torch.channels_last]
-LAYOUT_IDS = ["nchw", "nhwc"]
+LAYOUTS = cases(nchw=torch.contiguous_format, nhwc=torch.channels_last)
 
 
 def packed_layer(
@@ -48,8 +47,9 @@ POINTWISE = [
 FAST = ("ragged-in-both", "groups", "stride-2", "stride-3")
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
-@pytest.mark.parametrize(("image", "filters", "geometry", "across"), all_but(FAST, POINTWISE))
+@pytest.mark.parametrize(
+    ("image", "filters", "geometry", "across", "layout"), all_crossed(all_but(FAST, POINTWISE), LAYOUTS)
+)
 def test_one_by_one_layers_are_the_references(image, filters, geometry, across, layout, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setenv(dispatch.VARIABLE, "halide")
     x = torch.randn(image).contiguous(memory_format=layout)
@@ -71,7 +71,7 @@ WORDS = [
 ]
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(("image", "filters", "geometry"), WORDS)
 def test_words_come_in_and_go_out(image, filters, geometry, layout, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(lookup, "looks_up_here", lambda: False)
@@ -97,11 +97,16 @@ def masks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 @pytest.mark.usefixtures("masks")
-@pytest.mark.parametrize("size", [(5, 7), (9, 64), (3, 130), (1, 1)], ids=str)
-@pytest.mark.parametrize("channels", [1, 32, 37, 128])
-@pytest.mark.parametrize("planar", [False, True], ids=["pixels", "planes"])
-@pytest.mark.parametrize("step", [1, 2])
-@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
+@pytest.mark.parametrize(
+    ("size", "channels", "planar", "step", "layout"),
+    all_crossed(
+        [pytest.param(size, id=f"{size}") for size in ((5, 7), (9, 64), (3, 130), (1, 1))],
+        numbers(1, 32, 37, 128),
+        cases(pixels=False, planes=True),
+        numbers(1, 2),
+        LAYOUTS,
+    ),
+)
 def test_each_loop_packs_the_signs(layout, step, planar, channels, size) -> None:  # type: ignore[no-untyped-def]
     x = torch.randn(2, 2 * channels, *size).contiguous(memory_format=layout)[..., ::step]
     assert cpu_signs.packable(x.shape, x.stride())
@@ -134,7 +139,7 @@ def test_a_nan_between_strides_is_not_read() -> None:
     assert torch.equal(out, reference.binary_packed_forward(x, words, factors, shape, geometry))
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_nothing_of_a_call_is_left_for_the_next(layout: torch.memory_format) -> None:
     words, factors, shape = packed_layer(8, 40, 3)
     geometry = Geometry(padding=(1, 1))
