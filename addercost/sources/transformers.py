@@ -68,8 +68,9 @@ def load_config(found: HubConfig, spec: str) -> LoadedModel:
         make,
         spec,
         advice=f"name a config.json {with_these}whose settings agree",
-        # Real weights of a language model may fill the memory, so they are made for no other error.
-        may_need_values=wants_values,
+        # torch says in many words that a tensor has no data, and always by a RuntimeError. Other errors are
+        # about settings: then real weights, which may fill the memory, are not made.
+        may_need_values=lambda error: isinstance(error, RuntimeError) or wants_values(error),
     )
     n_parameters = sum(parameter.numel() for parameter in model.parameters())
     rebuild = make if n_parameters <= _MOST_REAL_PARAMETERS else None
