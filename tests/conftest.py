@@ -13,6 +13,7 @@ from __future__ import annotations
 import gc
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Generator
 
@@ -97,6 +98,9 @@ def pytest_collection() -> Generator[None, object, object]:
     with without_garbage_collection():
         result = yield
     gc.freeze()
+    # What is compiled of our own files is kept. What tests load from their folders leaves nothing there.
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     return result
 
 
