@@ -116,13 +116,9 @@ def _coded(
 
 
 def _direct_coded(input: Tensor, weight: Tensor, factors: Tensor, *rest: Any) -> Tensor:
-    operation, operands, (*numbers, place) = (
-        "adder_coded_forward",
-        (input, weight, factors),
-        (*rest[:5], rest[5:]),
-    )
+    operands, numbers, place = (input, weight, factors), rest[:5], rest[5:]
     made = dispatch.run_as_prepared(
-        operation, _ready_coded, operands, operands, *numbers, Geometry.of(*place)
+        "adder_coded_forward", _ready_coded, operands, operands, *numbers, Geometry.of(*place)
     )
     return _coded(*operands, *rest) if made is None else made
 

@@ -125,16 +125,14 @@ class Plan:
 
     def _network(self, network: ValidationNetwork, shapes: dict[LayerCase, list[str]]) -> RowPlan | None:
         try:
-            # A network is quantised with its weights, so it is counted before, without them.
-            for dtype in dict.fromkeys(("fp32" if network.dtype == INT8 else network.dtype, network.dtype)):
-                asked = replace(network, dtype=dtype)
-                with same_engine():
-                    trace = self._traces.trace(f"{network.name} {dtype}", asked.traced)
-                if count(trace).mac_sites > self.most_sites:
-                    raise ArgumentError(f"more than {self.most_sites:.3g} MAC sites")
+            if network.dtype == INT8:
+                # A network is quantised with its weights, so it is counted before, without them.
+                self._refuse_large(count(self._trace(replace(network, dtype="fp32"))).mac_sites)
+            trace = self._trace(network)
+            row = network_row(trace, network.name, 1.0, self.target, self.models)
+            self._refuse_large(row.mac_sites)
             if why := why_not_timed(call.op for call in trace.calls):
                 raise ArgumentError(why)
-            row = network_row(trace, network.name, 1.0, self.target, self.models)
             found = cases_of(trace, 1)
         except AddercostError as error:
             self.skipped.append(SkippedRow(network.name, error.message))
@@ -143,6 +141,14 @@ class Plan:
         for use in found.uses:
             shapes.setdefault(use.case, []).append(f"{network.name} {use.paths[0]}")
         return _plan(network, row)
+
+    def _trace(self, network: ValidationNetwork) -> Trace:
+        with same_engine():
+            return self._traces.trace(f"{network.name} {network.dtype}", network.traced)
+
+    def _refuse_large(self, mac_sites: int) -> None:
+        if mac_sites > self.most_sites:
+            raise ArgumentError(f"more than {self.most_sites:.3g} MAC sites")
 
 
 def _plan(network: ValidationNetwork, row: ValidationRow) -> RowPlan:
