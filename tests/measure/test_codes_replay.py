@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 
+from addercost.cost.calibrated.families import family_of
 from addercost.cost.calibrated.features import sizes_of
 from addercost.counts.kernel_calls import KernelCall
 from addercost.measure.kernel_times import replay_codes
@@ -39,6 +40,16 @@ def test_layers_sums_and_conversions_are_among_those_that_run() -> None:
 def test_a_longer_drawing_begins_with_the_shorter_one() -> None:
     assert list(draw_codes(20, 3)) == list(itertools.islice(draw_codes(50, 3), 20))
     assert list(draw_codes(20, 3)) != list(draw_codes(20, 4))
+
+
+def test_a_short_calibration_has_slow_depthwise_kernels_of_both_kinds() -> None:
+    """They take some hundred times as long as others, so that a network with some takes the time of these.
+    Their cost per multiply-add varies, so a fit needs several.
+    """
+    slow = [call for call in draw_codes(300, 1) if family_of(call) == "slow depthwise convolution"]
+    dilated = [call.argument("dilation") != (1, 1) for call in slow]
+    assert min(dilated.count(True), dilated.count(False)) >= 8
+    assert all(call.outputs[0].shape[1] % 8 for call, wide in zip(slow, dilated, strict=True) if not wide)
 
 
 def test_images_of_codes_are_in_nhwc() -> None:

@@ -11,16 +11,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from addercost.cost.calibrated.codes import CODES
+from addercost.cost.calibrated.features import sizes_of
 from addercost.counts.kernel_calls import KernelArgument, KernelCall, Operand
-from addercost.measure.kernel_times.draw import CONTIGUOUS, SHARES, Drawing, draw
+from addercost.measure.kernel_times.draw import CONTIGUOUS, SHARES, Drawing, convolution_call, draw
 
 WEIGHTS = "qint8"
 
 _SHARES: Mapping[str, float] = {
     **{name: share for name, share in SHARES.items() if "convolution" in name},
-    "depthwise convolution": 14, "grouped convolution": 9, "linear": 12, "batch norm": 4, "layer norm": 3,
-    "maximum pool": 6, "average pool": 4, "mean": 5, "elementwise": 16, "broadcast": 6, "special": 6,
-    "copy": 3, "shuffle": 4, "concatenation": 7, "rounding": 12, "floating point": 8,
+    "depthwise convolution": 14, "slow depthwise convolution": 14, "grouped convolution": 9, "linear": 12,
+    "batch norm": 4, "layer norm": 3, "maximum pool": 8, "average pool": 4, "mean": 5, "elementwise": 16,
+    "broadcast": 8, "special": 8, "copy": 3, "shuffle": 4, "concatenation": 7, "rounding": 12,
+    "floating point": 8,
 }  # fmt: skip
 """How often each family is drawn, relative to the others."""
 
@@ -31,6 +33,9 @@ _CODED = {"relu", "relu_", "hardtanh_", "sigmoid", "tanh", "hardsigmoid", "clone
 """Operators of torch that take codes as they take numbers."""
 
 _SCALE, _ZERO = 0.05, 64
+
+_MOST_SLOW_SITES = 2e7
+"""The most multiply-adds of a slow depthwise convolution. Networks have fewer, and many take seconds."""
 
 
 def draw_codes(count: int, seed: int) -> Iterator[KernelCall]:
@@ -53,11 +58,18 @@ def _without_end(family: str, seed: int) -> Iterator[KernelCall]:
             yield rounding(call.outputs[0].shape, back=chance.random() < 0.4)
         elif family == "shuffle":
             yield shuffle(call.outputs[0].shape)
+        elif family == "slow depthwise convolution":
+            if sizes_of(call).sites <= _MOST_SLOW_SITES:
+                yield _convolution(slowed(call, chance), "_relu" if chance.random() < 0.6 else "")
         elif (made := of_codes(call, chance.random() < 0.6)) is not None:
             yield made
 
 
-_SHAPED_AS = {"rounding": "elementwise", "shuffle": "concatenation"}
+_SHAPED_AS = {
+    "rounding": "elementwise",
+    "shuffle": "concatenation",
+    "slow depthwise convolution": "depthwise convolution",
+}
 """The family of `draw` whose shapes a family of kernels on codes takes, where their names differ."""
 
 
@@ -79,6 +91,28 @@ def shuffle(shape: tuple[int, ...]) -> KernelCall:
     n, c, h, w = shape
     x = Operand((n, max(c // 2, 1), 2, h, w), CODES)
     return KernelCall("aten.clone.default", (("self", x), ("memory_format", CONTIGUOUS)), (x,))
+
+
+def slowed(call: KernelCall, chance: random.Random) -> KernelCall:
+    """A depthwise convolution that `is_slow_depthwise` names, with about the shapes of `call`: half of them
+    have a dilation, the others a number of channels that is no multiple of eight.
+    """
+    x, weight, bias = call.argument("input"), call.argument("weight"), call.argument("bias")
+    assert isinstance(x, Operand) and isinstance(weight, Operand)
+    n, c, h, w = x.shape
+    taps, stride, dilation = weight.shape[-1], call.argument("stride"), chance.choice((1, 2))
+    assert isinstance(stride, tuple) and isinstance(stride[0], int)
+    if dilation == 1:
+        c = c // 8 * 8 + chance.randint(1, 7)
+    return convolution_call(
+        replace(x, shape=(n, c, h, w)),
+        replace(weight, shape=(c, 1, taps, taps)),
+        replace(bias, shape=(c,)) if isinstance(bias, Operand) else None,
+        stride=stride[0],
+        padding=dilation * (taps // 2),
+        dilation=dilation,
+        groups=c,
+    )
 
 
 def of_codes(call: KernelCall, relu: bool) -> KernelCall | None:
