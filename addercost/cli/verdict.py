@@ -99,7 +99,7 @@ def verdict(
     from addercost.cost.matrix_units import matrix_unit_lines
     from addercost.cost.models import PAPER_MODEL, throughput
     from addercost.cost.target_registry import load_target
-    from addercost.cost.verdict import CONTESTS, cycle_ratio, energy_ratio
+    from addercost.cost.verdict import CONTESTS, contest_cycles, contest_energy
     from addercost.hardware import load_energy
     from addercost.hardware.loader import PAPER_CPU
     from addercost.measure.contests import IMPLEMENTATIONS
@@ -131,16 +131,17 @@ def verdict(
         if timed is not None:
             measured = network_ratio(timed, *wanted, keep_first_last)
         prediction = (
-            cycle_ratio(trace, contest, here, throughput.MODEL.name, keep_first_last) if here else None
+            contest_cycles(trace, contest, here, throughput.MODEL.name, keep_first_last) if here else None
         )
         rows.append(
             VerdictRow(
                 contest=contest,
-                paper=cycle_ratio(trace, contest, load_target(PAPER_CPU), PAPER_MODEL, keep_first_last),
+                paper=contest_cycles(trace, contest, load_target(PAPER_CPU), PAPER_MODEL, keep_first_last),
                 here=prediction,
                 measured=measured,
                 energies=tuple(
-                    energy_ratio(trace, contest, load_energy(name), keep_first_last) for name in ENERGY_TABLES
+                    contest_energy(trace, contest, load_energy(name), keep_first_last)
+                    for name in ENERGY_TABLES
                 ),
                 why_not=_why_not(timed, wanted) if timed is not None else "",
                 gap=_gap(trace, contest, here, prediction, measured, timed, keep_first_last)
@@ -237,7 +238,7 @@ def _gap(
     """
     from addercost.analysis.prediction_gap import PredictionGap, Side
     from addercost.cost.models import roofline
-    from addercost.cost.verdict import cycle_ratio
+    from addercost.cost.verdict import contest_cycles
     from addercost.report.tables.verdict_sentences import OTHERS, same_winner
 
     on_cpu = timed.settings.get("device", "cpu") == "cpu"
@@ -247,7 +248,7 @@ def _gap(
     with_memory = None
     if timed.settings.get("cache") == "cold":
         # A layer that runs repeatedly finds its operands in the caches.
-        with_memory = cycle_ratio(trace, contest, here, roofline.MODEL.name, keep_first_last).seconds
+        with_memory = contest_cycles(trace, contest, here, roofline.MODEL.name, keep_first_last).seconds
     sides = [
         Side(
             name,

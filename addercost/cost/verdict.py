@@ -72,7 +72,7 @@ class PredictedRatio:
     notes: tuple[str, ...] = ()
 
 
-def cycle_ratio(
+def contest_cycles(
     trace: Trace, contest: Contest, target: Target, model: str, keep_first_last: bool
 ) -> PredictedRatio:
     """The ratio of cycles by the cost model `model` on `target`."""
@@ -109,7 +109,9 @@ def _site_cycles(sides: Sequence[Sequence[CountedLayer]], contest: Contest, targ
     return ""
 
 
-def energy_ratio(trace: Trace, contest: Contest, table: EnergyTable, keep_first_last: bool) -> PredictedRatio:
+def contest_energy(
+    trace: Trace, contest: Contest, table: EnergyTable, keep_first_last: bool
+) -> PredictedRatio:
     """The ratio of energies, of the arithmetic alone without memory."""
     width = ACCUMULATOR.get(contest.number_format)
     sides = _sides(trace, contest, keep_first_last)

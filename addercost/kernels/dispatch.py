@@ -144,7 +144,7 @@ def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry, rounded: bo
 
 
 def choices() -> Hashable:
-    """What else than sizes, strides and types decides how an operation is computed on a CPU. None where
+    """What decides, beside sizes, strides and types, how an operation is computed on a CPU. None where
     nothing can be prepared: a package is missing, or the reference is forced.
     """
     if os.environ.get(VARIABLE, "") not in ("", "halide"):

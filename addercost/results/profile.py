@@ -1,17 +1,16 @@
 """A profile: counts and estimated costs of a model's layers. Writes and reads its JSON document.
 
-Reading a written document gives an equal profile. The classes with an underscore describe the document: its
-fields in their order.
+Reading a written document gives an equal profile.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from addercost.arithmetic import Arithmetic, OpClass, OpCounts
+from addercost.arithmetic import OpClass, OpCounts
 from addercost.cost.accelerator.estimate import AcceleratorCost
 from addercost.cost.energy import LayerEnergy, ModelEnergy
 from addercost.cost.estimate import LayerEstimate, MissingFigure, ModelCost
@@ -20,9 +19,23 @@ from addercost.counts.model import LayerCounts, ModelCounts, UncountedOp
 from addercost.counts.peak_memory import ModelMemory
 from addercost.counts.runs import LayerRuns, Run
 from addercost.errors import ArgumentError, DataError
-from addercost.reading import Amount, Count, Size, Whole, read_as
+from addercost.reading import read_as
 from addercost.results.document import Document, advising, checked_fields
-from addercost.results.plain import omitted_where_empty, to_plain
+from addercost.results.plain import to_plain
+from addercost.results.profile_fields import (
+    CostFields,
+    EnergyFields,
+    InputFields,
+    IntervalFields,
+    LayerCostFields,
+    LayerEnergyFields,
+    LayerFields,
+    MissingFields,
+    ProfileFields,
+    RunFields,
+    RunsFields,
+    UncountedFields,
+)
 from addercost.text import harmless_json
 from addercost.trace.record import TensorSpec
 
@@ -63,138 +76,15 @@ def profile_from_data(data: Any, source: str = "profile", where: str = "") -> Pr
     """
     fields = checked_fields(data, SCHEMA, f"{source}, {where}" if where else source)
     with advising("make it again with `addercost profile … --format json`"):
-        return _Reading(source, where).profile(read_as(_Profile, fields, source, where))
+        return _Reading(source, where).profile(read_as(ProfileFields, fields, source, where))
 
 
 DOCUMENT = Document(SCHEMA, "a profile", Profile, profile_from_data)
 
 
-@dataclass(frozen=True, slots=True)
-class _Uncounted:
-    op: str
-    calls: Count
-    paths: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Input:
-    shape: tuple[Size, ...]
-    dtype: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    kernel_calls: Count
-    bytes: Count
-
-
-@dataclass(frozen=True, slots=True)
-class _Runs:
-    eager: _Run
-    fused: _Run
-
-
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    path: str
-    type: str
-    op: str
-    ops: Mapping[str, Size]
-    output_shape: tuple[Size, ...]
-    parameters: Count
-    mac_sites: Count
-    arithmetic: Arithmetic | None
-    bytes_read: Count
-    bytes_written: Count
-    counts: Mapping[str, Count]
-    counts_by_format: Mapping[str, Mapping[str, Count]]
-    runs: _Runs | None = None
-    calls: Whole | None = None
-    output_shapes: tuple[tuple[Size, ...], ...] = ()
-    nodes: tuple[str, ...] = omitted_where_empty()
-
-
-@dataclass(frozen=True, slots=True)
-class _Missing:
-    figure: str
-    count: Count
-
-
-@dataclass(frozen=True, slots=True)
-class _Interval:
-    low_s: Amount
-    high_s: Amount
-
-
-@dataclass(frozen=True, slots=True)
-class _LayerCost:
-    path: str
-    cycles: Amount
-    bound: str
-    complete: bool
-    interval: _Interval | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Cost:
-    hardware: str
-    model: str
-    lowering: str
-    cycles: Amount
-    seconds: Amount | None
-    complete: bool
-    missing: tuple[_Missing, ...]
-    assumptions: tuple[str, ...]
-    layers: tuple[_LayerCost, ...]
-    interval: _Interval | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _LayerEnergy:
-    path: str
-    arithmetic_j: Amount
-    memory_j: Mapping[str, Amount]
-    complete: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Energy:
-    hardware: str
-    total_j: Amount
-    arithmetic_j: Amount
-    complete: bool
-    missing: tuple[_Missing, ...]
-    assumptions: tuple[str, ...]
-    layers: tuple[_LayerEnergy, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Profile:
-    model: str
-    convention: str
-    mac_sites: Count
-    arithmetic: Arithmetic | None
-    what_if: tuple[str, ...]
-    keep_first_last: bool
-    tracer: str
-    complete: bool
-    uncounted: tuple[_Uncounted, ...]
-    inputs: tuple[_Input, ...]
-    parameters: Count
-    unused_parameters: Count
-    notes: tuple[str, ...]
-    totals: Mapping[str, Count]
-    totals_by_format: Mapping[str, Mapping[str, Count]]
-    layers: tuple[_Layer, ...]
-    cost: tuple[_Cost, ...]
-    energy: tuple[_Energy, ...]
-    memory: ModelMemory | None = None
-    accelerators: tuple[AcceleratorCost, ...] = ()
-
-
-def _written(profile: Profile) -> _Profile:
+def _written(profile: Profile) -> ProfileFields:
     counts = profile.counts
-    return _Profile(
+    return ProfileFields(
         model=counts.model,
         convention=counts.convention.name,
         mac_sites=counts.mac_sites,
@@ -203,8 +93,8 @@ def _written(profile: Profile) -> _Profile:
         keep_first_last=profile.keep_first_last,
         tracer=counts.tracer,
         complete=counts.complete,
-        uncounted=tuple(_Uncounted(item.op, item.calls, item.paths) for item in counts.uncounted),
-        inputs=tuple(_Input(spec.shape, spec.dtype) for spec in counts.inputs),
+        uncounted=tuple(UncountedFields(item.op, item.calls, item.paths) for item in counts.uncounted),
+        inputs=tuple(InputFields(spec.shape, spec.dtype) for spec in counts.inputs),
         parameters=counts.parameters,
         unused_parameters=counts.unused_parameters,
         notes=counts.notes,
@@ -218,8 +108,8 @@ def _written(profile: Profile) -> _Profile:
     )
 
 
-def _written_layer(layer: LayerCounts) -> _Layer:
-    return _Layer(
+def _written_layer(layer: LayerCounts) -> LayerFields:
+    return LayerFields(
         path=layer.path,
         type=layer.type,
         op=layer.op,
@@ -239,13 +129,13 @@ def _written_layer(layer: LayerCounts) -> _Layer:
     )
 
 
-def _written_runs(runs: LayerRuns) -> _Runs:
-    eager, fused = (_Run(run.calls, run.n_bytes) for run in runs)
-    return _Runs(eager, fused)
+def _written_runs(runs: LayerRuns) -> RunsFields:
+    eager, fused = (RunFields(run.calls, run.n_bytes) for run in runs)
+    return RunsFields(eager, fused)
 
 
-def _written_cost(cost: ModelCost) -> _Cost:
-    return _Cost(
+def _written_cost(cost: ModelCost) -> CostFields:
+    return CostFields(
         hardware=cost.hardware,
         model=cost.model,
         lowering=cost.lowering,
@@ -255,23 +145,25 @@ def _written_cost(cost: ModelCost) -> _Cost:
         missing=_written_missing(cost.missing),
         assumptions=cost.assumptions,
         layers=tuple(
-            _LayerCost(layer.path, layer.cycles, layer.bound, layer.complete, _written_ends(layer.interval_s))
+            LayerCostFields(
+                layer.path, layer.cycles, layer.bound, layer.complete, _written_ends(layer.interval_s)
+            )
             for layer in cost.layers
         ),
         interval=_written_ends(cost.interval_s),
     )
 
 
-def _written_ends(ends: tuple[float, float] | None) -> _Interval | None:
-    return None if ends is None else _Interval(*ends)
+def _written_ends(ends: tuple[float, float] | None) -> IntervalFields | None:
+    return None if ends is None else IntervalFields(*ends)
 
 
-def _read_ends(read: _Interval | None) -> tuple[float, float] | None:
+def _read_ends(read: IntervalFields | None) -> tuple[float, float] | None:
     return None if read is None else (read.low_s, read.high_s)
 
 
-def _written_energy(energy: ModelEnergy) -> _Energy:
-    return _Energy(
+def _written_energy(energy: ModelEnergy) -> EnergyFields:
+    return EnergyFields(
         hardware=energy.hardware,
         total_j=energy.total_j,
         arithmetic_j=energy.arithmetic_j,
@@ -279,14 +171,14 @@ def _written_energy(energy: ModelEnergy) -> _Energy:
         missing=_written_missing(energy.missing),
         assumptions=energy.assumptions,
         layers=tuple(
-            _LayerEnergy(layer.path, layer.arithmetic_j, dict(layer.memory_j), layer.complete)
+            LayerEnergyFields(layer.path, layer.arithmetic_j, dict(layer.memory_j), layer.complete)
             for layer in energy.layers
         ),
     )
 
 
-def _written_missing(missing: Sequence[MissingFigure]) -> tuple[_Missing, ...]:
-    return tuple(_Missing(item.figure, item.count) for item in missing)
+def _written_missing(missing: Sequence[MissingFigure]) -> tuple[MissingFields, ...]:
+    return tuple(MissingFields(item.figure, item.count) for item in missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +191,7 @@ class _Reading:
     def damaged(self, what: str) -> DataError:
         return DataError(f"{self.source}{f', {self.where}' if self.where else ''}: {what}")
 
-    def profile(self, read: _Profile) -> Profile:
+    def profile(self, read: ProfileFields) -> Profile:
         counts = ModelCounts(
             model=read.model,
             convention=self.convention(read.convention),
@@ -329,7 +221,7 @@ class _Reading:
         except ArgumentError as error:
             raise self.damaged(str(error)) from None
 
-    def layer(self, read: _Layer) -> LayerCounts:
+    def layer(self, read: LayerFields) -> LayerCounts:
         counts = {}
         for number_format, by_class in read.counts_by_format.items():
             for name, n in by_class.items():
@@ -354,7 +246,7 @@ class _Reading:
             nodes=read.nodes,
         )
 
-    def check_totals(self, counts: ModelCounts, read: _Profile) -> None:
+    def check_totals(self, counts: ModelCounts, read: ProfileFields) -> None:
         """Raises DataError where two fields of the document contradict each other."""
         for layer, layer_read in zip(counts.layers, read.layers, strict=True):
             if layer.counts.by_class() != layer_read.counts:
@@ -377,11 +269,11 @@ class _Reading:
                 raise self.damaged(f"the layers estimated on {hardware!r} are not those counted")
 
 
-def _read_run(read: _Run) -> Run:
+def _read_run(read: RunFields) -> Run:
     return Run(read.kernel_calls, read.bytes)
 
 
-def _read_cost(read: _Cost) -> ModelCost:
+def _read_cost(read: CostFields) -> ModelCost:
     return ModelCost(
         hardware=read.hardware,
         model=read.model,
@@ -399,7 +291,7 @@ def _read_cost(read: _Cost) -> ModelCost:
     )
 
 
-def _read_energy(read: _Energy) -> ModelEnergy:
+def _read_energy(read: EnergyFields) -> ModelEnergy:
     return ModelEnergy(
         hardware=read.hardware,
         total_j=read.total_j,
@@ -414,9 +306,9 @@ def _read_energy(read: _Energy) -> ModelEnergy:
     )
 
 
-FORM = _Profile
+FORM = ProfileFields
 """The class whose fields are those of the document. The JSON Schema is made from it."""
 
 
-def _read_missing(missing: Sequence[_Missing], hardware: str) -> tuple[MissingFigure, ...]:
+def _read_missing(missing: Sequence[MissingFields], hardware: str) -> tuple[MissingFigure, ...]:
     return tuple(MissingFigure(item.figure, hardware, item.count) for item in missing)

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from addercost.trace.frozen_values import ATOMS
 from addercost.trace.recorder import Recorder
-from addercost.trace.tensor_copies import ATOMS, NO_CONTENTS, NotRepeatableError
+from addercost.trace.tensor_copies import NO_CONTENTS, NotRepeatableError
 
 _DEEPEST = 6
 

@@ -228,25 +228,28 @@ def tracked(tree: ModuleTree) -> Iterator[CallStack]:
 
 
 def _tracking(module: nn.Module, forward: Callable[..., Any], stack: CallStack) -> Callable[..., Any]:
-    key, resolved, thread, wrapping = id(module), stack.resolved, get_ident(), stack.wrapping
+    key, resolved, thread = id(module), stack.resolved, get_ident()
+    is_wrapping = key in stack.wrapping
 
     def call(*args: Any, **kwargs: Any) -> Any:
         if get_ident() != thread:
             raise used_elsewhere(type_name(module))
         caller = stack.path
         path = resolved.get((key, caller))
-        stack.path = path = stack.found(module, caller) if path is None else path
+        if path is None:
+            path = stack.found(module, caller)
+        stack.path = path
         if stack.recorded is not None:
             stack.begun.append((path, stack.recorded()))
-        if key in wrapping and stack.on_wrapping is not None:
-            stack.on_wrapping(module, stack.path)
+        if is_wrapping and stack.on_wrapping is not None:
+            stack.on_wrapping(module, path)
         try:
             intercept = stack.intercept
             if intercept is not None:
                 out = intercept(module, forward, args, kwargs)
             else:
                 out = forward(*args, **kwargs)
-            return _resuming(out, stack, stack.path) if out.__class__ is GeneratorType else out
+            return _resuming(out, stack, path) if out.__class__ is GeneratorType else out
         except BaseException:
             if stack.failed is None:
                 shapes = ["x".join(map(str, value.shape)) for value in args if isinstance(value, Tensor)]

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from addercost.trace.attended_scores import known_values
+from addercost.trace.frozen_values import frozen
 from addercost.trace.modules import HOOKS, ModuleTree
-from addercost.trace.tensor_copies import ATOMS
 
 _FEWEST = 3
 """Equal layers of a stack from which on one may stand for others: the first two are run and compared."""
@@ -24,6 +24,7 @@ _NO_SETTINGS = frozenset((*vars(nn.Module()), "forward"))
 """What every module has; hooks are asked for where the layer runs."""
 
 _MOST_VALUES = 1 << 20
+_DEEPEST = 8
 
 
 class StackedLayer(NamedTuple):
@@ -91,7 +92,7 @@ def _state(
             if name in _OWN_INDEX and value == index and type(value) is int:
                 yield name
             else:
-                yield name, _frozen(value)
+                yield name, _setting(value)
         for holder in (module._parameters, module._buffers):
             for name, tensor in holder.items():
                 if tensor is None:
@@ -102,20 +103,14 @@ def _state(
                 yield name, _tensor_state(tensor)
 
 
-def _frozen(value: Any, depth: int = 0) -> Hashable:
+def _setting(value: Any, depth: int = 0) -> Hashable:
     """Equal only for values that are equal, or one object."""
-    kind = type(value)
-    if kind in ATOMS:
-        return kind, value
-    if depth < 8:
-        if kind in (list, tuple):
-            return kind, tuple([_frozen(item, depth + 1) for item in value])
-        if kind is functools.partial:
-            return kind, id(value.func), _frozen((value.args, value.keywords), depth + 1)
-        if kind in (set, frozenset):
-            return kind, frozenset(_frozen(item, depth + 1) for item in value)
-        if isinstance(value, dict):
-            return kind, tuple([(_frozen(k, depth + 1), _frozen(v, depth + 1)) for k, v in value.items()])
+    return frozen(value, objects=False, depth=depth, other=_identity)
+
+
+def _identity(value: Any, depth: int) -> Hashable:
+    if type(value) is functools.partial and depth < _DEEPEST:
+        return functools.partial, id(value.func), _setting((value.args, value.keywords), depth + 1)
     return id(value)
 
 

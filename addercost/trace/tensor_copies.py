@@ -11,18 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from addercost.trace.attended_scores import give_values
+from addercost.trace.frozen_values import ATOMS, is_plain_object
 
-ATOMS = (
-    type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device, torch.Size, torch.layout
-)  # fmt: skip
 NO_CONTENTS = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, nn.Module)
 """What is the same for every layer if it is one object."""
 
 _META = torch.device("meta")
-PLAIN_OBJECT_BYTES = object.__basicsize__ + 16
-"""The size of an instance of a class written in Python, without its `__dict__`. A larger one has state in C
-or in slots.
-"""
 
 Contents: TypeAlias = "tuple[Any, ...]"
 """("given" or "new", number of the tensor), ("same", value), or (kind, contents of its parts)."""
@@ -71,7 +65,7 @@ class NewTensors:
             return kind, tuple([self.contents(item, depth + 1) for item in value])
         if kind in (dict, OrderedDict):
             return kind, tuple([(key, self.contents(item, depth + 1)) for key, item in value.items()])
-        if kind.__dictoffset__ and kind.__basicsize__ <= PLAIN_OBJECT_BYTES and not kind.__itemsize__:
+        if is_plain_object(kind):
             return kind, self.contents(vars(value), depth + 1)
         raise NotRepeatableError
 

@@ -13,7 +13,7 @@ from addercost.analysis.network_verdict import NetworkVerdict, VerdictRow
 from addercost.api import trace_spec
 from addercost.cli import run
 from addercost.cost.target_registry import load_target
-from addercost.cost.verdict import CONTESTS, Contest, PredictedRatio, cycle_ratio, energy_ratio
+from addercost.cost.verdict import CONTESTS, Contest, PredictedRatio, contest_cycles, contest_energy
 from addercost.hardware import load_energy
 from addercost.report.formats.table_format import TableFormat, render
 from addercost.report.tables.verdict import verdict_table
@@ -47,7 +47,7 @@ def lenet() -> Trace:
     ],
 )
 def test_energy(lenet: Trace, contest: object, table: str, expected: float | None) -> None:
-    found = energy_ratio(lenet, contest, load_energy(table), False)  # type: ignore[arg-type]
+    found = contest_energy(lenet, contest, load_energy(table), False)  # type: ignore[arg-type]
     assert found.ratio == (None if expected is None else pytest.approx(expected))
     assert bool(found.missing) == (expected is None)
 
@@ -55,24 +55,24 @@ def test_energy(lenet: Trace, contest: object, table: str, expected: float | Non
 def test_the_papers_rule(lenet: Trace) -> None:
     """(4 + 2) / (2 + 2) whatever the counts; a layer that is kept adds 6 a site on both sides."""
     nano = load_target("via-nano-2000")
-    found = cycle_ratio(lenet, FP32, nano, "latency-sum", False)
+    found = contest_cycles(lenet, FP32, nano, "latency-sum", False)
     assert found.ratio == pytest.approx(1.5)
     assert found.seconds is not None and found.seconds[0] / found.seconds[1] == pytest.approx(1.5)
     kept, others = 117_600 + 840, 416_520 - 117_600 - 840
     expected = 416_520 * 6 / (kept * 6 + others * 4)
-    assert cycle_ratio(lenet, FP32, nano, "latency-sum", True).ratio == pytest.approx(expected)
+    assert contest_cycles(lenet, FP32, nano, "latency-sum", True).ratio == pytest.approx(expected)
 
 
 def test_a_side_that_is_a_lower_bound_gives_no_ratio(lenet: Trace) -> None:
     """The VIA Nano's table has no figure for counting bits."""
-    found = cycle_ratio(lenet, BINARY, load_target("via-nano-2000"), "throughput", False)
+    found = contest_cycles(lenet, BINARY, load_target("via-nano-2000"), "throughput", False)
     assert found.ratio is None and found.seconds is None
     assert "popcount" in found.missing
 
 
 def test_throughput_here_names_its_bounds(lenet: Trace) -> None:
     """Port MB of the VIA Nano takes sub, and, add of the adder: three cycles a vector against one."""
-    found = cycle_ratio(lenet, FP32, load_target("via-nano-2000"), "throughput", False)
+    found = contest_cycles(lenet, FP32, load_target("via-nano-2000"), "throughput", False)
     assert found.ratio == pytest.approx(1 / 3) and found.bounds[1] == "port MB"
 
 
@@ -213,14 +213,14 @@ def test_a_verdict_is_that_of_the_benchmark(low: float, width: float) -> None:
     ],
 )
 def test_whose_rule_it_is_is_said(lenet: Trace, contest: Contest, whose: str, outcome: str) -> None:
-    paper = cycle_ratio(lenet, contest, load_target("via-nano-2000"), "latency-sum", False)
+    paper = contest_cycles(lenet, contest, load_target("via-nano-2000"), "latency-sum", False)
     text = sentence(VerdictRow(contest, paper, None, None, ()), "")
     assert text == f"{contest.name}: not measured; the paper's rule{whose}: {outcome}"
 
 
 def test_the_cycles_of_a_site_are_of_a_layer_that_changes(lenet: Trace) -> None:
     """The first layer stays a convolution on both sides."""
-    paper = cycle_ratio(lenet, FP32, load_target("via-nano-2000"), "latency-sum", True)
+    paper = contest_cycles(lenet, FP32, load_target("via-nano-2000"), "latency-sum", True)
     assert paper.site_cycles == "(4 + 2) / (2 + 2)"
 
 

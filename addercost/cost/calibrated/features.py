@@ -105,8 +105,8 @@ def sizes_of(call: KernelCall) -> Sizes:
 
 
 _INPUTS = {"aten.addmm": "mat1", "aten.mm": "self", "aten.linear": "input"}
-"""For each product with a weight, the name of the argument that the weight is multiplied by. A quantised one
-reads it first.
+"""For each product with a weight, the name of the argument that the weight is multiplied by. Of other
+products, which are quantised, it is the first tensor among the arguments.
 """
 
 

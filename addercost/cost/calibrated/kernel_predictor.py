@@ -28,8 +28,8 @@ sweep.
 """
 
 _FAR_BEYOND = 2.0
-"""A note names a kernel that has at least so many times as many sites as the largest timed one, or so many
-times fewer than the smallest.
+"""A note names a kernel that has this many times the sites of the largest timed one or more, or the sites of
+the smallest one divided by this or fewer.
 """
 
 _NOT_TIMED = "of a kind that was not timed"

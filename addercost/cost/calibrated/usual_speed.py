@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 
 LONGEST = 2.5
-"""A run that took more times as long as the median was interrupted, and is left out."""
+"""A run that took more than this many times as long as the median was interrupted. It is left out."""
 
 
 def mean_at_usual_speed(seconds: Sequence[float], factor: float, usual_factor: float) -> float:

@@ -42,7 +42,7 @@ up to 16 times as large as those of the result, and 16 times the rounding error 
 
 
 def choices() -> Hashable:
-    """What else than sizes, strides and types decides how an operation is computed. It changes when the
+    """What decides, beside sizes, strides and types, how an operation is computed. It changes when the
     number of threads or the tuned schedules do."""
     return torch.get_num_threads(), tuned_schedules()
 

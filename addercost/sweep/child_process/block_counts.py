@@ -7,6 +7,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Hashable, Sequence
+from typing import TypeAlias
 
 from addercost.arithmetic import Arithmetic
 from addercost.cost.layers import NO_PARTS, LayerKind, Parts, kind_of
@@ -19,6 +20,9 @@ _MOST_BLOCKS = 8_000
 """The most blocks whose counts are kept. Beyond that all are dropped, so that memory does not grow with a
 sweep.
 """
+
+Counted: TypeAlias = "tuple[dict[int, int], int]"
+"""How often each kind of layer occurs, by its number, and how many calls have no rule."""
 
 
 class Kinds:
@@ -68,9 +72,9 @@ class BlockCounter:
         self._arithmetic = Arithmetic(arithmetic)
         self._parts = parts
         self._kinds = kinds
-        self._of_block: dict[Block, Tally] = {}
-        self._of_calls: dict[Hashable, Tally] = {}
-        self._of_objects: dict[tuple[int, ...], tuple[Tally, Sequence[OpCall]]] = {}
+        self._of_block: dict[Block, Counted] = {}
+        self._of_calls: dict[Hashable, Counted] = {}
+        self._of_objects: dict[tuple[int, ...], tuple[Counted, Sequence[OpCall]]] = {}
 
     def __len__(self) -> int:
         return max(len(self._of_block) + len(self._of_calls), len(self._of_objects))
@@ -79,13 +83,18 @@ class BlockCounter:
         """The tally of a trace. There is a row for each module path, as `count` makes them. Equal rows are
         one kind; kinds are in the order of first appearance.
         """
+        times, uncounted = self._counted(items)
+        return Tally(tuple(times), tuple(times.values()), uncounted)
+
+    def _counted(self, items: Sequence[Item]) -> Counted:
         paths: list[str] = []
         blocks: dict[Block, int] = {}
         calls: list[OpCall] = []
         for item in items:
             if isinstance(item, BlockUse):
                 paths.append(item.path)
-                blocks[item.block] = blocks.get(item.block, 0) + 1
+                block = item.block
+                blocks[block] = blocks.get(block, 0) + 1
             else:
                 calls.append(item)
         if not _are_disjoint(tuple(paths), frozenset([call.module for call in calls])):
@@ -94,28 +103,25 @@ class BlockCounter:
             return self._of(expanded(tuple(items)))
         times: dict[int, int] = {}
         uncounted = 0
-        parts = [(self._block(block), n) for block, n in blocks.items()]
         if calls:
-            parts.insert(0, (self._memorised(calls), 1))
-        for part, uses in parts:
-            uncounted += part.uncounted_calls * uses
-            if uses > 1:
-                part = Tally(part.kinds, tuple([n * uses for n in part.times]))
-            if times.keys().isdisjoint(part.kinds):
+            beside, uncounted = self._memorised(calls)
+            times.update(beside)
+        for block, uses in blocks.items():
+            within, uncounted_within = self._of_block.get(block) or self._block(block)
+            uncounted += uncounted_within * uses
+            if uses == 1 and times.keys().isdisjoint(within):
                 # Most blocks of a network differ in size and share no kind.
-                times.update(zip(part.kinds, part.times, strict=True))
+                times.update(within)
                 continue
-            for kind, n in zip(part.kinds, part.times, strict=True):
-                times[kind] = times.get(kind, 0) + n
-        return Tally(tuple(times), tuple(times.values()), uncounted)
+            for kind, n in within.items():
+                times[kind] = times.get(kind, 0) + n * uses
+        return times, uncounted
 
-    def _block(self, block: Block) -> Tally:
-        found = self._of_block.get(block)
-        if found is None:
-            found = self._of_block[block] = self.tally(block.items)
+    def _block(self, block: Block) -> Counted:
+        found = self._of_block[block] = self._counted(block.items)
         return found
 
-    def _memorised(self, calls: Sequence[OpCall]) -> Tally:
+    def _memorised(self, calls: Sequence[OpCall]) -> Counted:
         # The tracer repeats a known call as the same object. The entry refers to the objects, so that no
         # other object can get their ids.
         objects = tuple(map(id, calls))
@@ -129,14 +135,14 @@ class BlockCounter:
         self._of_objects[objects] = found, calls
         return found
 
-    def _of(self, calls: Sequence[OpCall]) -> Tally:
+    def _of(self, calls: Sequence[OpCall]) -> Counted:
         trace = Trace("", tuple(calls), {}, {})
         counted = count(trace, self._convention, arithmetic=self._arithmetic)
         times: dict[int, int] = {}
         for layer in counted.layers:
             number = self._kinds.number(kind_of(layer, self._parts))
             times[number] = times.get(number, 0) + 1
-        return Tally(tuple(times), tuple(times.values()), sum(item.calls for item in counted.uncounted))
+        return times, sum(item.calls for item in counted.uncounted)
 
 
 class BlockCounters:

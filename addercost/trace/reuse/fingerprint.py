@@ -11,8 +11,9 @@ from weakref import WeakKeyDictionary
 
 from torch import nn
 
+from addercost.trace.frozen_values import UnreadableError
 from addercost.trace.modules import ModuleTree
-from addercost.trace.reuse.state import UnreadableError, own_state
+from addercost.trace.reuse.state import own_state
 
 
 class Fingerprints:

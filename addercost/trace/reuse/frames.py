@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
+from addercost.trace.frozen_values import UnreadableError, frozen
 from addercost.trace.reuse.cache import BlockCache
 from addercost.trace.reuse.known import Recorded
 from addercost.trace.reuse.output_template import OutputTemplate, SameAsInput
-from addercost.trace.reuse.state import UnreadableError, frozen
 from addercost.trace.reuse.tensor_recorder import TensorRecorder
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from addercost.trace.record import OpCall
 from addercost.trace.reuse.blocks import Block, BlockUse, Item, relative, stripped
@@ -44,8 +44,11 @@ class KnownCall:
         self.output = output
         self._calls: dict[str, OpCall] = {}
 
-    def at(self, path: str) -> OpCall:
-        """The call as made by the module at `path` of a block. Equal arguments return the same object."""
+    def at(self, path: str, names: str) -> OpCall:
+        """The call as made by the module at `path` of a block. Equal paths return the same object.
+
+        names: as for a module, and not used here, since such a call has no parameters.
+        """
         call = self._calls.get(path)
         if call is None:
             if len(self._calls) >= _MOST_PLACES:
@@ -55,22 +58,14 @@ class KnownCall:
         return call
 
 
-class RecordedUse(NamedTuple):
-    """A call of a known module. path, names: as in `BlockUse`, but from the root of the model."""
+RecordedUse: TypeAlias = "tuple[KnownModule | KnownCall, str, str | None]"
+"""A call of a known module: (module, path, names), with paths as in `BlockUse`, but from the root of the
+model. A known call of an operator: (call, path of the module that made it, None).
 
-    known: KnownModule
-    path: str
-    names: str
+This is a plain tuple because one is made for every call, and making a NamedTuple takes four times as long.
+"""
 
-
-class RecordedCall(NamedTuple):
-    """A known call. path: of the module that made it, from the root of the model."""
-
-    known: KnownCall
-    path: str
-
-
-Recorded: TypeAlias = "OpCall | RecordedUse | RecordedCall"
+Recorded: TypeAlias = "OpCall | RecordedUse"
 """What an open block records. Paths and names are from the root of the model."""
 
 
@@ -80,13 +75,10 @@ def relative_item(item: Recorded, path: str, names: str, names_of_uses: str) -> 
     path: of the module. names: the path under which its parameters are registered. names_of_uses: the same
     path, for blocks within the module. Raises OutsideError for a parameter that is not below it.
     """
-    kind = item.__class__
-    if kind is RecordedUse:
-        known, at, named = item  # type: ignore[misc]
-        within = stripped(at, path)
-        same = named is at and names_of_uses is path
-        return known.at(within, within if same else stripped(named, names_of_uses))
-    if kind is RecordedCall:
-        known, at = item  # type: ignore[misc]
-        return known.at(stripped(at, path))
-    return relative(item, path, names)  # type: ignore[arg-type]
+    if item.__class__ is not tuple:
+        return relative(item, path, names)  # type: ignore[arg-type]
+    known, at, named = item
+    within = stripped(at, path) if path else at
+    if named is None or (named is at and names_of_uses is path):
+        return known.at(within, within)
+    return known.at(within, stripped(named, names_of_uses))

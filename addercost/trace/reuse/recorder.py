@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from addercost.trace.frozen_values import UnreadableError
 from addercost.trace.modules import ModuleTree, type_name
 from addercost.trace.op_info import OpInfo
 from addercost.trace.patterns import may_be_recognised
@@ -24,9 +25,9 @@ from addercost.trace.reuse.blocks import Block, Item, OutsideError, stripped
 from addercost.trace.reuse.cache import BlockCache
 from addercost.trace.reuse.fingerprint import Fingerprints
 from addercost.trace.reuse.frames import Frame, FrameRecorder
-from addercost.trace.reuse.known import KnownModule, RecordedCall, RecordedUse, relative_item
+from addercost.trace.reuse.known import KnownModule, relative_item
 from addercost.trace.reuse.output_template import OutputTemplate
-from addercost.trace.reuse.state import UnreadableError, own_state
+from addercost.trace.reuse.state import own_state
 from addercost.trace.shapes import FAST_SHAPES
 
 # These are looked up once, because every call of every module asks them.
@@ -103,7 +104,7 @@ class BlockRecorder(FrameRecorder):
         if known is None:
             return self._recorded(module, forward, args, kwargs, path, (number, arguments), tensors)
         names = path if self._stand_ins else self._tree.paths[id(module)][0]
-        self._frames[-1].items.append(RecordedUse(known, path, names))
+        self._frames[-1].items.append((known, path, names))
         outputs = known.outputs
         if outputs.__class__ is OutputTemplate:
             return self._made(outputs)
@@ -172,7 +173,7 @@ class BlockRecorder(FrameRecorder):
             outer.types |= {k: v for k, v in frame.types.items() if k not in outer.types}
         else:
             self._cache.modules[key] = known
-            outer.items.append(RecordedUse(known, path, names_of_uses))
+            outer.items.append((known, path, names_of_uses))
         return out
 
     def _unchanged(
@@ -205,7 +206,7 @@ class BlockRecorder(FrameRecorder):
             seen = self._seen.get(id(value))
             if seen is not None and seen[2] < frame.since and id(value) not in frame.inputs:
                 self._give_up()
-        frame.items.append(RecordedCall(known, self._stack.path))
+        frame.items.append((known, self._stack.path, None))
         return self._made(known.output)
 
     def _value(self, value: Any) -> ArgValue:

@@ -1,31 +1,19 @@
-"""The state of a module, of a tensor, or of any value, as a hashable that equals only equal states.
+"""The state of a module or of a tensor as a hashable that equals only equal states.
 
-A value that cannot be read completely raises UnreadableError, such as a tensor among a module's attributes, a
-closure, a file, or an object whose state is in C.
+A module with an attribute that cannot be read completely raises UnreadableError.
 """
 
 from __future__ import annotations
 
-import enum
-import types
-from collections import OrderedDict
 from collections.abc import Hashable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from addercost.trace.attended_scores import known_values
+from addercost.trace.frozen_values import UnreadableError, frozen
 from addercost.trace.modules import HOOKS
 from addercost.trace.sparse import stored_values
-from addercost.trace.tensor_copies import PLAIN_OBJECT_BYTES
-
-_ATOMS = (
-    type(None), bool, int, float, complex, str, bytes, type(Ellipsis), range,
-    torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format,
-)  # fmt: skip
-_FUNCTIONS = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType)
-_MAX_DEPTH = 12
 
 # Attributes that nn.Module uses itself and that a forward does not read.
 _BOOKKEEPING = frozenset(
@@ -37,53 +25,6 @@ _BOOKKEEPING = frozenset(
         "training", "forward",
     }
 )  # fmt: skip
-
-
-class UnreadableError(Exception):
-    """A value cannot be read completely."""
-
-
-def frozen(value: Any, objects: bool = True, depth: int = 0) -> Hashable:
-    """A hashable that equals another one only if both values are equal, also in type. Raises UnreadableError.
-
-    objects: instances of classes written in Python are read too, as their class and `__dict__`.
-    """
-    kind = type(value)
-    if kind in _ATOMS:
-        return kind, value
-    if depth > _MAX_DEPTH:
-        raise UnreadableError
-    if kind in (list, tuple):
-        return kind, tuple([frozen(item, objects, depth + 1) for item in value])
-    if kind in (dict, OrderedDict):
-        return kind, tuple(
-            [(frozen(k, objects, depth + 1), frozen(v, objects, depth + 1)) for k, v in value.items()]
-        )
-    if kind in (set, frozenset):
-        return kind, frozenset(frozen(item, objects, depth + 1) for item in value)
-    if kind is slice:
-        return kind, tuple(frozen(item, objects, depth + 1) for item in (value.start, value.stop, value.step))
-    if isinstance(value, type) or kind in _FUNCTIONS:
-        return kind, value
-    if kind is types.FunctionType and value.__closure__ is None and not value.__dict__:
-        return kind, value
-    if isinstance(value, enum.Enum):
-        return kind, value.name
-    if isinstance(value, tuple) and hasattr(kind, "_fields"):
-        return kind, tuple([frozen(item, objects, depth + 1) for item in value])
-    if objects and _is_plain_object(kind) and not isinstance(value, nn.Module | Tensor):
-        return kind, frozen(vars(value), objects, depth + 1)
-    raise UnreadableError
-
-
-def _is_plain_object(kind: type) -> bool:
-    """Whether all state of the class's instances is in their `__dict__`."""
-    return (
-        kind.__basicsize__ <= PLAIN_OBJECT_BYTES
-        and kind.__dictoffset__ != 0
-        and kind.__itemsize__ == 0
-        and kind.__module__ != "builtins"
-    )
 
 
 def own_state(module: nn.Module) -> Hashable:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from addercost.trace.frozen_values import UnreadableError
 from addercost.trace.modules import CallStack
 from addercost.trace.op_info import known_op_info
 from addercost.trace.record import OpCall, TensorSpec
@@ -17,7 +18,7 @@ from addercost.trace.recorder import Recorder
 from addercost.trace.reuse.cache import BlockCache
 from addercost.trace.reuse.known import KnownCall
 from addercost.trace.reuse.output_template import OutputTemplate
-from addercost.trace.reuse.state import UnreadableError, tensor_state
+from addercost.trace.reuse.state import tensor_state
 from addercost.trace.written_tensors import WrittenTensors
 
 SeenTensor: TypeAlias = "tuple[int, int, int, OutputTemplate | None]"

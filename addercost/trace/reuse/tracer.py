@@ -22,6 +22,7 @@ from addercost.trace.caller_state import unchanged
 from addercost.trace.forward_errors import forward_error
 from addercost.trace.lazy_outputs import LazyOutputs
 from addercost.trace.modules import ModuleTree, replace_tensors, tracked
+from addercost.trace.one_run import input_specs, versions
 from addercost.trace.record import TensorSpec, Trace
 from addercost.trace.reuse.blocks import Item, expanded, types_of
 from addercost.trace.reuse.cache import BlockCache
@@ -30,7 +31,6 @@ from addercost.trace.reuse.recorder import BlockRecorder, ClosedError
 from addercost.trace.substitutes import meta_substitute, without_data
 from addercost.trace.switches import countable_operators
 from addercost.trace.threads import require_unused
-from addercost.trace.tracer import input_specs, versions
 from addercost.trace.written_tensors import WrittenTensors
 
 __all__ = ["BlockCache", "BlockTrace", "NeedsWholeError", "trace_blocks"]

@@ -38,7 +38,7 @@ def convolve(
     """factor_k · Σ sign(x)·sign(w) + addend_k of an input [N, C, H, W] in fp32, or of its signs as words.
 
     `kernels.signs` packs `words` and `factors`; `shape` is the shape of the weight that `words` stand for.
-    signs: only the signs of that, as `signs.pack_image` packs them.
+    With `signs` the result is the signs of that alone, as `signs.pack_image` packs them.
     Returns [N, K, P, Q] in `layout`, or None where the input has a NaN, and for a depthwise layer of words.
     """
     of_words = input.dtype == torch.int32

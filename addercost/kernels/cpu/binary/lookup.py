@@ -78,8 +78,8 @@ def convolve(
     layout: torch.memory_format,
     signs: bool = False,
 ) -> Tensor | None:
-    """The same result as `convolution.convolve`, for a layer of which `takes` is true. signs: only the signs
-    of that, as `signs.pack_image` packs them.
+    """The same result as `convolution.convolve`, for a layer of which `takes` is true. With `signs` it is
+    the signs of that result alone, as `signs.pack_image` packs them.
     """
     if (call := _call(input, shape, geometry, layout, signs)) is None:
         input = input.contiguous()
