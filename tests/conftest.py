@@ -15,7 +15,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -41,6 +41,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail where a test skips for a reason that tests/conftest.py does not list",
     )
+
+
+@pytest.fixture
+def rules_as_before() -> Iterator[None]:
+    """No counting rule that the test registers outlives it."""
+    from addercost.counts.registry import RULES
+
+    before = dict(RULES)
+    yield
+    RULES.clear()
+    RULES.update(before)
+
+
+@pytest.fixture
+def undrawn_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The figure that `validate` writes beside its result is empty: drawing it takes a second."""
+    from addercost.report.plots import style, validation
+
+    monkeypatch.setattr(validation, "draw", lambda result, options: None)
+    monkeypatch.setattr(style, "figure_bytes", lambda drawn, output: b"")
 
 
 class SkipCounter:

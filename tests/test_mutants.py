@@ -153,6 +153,7 @@ def test_a_shared_fixture_is_paid_once() -> None:
     assert record.cpu_s(["a.py::f", "a.py::g"]) == pytest.approx(10 + 3 * 1.2)
 
 
+@pytest.mark.exhaustive
 def test_what_was_computed_before_a_test_belongs_to_all_tests_that_use_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

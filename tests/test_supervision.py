@@ -119,28 +119,30 @@ def test_a_thread_that_goes_on_does_not_keep_the_call(tmp_path: Path) -> None:
     assert (code, stderr) == (0, "")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+WORK = {
+    "obeys": "wait()",
+    "catches": "stubborn()",
+    "holds the interpreter": HOLDS_THE_INTERPRETER,
+    "raises another error": ANOTHER_ERROR,
+    "deletes an object": DELETES,
+    "imports a library": IMPORTS,
+    "fails at its exit": FAILS_AT_EXIT,
+    "fails in a thread": FAILS_IN_A_THREAD,
+}
+
+
+# `make test` sends the two signals in turns.
 @pytest.mark.parametrize(
-    "work",
+    ("work", "number"),
     [
-        "wait()",
-        "stubborn()",
-        HOLDS_THE_INTERPRETER,
-        ANOTHER_ERROR,
-        DELETES,
-        IMPORTS,
-        FAILS_AT_EXIT,
-        FAILS_IN_A_THREAD,
-    ],
-    ids=[
-        "obeys",
-        "catches",
-        "holds the interpreter",
-        "raises another error",
-        "deletes an object",
-        "imports a library",
-        "fails at its exit",
-        "fails in a thread",
+        pytest.param(
+            work,
+            number,
+            id=f"{name}-{number.name}",
+            marks=pytest.mark.exhaustive if (place + (number is signal.SIGTERM)) % 2 else (),
+        )
+        for place, (name, work) in enumerate(WORK.items())
+        for number in (signal.SIGINT, signal.SIGTERM)
     ],
 )
 def test_a_signal_ends_the_call(number: int, work: str, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_a_ranking_has_accelerators_beside_processors():
     assert (row["model"], float(row["adder_advantage"])) == ("array", 1.0)
 
 
-@pytest.mark.parametrize("format_name", ["html", "latex"])
+@pytest.mark.parametrize("format_name", ["latex", pytest.param("html", marks=pytest.mark.exhaustive)])
 def test_a_report_has_a_section_of_accelerators(tmp_path, format_name):
     path = tmp_path / "report"
     result_of(

@@ -68,9 +68,13 @@ def test_tables_of_a_folder_of_ones_own(tmp_path: Path) -> None:
     assert [item.value for item in _shell().get_completions(before, "my")] == ["my-part"]
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 @pytest.mark.parametrize(
-    ("words", "expected"), [("plot ici", "icicle"), ("profile torchvision:swin_v2_b", "swin_v2_b")]
+    ("shell", "words", "expected"),
+    [
+        ("bash", "profile torchvision:swin_v2_b", "swin_v2_b"),
+        ("zsh", "plot ici", "icicle"),
+        ("fish", "plot ici", "icicle"),
+    ],
 )
 def test_an_answer_comes_without_torch_and_without_a_message(shell: str, words: str, expected: str) -> None:
     """The command line ended with a message about a program that the model had ended."""

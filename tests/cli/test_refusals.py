@@ -33,11 +33,11 @@ NUMBERS = {
 }
 
 
-@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999"])
 @pytest.mark.parametrize("option", NUMBERS.values(), ids=NUMBERS)
-def test_no_option_takes_what_is_no_finite_number(option: click.Option, value: str) -> None:
-    with pytest.raises(click.BadParameter):
-        option.type.convert(value, option, None)
+def test_no_option_takes_what_is_no_finite_number(option: click.Option) -> None:
+    for value in ("nan", "inf", "-inf", "1e999"):
+        with pytest.raises(click.BadParameter):
+            option.type.convert(value, option, None)
 
 
 SPACE = """

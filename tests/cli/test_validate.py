@@ -39,6 +39,7 @@ def test_scores_of_the_rows_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixt
     assert not journal_path(folder / "validation.json").exists()
 
 
+@pytest.mark.usefixtures("undrawn_validation")
 def test_a_rate_is_a_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """500 samples a second at batch 1 are 2 ms; and at batch 4, 8 ms."""
     folder = tmp_path / "found"
@@ -50,6 +51,7 @@ def test_a_rate_is_a_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert second.measured_s == pytest.approx(0.004)
 
 
+@pytest.mark.usefixtures("undrawn_validation")
 def test_batch_and_size_decide_the_trace(tmp_path: Path) -> None:
     """Sites grow with the batch and with the pixels, over which the network ends in a mean."""
     folder = tmp_path / "found"
@@ -68,6 +70,7 @@ def test_unknown_networks_are_listed_and_skipped(tmp_path: Path, capsys: pytest.
     assert "1 timings skipped: lenet6 (unknown zoo model 'lenet6')" in " ".join(out.split())
 
 
+@pytest.mark.usefixtures("undrawn_validation")
 def test_scores_only_keeps_no_row(tmp_path: Path) -> None:
     folder = tmp_path / "found"
     assert validate(tmp_path, FILE, "--column", "ms", "-o", str(folder), "--scores-only") == 0
@@ -75,6 +78,7 @@ def test_scores_only_keeps_no_row(tmp_path: Path) -> None:
     assert found.rows == () and found.scores
 
 
+@pytest.mark.usefixtures("undrawn_validation")
 def test_a_killed_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from addercost.measure.validation import published
 
@@ -139,6 +143,7 @@ def test_a_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "does not exist" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("undrawn_validation")
 def test_what_is_there_is_replaced_only_by_force(tmp_path: Path) -> None:
     folder = tmp_path / "found"
     arguments = ("--column", "ms", "-o", str(folder))

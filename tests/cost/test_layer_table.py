@@ -64,7 +64,7 @@ few_targets = st.lists(st.sampled_from(TARGETS), min_size=1, max_size=4, unique_
 
 
 @pytest.mark.parametrize("model", BY_RULES)
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(rows=st.lists(kinds(), min_size=1, max_size=8), targets=few_targets)
 def test_cycles_and_completeness_are_the_oracles(model, rows, targets):
     cycles, complete, *_ = layer_costs(layer_table(rows), targets, model)
@@ -79,7 +79,7 @@ def test_cycles_and_completeness_are_the_oracles(model, rows, targets):
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(rows=st.lists(kinds(), min_size=1, max_size=8))
 def test_on_every_processor(target, rows):
     for model in BY_RULES:

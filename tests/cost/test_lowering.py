@@ -1,5 +1,6 @@
 """Which instructions a layer becomes."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -132,10 +133,9 @@ def test_binary_operations_without_popcount_are_missing_not_free():
 
 
 @pytest.mark.parametrize("name", [file.name for file in list_hardware(kind="cpu")])
-@pytest.mark.parametrize("number_format", ["fp32", "int8"])
-def test_every_sequence_is_made_of_rows_of_the_table(name, number_format):
+def test_every_sequence_is_made_of_rows_of_the_table(name):
     target = load_target(name)
-    for arithmetic in Arithmetic:
+    for arithmetic, number_format in itertools.product(Arithmetic, ("fp32", "int8")):
         sequence = site_sequence(target, arithmetic, number_format)
         if sequence is None:
             continue

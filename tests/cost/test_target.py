@@ -1,7 +1,6 @@
 """Targets: what is made of a hardware table, and what installed packages add."""
 
 import re
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from addercost.arithmetic import Arithmetic, OpCounts
+from addercost.cli import run
 from addercost.cost.estimate import estimate
 from addercost.cost.layers import LayerKind
 from addercost.cost.models import COST_MODELS
@@ -256,16 +256,13 @@ def test_an_unknown_name_is_answered_with_the_nearest_of_both_kinds(acme):
         load_target("amd-zen44")
 
 
-def test_the_command_line_finds_it(acme, tmp_path):
+def test_the_command_line_finds_it(acme, capsys):
     acme(acme_npu="npu")
-    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from addercost.cli import main; sys.exit(main())"
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "acme"), "profile", "zoo:lenet5-bn",
-         "--convention", "macs", "--cpu", "acme-npu", "--cost-model", "latency-sum", "--explain"],
-        capture_output=True, text=True, cwd=ROOT,
-    )  # fmt: skip
+    arguments = ("--convention", "macs", "--cpu", "acme-npu", "--cost-model", "latency-sum", "--explain")
+    assert run(["profile", "zoo:lenet5-bn", *arguments]) == 0
     # 416,520 multiplications at 7 cycles and as many additions at 5.
-    assert f"acme-npu, latency-sum model (estimate): {416_520 * 12:,} cycles" in done.stdout, done.stderr
+    expected = f"acme-npu, latency-sum model (estimate): {416_520 * 12:,} cycles"
+    assert expected in capsys.readouterr().out
 
 
 def test_every_model_costs_on_every_target():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,14 +18,7 @@ from addercost.trace.record import OpCall, Trace
 from addercost.trace.tracer import trace
 from tests.counts.oracle import Function
 
-
-@pytest.fixture(autouse=True)
-def no_rule_outlives_its_test() -> Iterator[None]:
-    before = dict(RULES)
-    yield
-    RULES.clear()
-    RULES.update(before)
-
+pytestmark = pytest.mark.usefixtures("rules_as_before")
 
 LIBRARY = torch.library.Library("addercost_test", "FRAGMENT")
 LIBRARY.define("scale(Tensor x, float factor) -> Tensor")

@@ -145,11 +145,11 @@ def test_every_operation_of_a_bilinear_layer() -> None:
     assert jit.total == dispatch.total
 
 
-QUICK = ("lenet5-bn", "lenet++", "resnet20-cifar", "lenet5-bn:adder")
+QUICK = ("lenet5-bn", "lenet++", "resnet20-cifar")
 MEMBERS = [
     *QUICK,
     *(pytest.param(name, marks=exhaustive) for name in ZOO if name not in QUICK and "resnet50" not in name),
-    pytest.param("resnet20-cifar:adder", marks=exhaustive),
+    *(pytest.param(f"{name}:adder", marks=exhaustive) for name in ("lenet5-bn", "resnet20-cifar")),
 ]
 
 

@@ -62,8 +62,20 @@ for _name, _weights in sorted(PUBLISHED, key=lambda entry: entry[1].meta["num_pa
     SMALLEST.setdefault(family(_name, _weights), (_name, _weights))
 
 
+LONG = ("mvit_v2_s", "swin3d_t", "maxvit_t")
+"""Attention in windows over videos or in four stages: each takes a second."""
+
+
 def cases(entries: list[tuple[str, Any]]) -> list[Any]:
-    return [pytest.param(name, weights, id=f"{name}-{weights.name}") for name, weights in entries]
+    return [
+        pytest.param(
+            name,
+            weights,
+            id=f"{name}-{weights.name}",
+            marks=pytest.mark.exhaustive if name in LONG else (),
+        )
+        for name, weights in entries
+    ]
 
 
 @pytest.mark.parametrize(("name", "weights"), cases(list(SMALLEST.values())))

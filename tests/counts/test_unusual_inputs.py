@@ -209,8 +209,8 @@ LANGUAGE_MODEL = """
     assert counts.complete and counts.mac_sites == expected, (counts.mac_sites, expected)
     print(peak_resident_bytes() / 2**30)
 """
-LLAMA_2B = (32000, 4096, 8, 32, 32, 11008)
-"""A quarter of the blocks of Llama 7B: 7.5 GB of weights."""
+LLAMA_2B = (32000, 8192, 2, 64, 64, 22016)
+"""Two blocks, each twice as wide as those of Llama 7B: 8.6 GB of weights."""
 LLAMA_405B = (128256, 16384, 126, 128, 8, 53248)
 
 

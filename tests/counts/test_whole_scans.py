@@ -60,7 +60,7 @@ def token(model: TextDecoder) -> Phase:
     return model.decode(BATCH, 5)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("bfloat16", marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize(
     ("kind", "values", "phase"),
     [

@@ -42,6 +42,7 @@ model, example_inputs = Network(), torch.zeros(2, 4)
 """
 
 
+@pytest.mark.usefixtures("rules_as_before")
 def test_the_operator_of_ones_own_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     blocks = re.findall(r"```python\n(.*?)```", EXTENDING, flags=re.S)
     (block,) = [block for block in blocks if "@addercost.rule" in block]

@@ -21,8 +21,9 @@ COMMANDS = {
     name: [step.command for step in blocks.steps(text) if isinstance(step, blocks.Shown)]
     for name, text in PAGES.items()
 }
-LONG = ("docs/users/detector.md",)
-"""Detectors choose boxes by values, so they are run, which takes half a minute."""
+LONG = ("docs/users/detector.md", "docs/users/search.md", "docs/users/paper-table.md")
+"""Detectors choose boxes by values, so they are run, which takes half a minute. A search and the tables of
+the paper take seconds."""
 
 
 @pytest.mark.parametrize(

@@ -43,8 +43,10 @@ def test_a_lane_sums_four_bytes_on_arm(arm: bool, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize(
     ("target", "steps"),
-    [(arm_check.TARGET, ("uabd", "uaddlp", "uadalp")), (arm_check.DOT_PRODUCT, ("uabd", "udot"))],
-    ids=["neon", "dot-product"],
+    [
+        pytest.param(arm_check.TARGET, ("uabd", "uaddlp", "uadalp"), id="neon", marks=pytest.mark.exhaustive),
+        pytest.param(arm_check.DOT_PRODUCT, ("uabd", "udot"), id="dot-product"),
+    ],
 )
 def test_each_step_of_bytes_is_two_or_three_instructions(target, steps, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     kernel = arm_check._bytes("channels-last", torch.channels_last, target)

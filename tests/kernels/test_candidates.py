@@ -147,6 +147,6 @@ def test_every_schedule_gives_the_same_bits() -> None:
     x, w, geometry = torch.randn(1, 4, 7, 18), torch.randn(19, 4, 3, 3), Geometry(padding=(1, 1))
     expected = dense.convolve("adder", x, w, geometry)
     found = list(candidates(dense.request_of("adder", x, w, geometry), host_core()))
-    for schedule in random.Random(3).sample(found, 3):
+    for schedule in random.Random(3).sample(found, 2):
         # The taps are added in the same order by all of them.
         assert torch.equal(dense.convolve("adder", x, w, geometry, schedule), expected), schedule

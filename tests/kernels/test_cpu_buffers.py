@@ -14,6 +14,7 @@ from addercost.kernels import dispatch, reference
 from addercost.kernels.cpu.dense.buffers import BufferLayout, Launch
 from addercost.kernels.problem import Geometry
 from addercost.layers import ops
+from tests.kernels.geometries import exhaustive
 
 _LAYOUT = BufferLayout((2, 3), (3, 1))
 
@@ -47,7 +48,7 @@ def test_a_launch_takes_as_many_addresses_as_it_has_buffers() -> None:
         launch(0)
 
 
-@pytest.mark.parametrize("filter_size", [1, 3])
+@pytest.mark.parametrize("filter_size", [3, *exhaustive(1)])
 def test_each_call_sees_its_own_tensors(filter_size: int) -> None:
     geometry = Geometry(padding=(filter_size // 2,) * 2)
     seen = []

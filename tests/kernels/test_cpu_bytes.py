@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor
@@ -12,6 +10,7 @@ from addercost.kernels import dispatch, reference, signs
 from addercost.kernels.codes import quantize
 from addercost.kernels.problem import Geometry
 from tests.kernels.geometries import all_but, all_crossed, cases, exhaustive
+from tests.kernels.masks import with_and_without_masks
 
 pytest.importorskip("halide", reason="the CPU kernels need halide")
 bordered = pytest.importorskip("addercost.kernels.cpu.dense.bordered")
@@ -48,16 +47,10 @@ PATCHED = [
     pytest.param((2, 2, 11, 5), (5, 3, 3), Geometry((1, 1), (2, 2), (2, 1)), id="dilated-rows"),
     pytest.param((1, 7, 6, 5), (3, 2, 5), Geometry(), id="one-pixel-wide"),
 ]
-FAST = "13-channels", "stride-2-bordered", "groups-of-5", "six-channels-5x5"
+FAST = "stride-2-bordered", "six-channels-5x5"
 
 
-@pytest.fixture(params=[True, False], ids=["masks", "no-masks"])
-def masks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Copies as on a processor with masks for bytes, and as on one without."""
-    monkeypatch.setattr(u8, "masks_bytes", lambda: request.param)
-    u8._plan.cache_clear()
-    yield
-    u8._plan.cache_clear()
+masks = with_and_without_masks(u8, u8._plan)
 
 
 @pytest.mark.usefixtures("masks")

@@ -135,7 +135,7 @@ SHAPES = [
     pytest.param((2, 18, 50, 1), (5, 1), (1, 1), (2, 0), (1, 1), id="one-column"),
     pytest.param((2, 1, 9, 9), (3, 3), (1, 1), (1, 1), (1, 1), id="one-channel"),
 ]
-FAST = ("stride-2", "stride-3", "dilation-3-stride-2", "one-column")
+FAST = ("stride-2", "dilation", "one-column")
 
 
 @pytest.mark.parametrize(

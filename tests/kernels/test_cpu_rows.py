@@ -9,6 +9,7 @@ from torch import Tensor
 from addercost.kernels import dispatch, reference
 from addercost.kernels.problem import Geometry, rows_as_image
 from addercost.layers import AdderLinear
+from tests.kernels.geometries import all_but
 
 pytest.importorskip("halide", reason="the CPU kernels need halide")
 rows = pytest.importorskip("addercost.kernels.cpu.rows.product")
@@ -60,17 +61,20 @@ def weight_of(channels: int, side: int = 1) -> Tensor:
 
 @pytest.mark.parametrize(
     ("image", "weight", "geometry"),
-    [
-        pytest.param(torch.randn(1, 8, 1, 5), weight_of(8), Geometry(), id="five-pixels"),
-        pytest.param(torch.randn(2, 8, 1, 2), weight_of(8), Geometry(), id="two-images-of-two"),
-        pytest.param(torch.randn(1, 8, 1, 2), weight_of(8), Geometry(), id="channels-apart"),
-        pytest.param(torch.randn(1, 8, 1, 1), weight_of(8)[:, ::2], Geometry(groups=2), id="groups"),
-        pytest.param(torch.randn(1, 8, 1, 1), weight_of(8), Geometry(padding=(1, 1)), id="padding"),
-        pytest.param(torch.randn(1, 8, 3, 1), weight_of(8), Geometry(stride=(2, 1)), id="stride"),
-        pytest.param(torch.randn(1, 8, 3, 3), weight_of(8, 3), Geometry(), id="3x3"),
-        pytest.param(torch.randn(1, 8, 1, 1), weight_of(16)[:, ::2], Geometry(), id="weights-apart"),
-        pytest.param(torch.randn(1, 8, 1, 1).double(), weight_of(8).double(), Geometry(), id="fp64"),
-    ],
+    all_but(
+        ("five-pixels", "groups", "stride", "fp64"),
+        [
+            pytest.param(torch.randn(1, 8, 1, 5), weight_of(8), Geometry(), id="five-pixels"),
+            pytest.param(torch.randn(2, 8, 1, 2), weight_of(8), Geometry(), id="two-images-of-two"),
+            pytest.param(torch.randn(1, 8, 1, 2), weight_of(8), Geometry(), id="channels-apart"),
+            pytest.param(torch.randn(1, 8, 1, 1), weight_of(8)[:, ::2], Geometry(groups=2), id="groups"),
+            pytest.param(torch.randn(1, 8, 1, 1), weight_of(8), Geometry(padding=(1, 1)), id="padding"),
+            pytest.param(torch.randn(1, 8, 3, 1), weight_of(8), Geometry(stride=(2, 1)), id="stride"),
+            pytest.param(torch.randn(1, 8, 3, 3), weight_of(8, 3), Geometry(), id="3x3"),
+            pytest.param(torch.randn(1, 8, 1, 1), weight_of(16)[:, ::2], Geometry(), id="weights-apart"),
+            pytest.param(torch.randn(1, 8, 1, 1).double(), weight_of(8).double(), Geometry(), id="fp64"),
+        ],
+    ),
 )
 def test_other_layers_are_left_to_other_kernels(image: Tensor, weight: Tensor, geometry: Geometry) -> None:
     assert rows.convolve(image, weight, geometry) is None

@@ -112,7 +112,7 @@ FORWARD = [
     pytest.param("adder", "fp16", SUM_TILE, {"FADD": 2 * STEP}, 0.85, id="adder-fp16", marks=EXHAUSTIVE),
     pytest.param("adder", "bf16", SUM_TILE, {"FADD": 2 * STEP}, 0.85, id="adder-bf16", marks=EXHAUSTIVE),
     pytest.param("mac", "fp32", SUM_TILE, {"FFMA": STEP}, 0.85, id="mac-fp32", marks=EXHAUSTIVE),
-    pytest.param("adder_u8", "i32", SUM_TILE, {"VABSDIFF4": STEP}, 0.85, id="adder-u8"),
+    pytest.param("adder_u8", "i32", SUM_TILE, {"VABSDIFF4": STEP}, 0.85, id="adder-u8", marks=EXHAUSTIVE),
     pytest.param(
         *("xnor", "i32", SUM_TILE, {"POPC": STEP, "LOP3": STEP, "IADD3": STEP // 2}, 0.9),
         id="xnor",

@@ -13,7 +13,7 @@ from hypothesis import given
 from addercost.kernels import dispatch, reference
 from addercost.kernels.powers import LARGEST_SHIFT, power_of_two
 from addercost.kernels.problem import Geometry
-from tests.kernels.geometries import all_crossed, cases
+from tests.kernels.geometries import all_but, all_crossed, cases
 
 HALVES = [torch.float16, torch.bfloat16]
 DTYPES = [torch.float32, torch.float64, *HALVES]
@@ -61,10 +61,13 @@ def test_any_weight(weights: list[float]) -> None:
 @pytest.mark.parametrize(
     ("filters", "taps", "layout"),
     all_crossed(
-        [
-            pytest.param(k, taps, id=f"{k}-{taps}")
-            for k, taps in ((3, 1), (5, 9), (40, 16), (64, 9), (200, 144))
-        ],
+        all_but(
+            ("5-9", "64-9"),
+            [
+                pytest.param(k, taps, id=f"{k}-{taps}")
+                for k, taps in ((3, 1), (5, 9), (40, 16), (64, 9), (200, 144))
+            ],
+        ),
         cases(nchw=torch.contiguous_format, nhwc=torch.channels_last),
     ),
 )

@@ -115,7 +115,16 @@ def prepared(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ran
 
 
-@pytest.mark.parametrize("kind", LAYERS)
+LONG = (
+    *("one column", "channels last", "shift", "linear, many rows", "linear, transposed"),
+    *("codes, every second column", "codes, depthwise"),
+)
+"""Those that compile a kernel which no other test of this file runs."""
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.exhaustive) if kind in LONG else kind for kind in LAYERS]
+)
 def test_a_prepared_call_gives_what_the_dispatched_one_gives(kind: str, prepared: list[str]) -> None:
     layer, x = (make() for make in LAYERS[kind])
     expected = layer(x).detach()  # With gradients no call is prepared.

@@ -14,14 +14,14 @@ from tests.layers import oracle
 GEOMETRIES = [
     pytest.param((1, 3, 1, 1, 1, 1), {}, id="one-pixel"),
     pytest.param((1, 1, 5, 4, 3, 3), {"padding": 1}, id="one-channel"),
-    pytest.param((3, 5, 6, 7, 4, 3), {"padding": 1}, id="odd-batch-crs-45"),
+    pytest.param((3, 5, 6, 7, 4, 3), {"padding": 1}, id="odd-batch-crs-45", marks=pytest.mark.exhaustive),
     pytest.param((2, 3, 7, 8, 5, 3), {"stride": 2, "padding": 1}, id="stride-2"),
     pytest.param((1, 2, 9, 8, 3, 2), {"stride": 3}, id="stride-3"),
     pytest.param((2, 2, 8, 8, 3, (3, 1)), {"stride": (1, 2), "padding": (2, 0)}, id="unequal-pairs"),
     pytest.param((1, 2, 8, 9, 3, 3), {"dilation": 2, "padding": 2}, id="dilation"),
     pytest.param((2, 4, 5, 5, 6, 3), {"groups": 2, "padding": 1}, id="groups"),
     pytest.param((1, 4, 5, 5, 4, 3), {"groups": 4, "stride": 2}, id="depthwise"),
-    pytest.param((2, 16, 4, 4, 17, 1), {}, id="1x1-17-filters"),
+    pytest.param((2, 16, 4, 4, 17, 1), {}, id="1x1-17-filters", marks=pytest.mark.exhaustive),
 ]
 
 

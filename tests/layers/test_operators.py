@@ -23,6 +23,8 @@ CONVOLUTIONS = [AdderConv2d, BinaryConv2d, ShiftConv2d]
 LINEARS = [AdderLinear, BinaryLinear, ShiftLinear]
 CONVOLUTION_ARGUMENTS = ["input", "weight", "bias", "stride", "padding", "dilation", "groups"]
 LINEAR_ARGUMENTS = ["input", "weight", "bias"]
+EXHAUSTIVE = pytest.mark.exhaustive
+OTHERS = ("binary", "shift")
 
 
 @pytest.mark.parametrize(
@@ -41,12 +43,14 @@ def test_argument_names_are_the_ones_counting_rules_read(name: str, arguments: l
     assert [argument.name for argument in schema.arguments] == arguments
 
 
-@pytest.mark.parametrize("name", ["adder_conv2d", "binary_conv2d", "shift_conv2d"])
+@pytest.mark.parametrize(
+    "name", ["adder_conv2d", *(pytest.param(f"{kind}_conv2d", marks=EXHAUSTIVE) for kind in OTHERS)]
+)
 @pytest.mark.parametrize(
     "layout",
     [
         pytest.param(torch.contiguous_format, id="nchw"),
-        pytest.param(torch.channels_last, id="nhwc", marks=pytest.mark.exhaustive),
+        pytest.param(torch.channels_last, id="nhwc", marks=EXHAUSTIVE),
     ],
 )
 def test_convolutions_pass_opcheck(name: str, layout: torch.memory_format) -> None:
@@ -58,12 +62,14 @@ def test_convolutions_pass_opcheck(name: str, layout: torch.memory_format) -> No
     torch.library.opcheck(operator, (x, weight, None, [1, 1], [0, 0], [1, 2], 2))
 
 
-@pytest.mark.parametrize("name", ["adder_linear", "binary_linear", "shift_linear"])
+@pytest.mark.parametrize(
+    "name", ["adder_linear", *(pytest.param(f"{kind}_linear", marks=EXHAUSTIVE) for kind in OTHERS)]
+)
 @pytest.mark.parametrize(
     "leading",
     [
-        pytest.param((), id="vector", marks=pytest.mark.exhaustive),
-        pytest.param((3,), id="matrix", marks=pytest.mark.exhaustive),
+        pytest.param((), id="vector", marks=EXHAUSTIVE),
+        pytest.param((3,), id="matrix", marks=EXHAUSTIVE),
         pytest.param((2, 3), id="batched"),
     ],
 )

@@ -13,6 +13,7 @@ from addercost.errors import ArgumentError, ShapeError
 from addercost.kernels import dispatch, signs
 from addercost.kernels.problem import Geometry
 from addercost.layers import BinaryConv2d, BinaryLinear, PackedBinary, fuse, pack_binary
+from tests.kernels.geometries import all_crossed, cases
 from tests.layers.test_fuse import with_statistics
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
@@ -75,8 +76,10 @@ def passing(model: nn.Module) -> list[bool]:
 
 
 @pytest.mark.parametrize("kernel", ["", "reference"], ids=["kernels", "reference"])
-@pytest.mark.parametrize("layout", LAYOUTS, ids=["nchw", "nhwc"])
-@pytest.mark.parametrize("kind", CHAINS)
+@pytest.mark.parametrize(
+    ("kind", "layout"),
+    all_crossed([pytest.param(kind, id=kind) for kind in CHAINS], cases(nchw=LAYOUTS[0], nhwc=LAYOUTS[1])),
+)
 def test_signs_give_the_bits_of_floats(kind, layout, kernel, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     torch.manual_seed(4)
     make, shape = CHAINS[kind]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from addercost.errors import ShapeError
 from addercost.kernels import dispatch
 from addercost.layers import AdderConv2d, AdderLinear, FusedAdder, convert, fuse
-from tests.kernels.geometries import all_but
+from tests.kernels.geometries import all_but, all_crossed, cases
 from tests.layers.test_fuse import modules, with_statistics
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
@@ -49,8 +49,9 @@ def outputs_like(layer: nn.Module, x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("kernel", ["", "reference"], ids=["kernels", "reference"])
 @pytest.mark.parametrize("relu", [False, True], ids=["plain", "relu"])
-@pytest.mark.parametrize("layout", LAYOUTS, ids=["nchw", "nhwc"])
-@pytest.mark.parametrize(("make", "shape"), all_but(FAST, LAYERS))
+@pytest.mark.parametrize(
+    ("make", "shape", "layout"), all_crossed(all_but(FAST, LAYERS), cases(nchw=LAYOUTS[0], nhwc=LAYOUTS[1]))
+)
 def test_the_kernel_adds_what_was_added_behind_it(make, shape, layout, relu, kernel, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setenv(dispatch.VARIABLE, kernel)
     plain, x = with_norm(make()), torch.randn(shape).contiguous(memory_format=layout)

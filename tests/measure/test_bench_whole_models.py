@@ -37,7 +37,7 @@ def test_whole_models(device: ScriptedDevice, tmp_path: Path, monkeypatch, capsy
     )
     out = tmp_path / "out.json"
     assert bench(
-        str(small), "--arithmetic", "mac,adder", "--dtype", "fp32,int8", "--end-to-end", "--training",
+        str(small), "--arithmetic", "mac,adder", "--end-to-end", "--training",
         "-o", str(out), "-q",
     ) == 0  # fmt: skip
     found = read_measurements(out)

@@ -106,7 +106,14 @@ def test_half_width() -> None:
     assert half_width(None, 1.0) == math.inf
 
 
-@pytest.mark.parametrize("make", NOISES, ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(make, marks=() if make in (correlated, two_states) else pytest.mark.exhaustive)
+        for make in NOISES
+    ],
+    ids=lambda make: make.__name__,
+)
 def test_the_decision_rule_under_noise(make) -> None:
     """What `bench --self-check` asks of a machine: equal sides "cannot tell" 99 times in 100, a slowdown of
     3 % found 95 times in 100, through the runner, with its stopping rule."""

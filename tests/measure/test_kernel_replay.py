@@ -29,6 +29,7 @@ from addercost.measure.kernel_times.draw_own import draw_own
 from addercost.measure.kernel_times.replay import replay
 from addercost.measure.kernel_times.timing import MIXED_BLOCKS, timed_kernel, timed_network
 from addercost.measure.speed.reference import ReferenceSpeed
+from tests.kernels.geometries import all_crossed, cases
 
 CASES = [parse_case("1,16,8,8,24,3,2,1"), LayerCase(images=4, channels=32, filters=10, linear=True)]
 CPU = torch.device("cpu")
@@ -41,8 +42,13 @@ def run(kernel: KernelCall, layout: torch.memory_format = torch.contiguous_forma
     return output
 
 
-@pytest.mark.parametrize("case", CASES, ids=["convolution", "linear"])
-@pytest.mark.parametrize("made", TIMED, ids=lambda made: f"{made.arithmetic}-{made.label}".replace(" ", "-"))
+@pytest.mark.parametrize(
+    ("made", "case"),
+    all_crossed(
+        [pytest.param(made, id=f"{made.arithmetic}-{made.label}".replace(" ", "-")) for made in TIMED],
+        cases(convolution=CASES[0], linear=CASES[1]),
+    ),
+)
 def test_the_kernel_of_a_contender_runs_and_has_its_sites(made, case: LayerCase) -> None:
     kernel = kernel_of(made, case)
     assert kernel is not None and sizes_of(kernel).sites == case.sites

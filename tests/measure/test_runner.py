@@ -70,7 +70,7 @@ def test_cold_runs_are_single() -> None:
         return plain(call, number, cold)
 
     device.sample = sample
-    time_call(device, Work(1e-6), None, Effort(cold=True))
+    time_call(device, Work(1e-6), None, Effort(cold=True, time_limit_s=0.01))
     assert set(asked) == {(1, True)}
 
 

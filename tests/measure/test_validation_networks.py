@@ -34,6 +34,7 @@ from addercost.sources import torchvision_operators
 from addercost.sources.torchvision_models import make_importable
 from addercost.trace.inputs import ModelInputs
 
+pytestmark = pytest.mark.usefixtures("undrawn_validation")
 QUICK = ("--cpu", "amd-zen4", "--time-limit", "0.01", "--again", "0", "-q")
 
 

@@ -1,4 +1,4 @@
-"""Every kind of figure, drawn of made-up data, looks as in the committed picture, and fits."""
+"""Every kind of figure, drawn of made-up data, looks as in its committed picture, fits and names its axes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from PIL import Image, ImageChops, ImageStat
 
 from addercost.report.plots.kinds import KINDS
 from addercost.report.plots.style import PlotOptions
+
+EXHAUSTIVE = pytest.mark.exhaustive
 
 TOLERANCE = 3.0
 """Root mean square of the difference of levels, of 255. The few colours of the committed pictures give at
@@ -28,7 +30,7 @@ def committed(name: str, width: str) -> Image.Image:
         return found.convert("RGB")
 
 
-@pytest.mark.parametrize("width", [WIDTHS[0], pytest.param(WIDTHS[1], marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("width", [WIDTHS[0], pytest.param(WIDTHS[1], marks=EXHAUSTIVE)])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_figure_looks_as_it_did(name: str, width: str) -> None:
     """After a wanted change: `python tests/report/figure_pictures.py`, and look at what it drew."""
@@ -37,7 +39,15 @@ def test_a_figure_looks_as_it_did(name: str, width: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["accelerator", "compare", "language-model", "curves", "predicted-vs-measured"]
+    "name",
+    [
+        "compare",
+        "curves",
+        *(
+            pytest.param(name, marks=EXHAUSTIVE)
+            for name in ("accelerator", "language-model", "predicted-vs-measured")
+        ),
+    ],
 )
 def test_a_small_change_is_noticed(name: str) -> None:
     """The widest bar or the first line a tenth smaller."""
@@ -76,7 +86,7 @@ def outside(figure: Any) -> list[str]:
 
 @pytest.mark.parametrize(
     ("width", "inches"),
-    [pytest.param("single", 3.5), pytest.param("double", 7.2, marks=pytest.mark.exhaustive)],
+    [pytest.param("single", 3.5), pytest.param("double", 7.2, marks=EXHAUSTIVE)],
 )
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_figure_fits_column_and_page_and_no_text_is_cut(kind: str, width: str, inches: float) -> None:
@@ -93,3 +103,17 @@ def test_the_figure_fits_column_and_page_and_no_text_is_cut(kind: str, width: st
     room = 0.03
     assert box.x0 >= -room and box.x1 <= inches + room, box
     assert box.y0 >= -room and box.y1 <= height + room, box
+
+
+@pytest.mark.parametrize("width", [WIDTHS[0], pytest.param(WIDTHS[1], marks=EXHAUSTIVE)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_axis_says_what_it_shows(kind: str, width: str) -> None:
+    for axes in shown(kind, PlotOptions(width)).figure.axes:
+        if axes.axison:
+            assert axes.get_xlabel(), kind
+            named = (
+                axes.get_ylabel()
+                or not len(axes.get_yticks())
+                or any(t.get_text() for t in axes.get_yticklabels())
+            )
+            assert named, kind

@@ -21,6 +21,7 @@ from addercost.results.report import Report
 from addercost.results.saved import DATA_ID
 
 LOADING = ("src", "srcset", "href", "xlink:href", "data", "action", "poster", "background", "formaction")
+CPU = "intel-skylake-x"
 
 
 class Page(HTMLParser):
@@ -120,10 +121,16 @@ def test_ids_are_unique_and_links_lead_somewhere(hostile: str) -> None:
             assert value in ids
 
 
-def test_several_models_and_measurements_on_one_page() -> None:
-    subjects = tuple(made_models.subject(paths, cpus=()) for paths in (["a"], ["b.c", "b.d"]))
+@pytest.fixture(scope="module")
+def two_models() -> str:
+    """The page of a model, of the same with a third layer, and of measurements."""
+    subjects = (made_models.subject(paths, cpus=(CPU,)) for paths in (["a", "b"], ["a", "b", "c"]))
     measurements = measurements_from_data(sample_data.measurements())
-    page = Page(to_page(Report("several", subjects, (measurements,))))
+    return to_page(Report("two", tuple(subjects), (measurements,)))
+
+
+def test_several_models_and_measurements_on_one_page(two_models: str) -> None:
+    page = Page(two_models)
     ids = [value for _, name, value in page.attributes if name == "id"]
     assert len(ids) == len(set(ids))
     assert {"p1-layers-table", "p2-layers-table", "p3-measured"} <= set(ids)
@@ -153,7 +160,7 @@ def test_two_models_are_compared_as_wholes_where_layers_differ(
     assert [row[-1].text for row in view.rows] == ratios
 
 
-def test_two_models_are_compared_on_every_processor() -> None:
+def test_two_models_are_compared_on_every_processor(two_models: str) -> None:
     """The second has 3 layers of the first's 2, all the same: 1.5 times as long wherever they run."""
     subjects = [made_models.subject(paths) for paths in (["a", "b"], ["a", "b", "c"])]
     by_place = linked_runs(subjects, [{}, {}])
@@ -163,12 +170,9 @@ def test_two_models_are_compared_on_every_processor() -> None:
     for place, runs in by_place.items():
         (sentence,) = linked_sentences(place, runs)
         assert f"{place[1:]}: 2. made-up takes 1.50 times as long as 1. made-up" in sentence
-    cpu = "intel-skylake-x"
-    drawn = tuple(made_models.subject(paths, cpus=(cpu,)) for paths in (["a", "b"], ["a", "b", "c"]))
-    page = to_page(Report("two", drawn))
-    assert page.count("times as long as 1. made-up") == 1
-    assert page.count(f"<caption>estimated for {cpu}") == 1
-    assert page.index("1.50 times as long") < page.index("Layers side by side</h3>")
+    assert two_models.count("times as long as 1. made-up") == 1
+    assert two_models.count(f"<caption>estimated for {CPU}") == 1
+    assert two_models.index("1.50 times as long") < two_models.index("Layers side by side</h3>")
 
 
 def test_measurements_are_compared_in_the_layers_that_both_have() -> None:
@@ -220,7 +224,11 @@ def test_ten_thousand_layers_stay_usable() -> None:
 
 
 @pytest.mark.parametrize(
-    "paths", [pytest.param(["only"], id="one layer"), pytest.param([""], id="the model itself")]
+    "paths",
+    [
+        pytest.param(["only"], id="one layer", marks=pytest.mark.exhaustive),
+        pytest.param([""], id="the model itself"),
+    ],
 )
 def test_small_models(paths: list[str]) -> None:
     assert "Every operator has a counting rule" in to_page(made_models.report(paths, cpus=("via-nano-2000",)))

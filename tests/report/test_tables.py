@@ -7,7 +7,7 @@ import io
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from addercost.errors import ArgumentError
@@ -149,6 +149,7 @@ def test_a_spreadsheet_runs_no_text(text: object, cell: object) -> None:
     assert row["c"] == str(cell)
 
 
+@settings(max_examples=40)
 @given(st.text())
 def test_printable_is_printable_and_keeps_what_was(text: str) -> None:
     made = printable(text)

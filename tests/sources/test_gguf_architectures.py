@@ -150,7 +150,14 @@ def test_every_architecture_is_tried() -> None:
     assert ARCHITECTURES.keys() == {name for name, _, _ in FILES.values()}
 
 
-@pytest.mark.parametrize("name", FILES)
+FAST = ("qwen3", "phi3", "mixtral", "qwen2moe", "deepseek-v2-lite", "gpt2", "mamba")
+"""Separate and fused projections, experts without and with a shared one, latent attention, joined heads, and
+no attention."""
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.exhaustive) for name in FILES]
+)
 def test_every_tensor_is_a_parameter(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Matrices of a block are in Q4_K, 144 bytes for 256, but for the small ones that choose experts; what
     else the model has (tables, norms, biases) is in 16 bits. One tensor that found no parameter, or another,

@@ -130,7 +130,13 @@ OWN_OPERATORS = {
 }
 
 
-@pytest.mark.parametrize(("kind", "schemas", "line"), OWN_OPERATORS.values(), ids=OWN_OPERATORS)
+@pytest.mark.parametrize(
+    ("kind", "schemas", "line"),
+    [
+        pytest.param(*case, id=name, marks=pytest.mark.exhaustive if case[0] == "DEF" else ())
+        for name, case in OWN_OPERATORS.items()
+    ],
+)
 def test_a_file_may_define_torchvisions_operators_itself(
     kind: str, schemas: tuple[str, ...], line: str, tmp_path: Path
 ) -> None:

@@ -115,6 +115,7 @@ def test_a_scheduler_without_workers(tmp_path: Path, monkeypatch: pytest.MonkeyP
             sweep(plan("zoo:lenet*", IN_TWOS), tmp_path / "out", engine=dask_cluster(address))
 
 
+@pytest.mark.exhaustive
 def test_a_cluster_of_our_own_is_started_and_gone(space: str, swept_nine: Path, tmp_path: Path) -> None:
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     sweep(plan(space, IN_TWOS), tmp_path / "out", engine=dask_cluster("local:1"))

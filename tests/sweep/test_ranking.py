@@ -156,7 +156,9 @@ def test_a_dry_run_says_how_many_rows(capsys: pytest.CaptureFixture[str]) -> Non
     assert out.startswith("1 architecture, 2 rows in 1 shard\nabout ")
 
 
-@pytest.mark.parametrize("kind", ["scatter", "pareto", "rank"])
+@pytest.mark.parametrize(
+    "kind", ["scatter", *(pytest.param(kind, marks=pytest.mark.exhaustive) for kind in ("pareto", "rank"))]
+)
 def test_figures_of_a_sweep(folder: Path, kind: str, tmp_path: Path) -> None:
     """plot draws a folder; what it shows are the metrics of the sweep."""
     from addercost.cli.plot_sweep import draw_sweep

@@ -174,11 +174,11 @@ def test_the_result_is_the_same_whatever_the_number_of_workers(
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("number", [0, 2, 4])
 def test_a_child_process_killed_from_outside_costs_no_row(
     number: int, space: str, swept_nine: Path, tmp_path: Path
 ) -> None:
-    """Before each of the chunks."""
+    """Before the first, the middle and the last of five chunks."""
 
     def engine(chunks: Iterator[Chunk]) -> Generator[ChunkResult, None, None]:
         for chunk in chunks:
@@ -202,7 +202,7 @@ def test_workers_that_always_die_end_the_sweep(
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("shards", [0, 1, 5, 9])
+@pytest.mark.parametrize("shards", [0, 5, 9])
 def test_a_sweep_killed_at_any_moment_is_finished_by_the_same_command(tmp_path: Path, shards: int) -> None:
     """After so many of its ten shards: the chunks after these wait, so that no machine is too fast."""
     go = tmp_path / "go"
@@ -228,7 +228,9 @@ def test_a_sweep_killed_at_any_moment_is_finished_by_the_same_command(tmp_path: 
     _, alive = psutil.wait_procs(family, timeout=60)
     assert not alive
     go.touch()
-    subprocess.run(command, check=True, cwd=tmp_path, env=environment)
+    # One worker finishes what two have begun.
+    alone = [*command[: command.index("--workers") + 1], "1", *command[command.index("--workers") + 2 :]]
+    subprocess.run(alone, check=True, cwd=tmp_path, env=environment)
     assert len(rows(out)) == 40
     sweep(plan(space, SweepSettings(chunk=4)), tmp_path / "expected", engine=here)
     assert contents(out) == contents(tmp_path / "expected")

@@ -32,7 +32,14 @@ def counted(name: str, convention: str, arithmetic: str) -> ModelCounts:
     return count(trace_spec(f"zoo:{name}"), convention, arithmetic=arithmetic)
 
 
-@pytest.mark.parametrize("model", [name for name, model in COST_MODELS.items() if model.predict is None])
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(name, marks=() if name in ("latency-sum", "roofline") else pytest.mark.exhaustive)
+        for name, model in COST_MODELS.items()
+        if model.predict is None
+    ],
+)
 def test_rows_are_those_of_count_and_estimate(model: str, tmp_path: Path) -> None:
     # Some models need a memory bandwidth, which one of the tables lacks.
     settings = SweepSettings(
@@ -60,7 +67,9 @@ def test_rows_are_those_of_count_and_estimate(model: str, tmp_path: Path) -> Non
         assert row["error"] is None
 
 
-@pytest.mark.parametrize("model", ["throughput", "roofline", ""])
+@pytest.mark.parametrize(
+    "model", ["", *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ("throughput", "roofline"))]
+)
 def test_a_gpu_has_the_tiles_and_waves_of_the_estimate(model: str, tmp_path: Path) -> None:
     """With a processor beside it, which has none; by the models' own default too."""
     settings = SweepSettings(

@@ -233,7 +233,12 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", MODELS)
+FAST = ("llama", "mistral")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.exhaustive) for name in MODELS]
+)
 def test_decoders_are_traced_as_if_all_layers_ran(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,8 +57,14 @@ def export(model: nn.Module, x: Tensor, path: Path, dynamo: bool) -> None:
         torch.onnx.export(model.eval(), (x,), str(path), **arguments)
 
 
-@pytest.mark.parametrize("dynamo", [False, True], ids=["older", "newer"])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    ("name", "dynamo"),
+    [
+        *(pytest.param(name, False, id=f"{name}-older") for name in MODELS),
+        pytest.param("encoder", True, id="encoder-newer"),
+        pytest.param("convolutions", True, id="convolutions-newer", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_the_same_sites(name: str, dynamo: bool, tmp_path: Path) -> None:
     make, shape = MODELS[name]
     model, path = make(), tmp_path / "model.onnx"
