@@ -3,12 +3,14 @@
 Usage: python -m benchmarks.narrow_weights [OUT IN]
 
 Weights are larger than the caches, so at batch 1 the limit is the time to read them once. `share` is the rate
-of their bytes, with scales, / the highest rate at which a bare loop read memory, in samples taken in between.
-One thread.
+of their bytes, with scales, / the rate at which a bare loop read memory in the same round: the median over
+the rounds. One thread.
 """
 
 from __future__ import annotations
 
+import math
+import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -31,15 +33,19 @@ turn.
 """
 
 
-def median_s(calls: list[Callable[[], object]]) -> float:
-    """Median seconds of a call. Each round uses all copies, so that no call finds its weights in a cache."""
-    found = []
+def timed(calls: list[Callable[[], object]], n_bytes: int) -> tuple[float, float, float]:
+    """(median seconds of a call, median share, bytes a second of the bare loop). Each round uses all copies,
+    so that no call finds its weights in a cache, and the bare loop reads memory before and after it.
+    """
+    found, shares, bare = [], [], [memory_bandwidth(1) or math.nan]
     for _ in range(ROUNDS):
         start = time.perf_counter()
         for call in calls:
             call()
         found.append((time.perf_counter() - start) / len(calls))
-    return sorted(found)[ROUNDS // 2]
+        bare.append(memory_bandwidth(1) or math.nan)
+        shares.append(n_bytes / found[-1] / statistics.mean(bare[-2:]))
+    return statistics.median(found), statistics.median(shares), statistics.median(bare)
 
 
 def contenders(n: int, k: int, batch: int) -> dict[str, tuple[int, Callable[[], Callable[[], object]]]]:
@@ -98,22 +104,19 @@ def contenders(n: int, k: int, batch: int) -> dict[str, tuple[int, Callable[[], 
 def main() -> None:
     n, k = (int(text) for text in sys.argv[1:3]) if len(sys.argv) > 2 else (4096, 4096)
     torch.set_num_threads(1)
-    rows: list[tuple[int, str, int, float]] = []
-    limits: list[float] = []
+    print(f"{n} x {k} weights, one thread, torch {torch.__version__}")
+    print("share: of the rate at which a bare loop read memory in the same rounds")
+    print(f"{'batch':>5} {'':24} {'µs':>9} {'GB/s':>7} {'bare':>7} {'share':>6}")
     with torch.inference_mode():
         for batch in (1, 4):
             for name, (n_bytes, make) in contenders(n, k, batch).items():
                 calls = [make() for _ in range(max(2, -(-COPIES_BYTES // n_bytes)))]
-                limits.append(memory_bandwidth(1) or float("nan"))
-                rows.append((batch, name, n_bytes, median_s(calls)))
-    print(f"{n} x {k} weights, one thread, torch {torch.__version__}")
-    print(
-        f"the bare loop reads {min(limits) / 1e9:.2f} to {max(limits) / 1e9:.2f} GB/s; shares are of the most"
-    )
-    print(f"{'batch':>5} {'':24} {'µs':>9} {'GB/s':>7} {'share':>6}")
-    for batch, name, n_bytes, seconds in rows:
-        rate = n_bytes / seconds
-        print(f"{batch:5} {name:24} {1e6 * seconds:9.1f} {rate / 1e9:7.2f} {rate / max(limits):6.2f}")
+                seconds, share, bare = timed(calls, n_bytes)
+                rate = n_bytes / seconds / 1e9
+                print(
+                    f"{batch:5} {name:24} {1e6 * seconds:9.1f} {rate:7.2f} {bare / 1e9:7.2f} {share:6.2f}",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from addercost.arithmetic import Arithmetic, OpCounts, arithmetic_named
 from addercost.counts.call_work import work_of
@@ -145,21 +146,23 @@ def count(
     operators: dict[str, _OperatorSum] = {}
     uncounted: dict[str, list[OpCall]] = {}
     first_use: set[str] = set()
+    known: dict[int, _Counted] = {}
     for call in trace.calls:
-        work = work_of(call)
+        # Rules ask neither for names nor for numbers of tensors, so calls of equal layers are counted once.
+        alike = id(call.like)
+        counted = known.get(alike)
+        if counted is None:
+            counted = known[alike] = _counted(call, rule)
         row = rows.get(call.module)
         if row is None:
             row = rows[call.module] = _LayerSum(call.module, trace.modules.get(call.module, ""))
-        if work is None:
-            uncounted.setdefault(call.name, []).append(call)
-        counts = rule.counts(call, work) if work is not None else OpCounts()
-        moved = packed_traffic(call, work)
-        row.add(call, work, counts, moved)
-        name = call.name
-        operator = operators.get(name)
+        if counted.work is None:
+            uncounted.setdefault(counted.name, []).append(call)
+        row.add(call, counted)
+        operator = operators.get(counted.name)
         if operator is None:
-            operator = operators[name] = _OperatorSum(name, work is not None)
-        operator.add(call, work, counts, moved)
+            operator = operators[counted.name] = _OperatorSum(counted.name, counted.work is not None)
+        operator.add(call, counted)
         for spec in call.tensors():
             if spec.role == "parameter" and spec.name not in first_use:
                 first_use.add(spec.name)
@@ -253,6 +256,31 @@ def _routed_rows(tracer: str, operators: Collection[str]) -> tuple[str, ...]:
     )
 
 
+class _Counted(NamedTuple):
+    """What one call counts. name: of its operator, without the overload. sites: that count as such. moved:
+    bytes read and written."""
+
+    name: str
+    work: OperatorWork | None
+    sites: int
+    counts: OpCounts
+    moved: tuple[int, int]
+    runs: LayerRuns
+
+
+def _counted(call: OpCall, rule: CountingConvention) -> _Counted:
+    work = work_of(call)
+    moved = packed_traffic(call, work)
+    return _Counted(
+        call.name,
+        work,
+        work.mac_sites if work is not None and work.sites else 0,
+        rule.counts(call, work) if work is not None else OpCounts(),
+        moved,
+        runs_of(call, moved),
+    )
+
+
 class _LayerSum:
     """The row of one layer while it is being added up."""
 
@@ -271,25 +299,24 @@ class _LayerSum:
         self.bytes_written = 0
         self.calls: list[OpCall] = []
 
-    def add(self, call: OpCall, work: OperatorWork | None, counts: OpCounts, moved: tuple[int, int]) -> None:
+    def add(self, call: OpCall, counted: _Counted) -> None:
         self.calls.append(call)
-        name = call.name.rpartition(".")[2]
+        name = counted.name.rpartition(".")[2]
         self.ops[name] = self.ops.get(name, 0) + 1
-        sites = work.mac_sites if work is not None and work.sites else 0
-        self.weights[name] = self.weights.get(name, 0) + counts.total + sites
-        self.parts.append(counts)
+        self.weights[name] = self.weights.get(name, 0) + counted.counts.total + counted.sites
+        self.parts.append(counted.counts)
         if call.outputs and "backward" not in call.tags:
             self.output_shape = call.outputs[0].shape
-        if work is not None and sites:
-            self.mac_sites += sites
+        if counted.work is not None and counted.sites:
+            self.mac_sites += counted.sites
             self.arithmetics.update(
                 sites.arithmetic
-                for sites in work.sites
+                for sites in counted.work.sites
                 if sites.weighted or sites.arithmetic is not Arithmetic.MAC
             )
-        self.bytes_read += moved[0]
-        self.bytes_written += moved[1]
-        self.runs.append(runs_of(call, moved))
+        self.bytes_read += counted.moved[0]
+        self.bytes_written += counted.moved[1]
+        self.runs.append(counted.runs)
 
     def layer(self, module_calls: int | None, call_shapes: tuple[tuple[int, ...], ...]) -> LayerCounts:
         return LayerCounts(
@@ -329,13 +356,12 @@ class _OperatorSum:
         self.bytes_read = 0
         self.bytes_written = 0
 
-    def add(self, call: OpCall, work: OperatorWork | None, counts: OpCounts, moved: tuple[int, int]) -> None:
+    def add(self, call: OpCall, counted: _Counted) -> None:
         self.calls.append(call)
-        self.parts.append(counts)
-        if work is not None and work.sites:
-            self.mac_sites += work.mac_sites
-        self.bytes_read += moved[0]
-        self.bytes_written += moved[1]
+        self.parts.append(counted.counts)
+        self.mac_sites += counted.sites
+        self.bytes_read += counted.moved[0]
+        self.bytes_written += counted.moved[1]
 
     def row(self) -> OperatorCounts:
         return OperatorCounts(

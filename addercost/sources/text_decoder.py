@@ -31,8 +31,9 @@ _POSITIONS = ("max_position_embeddings", "n_positions", "max_target_positions", 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One forward. cache: the tensors that the model keeps after it, for the whole batch. activation_bytes:
-    the most bytes that its intermediate results take at once, None if not asked for.
+    """One forward. cache: the tensors that the model keeps after it, for the whole batch, by the names under
+    which it keeps them. activation_bytes: the most bytes that its intermediate results take at once, None if
+    not asked for.
     """
 
     trace: Trace
@@ -151,7 +152,7 @@ class TextDecoder:
         kwargs: dict[str, Any] = {self._token_name: _tokens(batch, 1), **before.caches}
         if self._has_encoder:
             kwargs["encoder_outputs"] = _Encoded(before.encoded)
-        shapes = frozenset(tuple(tensor.shape) for tensor in _tensors_in(before.caches))
+        shapes = frozenset(tuple(tensor.shape) for _, tensor in _kept_in(before.caches))
         return self._traced(kwargs, shapes, memory)[0]
 
     @property
@@ -177,8 +178,9 @@ class TextDecoder:
         def keep(module: nn.Module, args: Any, output: Any) -> None:
             caches = {name: value for name in _CACHES if (value := _of(output, name)) is not None}
             # The forward may change the cache that it gets, which is restored after the trace.
-            tensors = list(_tensors_in(caches))
-            specs = tuple(map(_spec, tensors))
+            kept = list(_kept_in(caches))
+            tensors = [tensor for _, tensor in kept]
+            specs = tuple([_spec(*one) for one in kept])
             encoded = _of(output, "encoder_last_hidden_state")
             found.append((_Returned(caches, encoded), specs, _storage_bytes(tensors)))
 
@@ -244,8 +246,8 @@ def _tokens(batch: int, length: int) -> Tensor:
     return torch.zeros(batch, length, dtype=torch.int64, device="meta")
 
 
-def _spec(tensor: Tensor) -> TensorSpec:
-    return TensorSpec(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), "constant")
+def _spec(name: str, tensor: Tensor) -> TensorSpec:
+    return TensorSpec(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), "constant", name)
 
 
 def _storage_bytes(tensors: Iterable[Tensor]) -> tuple[int, ...]:
@@ -260,20 +262,22 @@ def _of(output: Any, name: str) -> Any:
     return output.get(name) if isinstance(output, dict) else getattr(output, name, None)
 
 
-def _tensors_in(value: Any) -> Iterator[Tensor]:
-    """Every tensor inside containers and attributes of objects, each once."""
+def _kept_in(caches: dict[str, Any]) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor inside containers and attributes of objects, each once, with the name of the attribute
+    that has it, or of the cache if it is in containers alone.
+    """
     seen: set[int] = set()
-    waiting = [value]
+    waiting: list[tuple[str, Any]] = list(caches.items())
     while waiting:
-        item = waiting.pop()
+        name, item = waiting.pop()
         if id(item) in seen or isinstance(item, nn.Module | type):
             continue
         seen.add(id(item))
         if isinstance(item, Tensor):
-            yield item
+            yield name, item
         elif isinstance(item, dict):
-            waiting += item.values()
+            waiting += [(name, value) for value in item.values()]
         elif isinstance(item, list | tuple):
-            waiting += item
+            waiting += [(name, value) for value in item]
         elif hasattr(item, "__dict__") and not hasattr(item, "model_type"):
-            waiting += vars(item).values()
+            waiting += vars(item).items()

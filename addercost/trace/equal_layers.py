@@ -229,13 +229,11 @@ def _moved(before: _Place, run: _Run, place: _Place) -> _Run:
         run,
         calls=tuple(
             [
-                OpCall(
-                    call.op,
+                call.repeated(
                     named(call.module),
                     {name: value(old) for name, old in call.args.items()},
                     tuple([tensor(spec) for spec in call.outputs]),
                     call.index + later,
-                    call.tags,
                 )
                 for call in run.calls
             ]

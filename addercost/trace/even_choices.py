@@ -1,8 +1,9 @@
-"""Which experts a router chooses, where its scores have no values.
+"""Which positions a call chooses by scores, such as a router's experts, where the scores have no values.
 
 A mixture of experts may compute its experts in a loop over those that some token chose. Without values nobody
 knows the choice. But a model is trained so that its experts get equally many tokens, and what a forward costs
-hardly depends on which ones. So a run without data may assume the even choice.
+hardly depends on which ones. So a run without data may assume the even choice. The same is assumed of every
+other choice by scores in that run, and a note of the trace names the operators that chose.
 """
 
 from __future__ import annotations

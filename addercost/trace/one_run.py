@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -65,7 +65,7 @@ class TracedStep:
     """Whether singular values and eigenvalues without vectors have operators of their own."""
     equal_layers: bool
     even_choices: bool = False
-    """Whether a choice of experts by unknown scores is taken to be even."""
+    """Whether a choice by unknown scores, such as that of experts, is taken to be even."""
 
 
 def traced_run(
@@ -138,7 +138,7 @@ def traced_run(
                 raise NeedsGradientsError(made_error.message, made_error.hint) from error
             if needs_values:
                 needed = NeedsValuesError(made_error.message, made_error.hint)
-                needed.after_choices = recorder.positions.made_choices
+                needed.after_choices = bool(recorder.positions.choices)
                 raise needed from error
             raise made_error from error
         finally:
@@ -161,7 +161,7 @@ def traced_run(
         made = unrun_work(recorded.calls, parameters, lazy)
         returned = recorder.numbers_of(output)
         modules = dict(calls.types)
-    notes = _notes(tracer, step)
+    notes = _notes(tracer, step, recorder.positions.choices if step.even_choices else ())
     return Trace(
         model=name,
         calls=made,
@@ -182,15 +182,17 @@ _NO_GRADIENT = "does not require grad"
 """Part of torch's error message for a gradient where none was to be recorded."""
 
 
-def _notes(tracer: str, step: TracedStep) -> tuple[str, ...]:
+def _notes(tracer: str, step: TracedStep, even_choices: Collection[str]) -> tuple[str, ...]:
+    """even_choices: operators whose choices were taken to be even."""
     notes = []
     if tracer == "real":
         notes.append(
             "computed with real values, which the model's control flow or one of its operators needs"
         )
-    if step.even_choices:
+    if even_choices:
         notes.append(
-            "experts are taken to be chosen evenly, since without values nobody knows the scores of a choice"
+            f"choices by scores ({', '.join(sorted(even_choices))}), such as that of experts, are taken to "
+            "be even, since the scores have no values"
         )
     if step.backward:
         whose = "parameters and inputs" if step.input_gradients else "parameters"

@@ -4,7 +4,7 @@ A run without data has no values. But ranges, comparisons of ranges and everythi
 made of depend on nothing that is missing. Therefore the calls that make such a tensor are kept as a recipe,
 without its tensors. Where a count or the forward needs the values, the recipe is computed. Values of an input
 serve only to count the share of scores that a mask keeps. A forward that decides by them is run with data.
-The choice of experts can be assumed (`even_choices.py`), and then counts as a value that positions decide.
+A choice by scores can be assumed (`even_choices.py`), and then counts as a value that positions decide.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class PositionValues:
         """Tensors that were given their values."""
         self._constants: dict[int, weakref.ref[Tensor]] = {}
         self.assume_even_choices = False
-        self.made_choices = False
-        """Whether a call chose by scores whose values are unknown."""
+        self.choices: set[str] = set()
+        """Operators that chose positions by scores whose values are unknown."""
 
     def made(
         self,
@@ -72,7 +72,7 @@ class PositionValues:
         if written and not (recipe is not None and len(written) == 1 and self._rewritten(recipe, written[0])):
             self.written(written)
         if recipe is None:
-            self._chosen(chosen(name, func, args, kwargs, outputs), outputs)
+            self._chosen(name, chosen(name, func, args, kwargs, outputs), outputs)
             return
         if not all(map(storage_without_data, outputs)) or any(out.numel() > MOST_ELEMENTS for out in outputs):
             return
@@ -81,11 +81,11 @@ class PositionValues:
             one = recipe if single else RemadeTensor(func, recipe.args, recipe.kwargs, at, recipe.calls)
             self._known_as(one, out)
 
-    def _chosen(self, choice: tuple[Tensor, int] | None, outputs: Sequence[Any]) -> None:
+    def _chosen(self, name: str, choice: tuple[Tensor, int] | None, outputs: Sequence[Any]) -> None:
         """Records a choice among scores without values. outputs: the last one has the chosen positions."""
         if choice is None:
             return
-        self.made_choices = True
+        self.choices.add(name)
         positions = outputs[-1]
         if (
             self.assume_even_choices

@@ -151,15 +151,18 @@ follows.
 ArgValue: TypeAlias = "bool | int | float | complex | str | TensorSpec | tuple[ArgValue, ...] | None"
 
 
-class _FoundTensors:
-    """Caches what `OpCall.tensors` found, because counting a call asks several times. It is not a field."""
+class _Known:
+    """What is known of a call besides its fields: what `OpCall.tensors` found, because counting a call asks
+    several times, and `OpCall.like`. A changed copy of the call does not have it.
+    """
 
-    __slots__ = ("_found",)
+    __slots__ = ("_found", "_like")
     _found: tuple[TensorSpec, ...]
+    _like: OpCall
 
 
 @dataclass(frozen=True, slots=True)
-class OpCall(_FoundTensors):
+class OpCall(_Known):
     """One operator call.
 
     op: `namespace.name.overload`, such as "aten.convolution.default". module: path of the module whose
@@ -210,6 +213,24 @@ class OpCall(_FoundTensors):
 
     def parameters(self) -> Iterator[TensorSpec]:
         return (spec for spec in self.tensors() if spec.role == "parameter")
+
+    @property
+    def like(self) -> OpCall:
+        """The call of another layer that this one repeats: only the module, the index, and the names and
+        numbers of tensors differ. The call itself if it repeats none.
+        """
+        try:
+            return self._like
+        except AttributeError:
+            return self
+
+    def repeated(
+        self, module: str, args: Mapping[str, ArgValue], outputs: tuple[TensorSpec, ...], index: int
+    ) -> OpCall:
+        """The same call in another layer, where only the names and numbers of its tensors differ."""
+        made = OpCall(self.op, module, args, outputs, index, self.tags)
+        object.__setattr__(made, "_like", self.like)
+        return made
 
 
 def _tensors(values: Iterable[ArgValue]) -> Iterator[TensorSpec]:

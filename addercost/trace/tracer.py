@@ -58,7 +58,7 @@ def trace(
     memory: also records when memory is allocated and freed, which takes about a tenth longer.
     equal_layers: of the layers of a stack that are alike a few are run, for a forward without data.
 
-    This tries the meta device, then the same with an even choice of experts, then fake tensors, then a run
+    This tries the meta device, then the same with an even choice by scores, then fake tensors, then a run
     with data on the CPU. `Trace.tracer` and a note say which one succeeded. The model, the random states and
     torch's switches are left as they were, also when this raises. Raises TraceError, with the path of the
     layer that failed.

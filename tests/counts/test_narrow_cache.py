@@ -8,8 +8,9 @@ import pytest
 
 from addercost.counts.model import count
 from addercost.counts.what_if import apply
+from addercost.counts.what_if.cache import cache_bytes
 from addercost.sources.hub_config import HubConfig
-from addercost.sources.text_decoder import TextDecoder
+from addercost.sources.text_decoder import Phase, TextDecoder
 from addercost.sources.transformers import load_config
 from addercost.trace.record import Trace
 
@@ -36,10 +37,25 @@ LATENT_ATTENTION = {
     "first_k_dense_replace": 1,
 }
 
+MAMBA_HEADS, MAMBA_HEAD, STATE, TAPS = 4, 8, 4, 4
+HYBRID = {
+    **GROUPED,
+    "mamba_d_ssm": MAMBA_HEADS * MAMBA_HEAD,
+    "mamba_n_heads": MAMBA_HEADS,
+    "mamba_d_head": MAMBA_HEAD,
+    "mamba_d_state": STATE,
+    "mamba_n_groups": 1,
+    "mamba_d_conv": TAPS,
+}
+
+
+def phase(kind: str, name: str, values: dict[str, Any]) -> Phase:
+    loaded = load_config(HubConfig(kind, kind, values, name), kind)
+    return TextDecoder(loaded, None, "bfloat16").decode(BATCH, CONTEXT)
+
 
 def token(kind: str, name: str, values: dict[str, Any]) -> Trace:
-    loaded = load_config(HubConfig(kind, kind, values, name), kind)
-    return TextDecoder(loaded, None, "bfloat16").decode(BATCH, CONTEXT).trace
+    return phase(kind, name, values).trace
 
 
 def moved(trace: Trace) -> int:
@@ -102,3 +118,53 @@ def test_latent_vectors_are_read_in_one_byte_and_their_scales() -> None:
 def test_products_stay_in_the_format_of_the_model() -> None:
     made = apply(token("deepseek_v3", "DeepseekV3ForCausalLM", LATENT_ATTENTION), "cache=int8")
     assert set(count(made).total.by_format()) <= {"bf16", "fp32", "int64"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "values", "numbers", "vectors"),
+    [
+        pytest.param(
+            "llama", "LlamaForCausalLM", GROUPED, 2 * KV_HEADS * SIZE, 2 * KV_HEADS, id="grouped queries"
+        ),
+        pytest.param(
+            "deepseek_v2",
+            "DeepseekV2ForCausalLM",
+            LATENT_ATTENTION,
+            LATENT + ROTATED,
+            2,
+            id="latent, version 2",
+        ),
+        pytest.param(
+            "deepseek_v3",
+            "DeepseekV3ForCausalLM",
+            LATENT_ATTENTION,
+            LATENT + ROTATED,
+            2,
+            id="latent, version 3",
+        ),
+    ],
+)
+def test_a_narrow_cache_has_a_byte_for_a_number_and_a_scale_for_a_vector(
+    kind: str, name: str, values: dict[str, Any], numbers: int, vectors: int
+) -> None:
+    """numbers, vectors: of one token; a scale has two bytes."""
+    cache = phase(kind, name, values).cache
+    tokens = BATCH * (CONTEXT + 1)
+    assert cache_bytes(cache, None) == 2 * tokens * numbers
+    assert cache_bytes(cache, "int8") == tokens * (numbers + 2 * vectors)
+
+
+def test_states_of_a_recurrent_layer_stay_as_they_are() -> None:
+    """Each layer of Falcon-H1 has keys and values, the last inputs of its convolution, and a state of
+    [batch, heads, head, state] in fp32.
+    """
+    kept = phase("falcon_h1", "FalconH1ForCausalLM", HYBRID)
+    state, conv = MAMBA_HEADS * MAMBA_HEAD * STATE, MAMBA_HEADS * MAMBA_HEAD + 2 * STATE
+    always = BATCH * (4 * state + 2 * conv * TAPS)
+    tokens = BATCH * (CONTEXT + 1)
+    assert cache_bytes(kept.cache, None) == always + 2 * tokens * 2 * KV_HEADS * SIZE
+    assert cache_bytes(kept.cache, "int8") == always + tokens * (2 * KV_HEADS * SIZE + 2 * 2 * KV_HEADS)
+    rounded = [
+        call for call in apply(kept.trace, "cache=int8").calls if call.name == "addercost.round_inputs"
+    ]
+    assert [call.shape("input") for call in rounded] == [(BATCH, KV_HEADS, 1, SIZE)] * 2

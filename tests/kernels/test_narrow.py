@@ -95,3 +95,14 @@ def test_the_largest_products_do_not_saturate(value: int, weight: int) -> None:
     words = pack_codes(torch.full((3, 512), weight + 8), 4)
     packed = PackedWeights(words, 512, 4, torch.ones(3, 512 // 128))
     assert torch.equal(narrow_product(x, packed), torch.full((2, 3), 512.0 * value * weight))
+
+
+@pytest.mark.parametrize("value", [-128, 127])
+@pytest.mark.parametrize("weight", [-1, 1])
+def test_the_largest_ternary_products_do_not_saturate(value: int, weight: int) -> None:
+    """Codes are weight + 1. Some stay where they are in their byte, as four times the code or more."""
+    x = torch.full((2, 1024), value, dtype=torch.int8)
+    packed = pack_ternary(torch.full((3, 1024), weight))
+    assert torch.equal(
+        narrow_product(x, packed), torch.full((2, 3), 1024 * value * weight, dtype=torch.int32)
+    )

@@ -12,9 +12,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from addercost.counts import model as counts_model
+from addercost.counts.conventions import CountingConvention
+from addercost.counts.model import count
 from addercost.sources.text_decoder import Phase, TextDecoder, load_text_decoder
 from addercost.trace import equal_layers, tracer
-from addercost.trace.record import Trace
+from addercost.trace.record import OpCall, Trace
 
 LAYERS = 6
 
@@ -268,3 +271,24 @@ def test_decoders_are_traced_as_if_all_layers_ran(
         assert not answered
         assert facts(one.trace) == facts(other.trace)
         assert (one.cache, one.activation_bytes) == (other.cache, other.activation_bytes)
+
+
+def test_calls_of_equal_layers_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The counts are those of a trace whose calls are changed copies, which nothing connects."""
+    trace, ran, _ = traced(Stack(appending), False, True)
+    apart = dataclasses.replace(trace, calls=tuple(map(dataclasses.replace, trace.calls)))
+    counted: list[int] = []
+    of_one = counts_model._counted
+
+    def noted(call: OpCall, rule: CountingConvention) -> counts_model._Counted:
+        counted.append(call.index)
+        return of_one(call, rule)
+
+    monkeypatch.setattr(counts_model, "_counted", noted)
+    one = count(apart)
+    assert counted == list(range(len(trace.calls)))
+    counted.clear()
+    alike = count(trace)
+    assert len(counted) == len(trace.calls) * len(ran) // LAYERS
+    assert (alike, alike.operators) == (one, one.operators)
+    assert [row.calls for row in alike.layers] == [row.calls for row in one.layers]

@@ -73,16 +73,16 @@ def expert_sites(rows: int) -> int:
 
 @pytest.mark.parametrize("tokens", [1, 5, 8])
 @pytest.mark.parametrize(
-    ("model", "chosen"),
-    [(Loop(), CHOSEN), (Grouped(), CHOSEN), (LargestAlone(), 1)],
+    ("model", "chosen", "by"),
+    [(Loop(), CHOSEN, "(topk)"), (Grouped(), CHOSEN, "(topk)"), (LargestAlone(), 1, "(argmax)")],
     ids=["loop", "groups", "largest alone"],
 )
 def test_each_token_is_computed_by_as_many_experts_as_it_chooses(
-    model: Loop, chosen: int, tokens: int
+    model: Loop, chosen: int, by: str, tokens: int
 ) -> None:
     trace = trace_model(model, torch.zeros(tokens, H, device="meta"))
     assert trace.tracer == "meta"
-    assert any("chosen evenly" in note for note in trace.notes)
+    assert any(f"choices by scores {by}" in note for note in trace.notes)
     assert count(trace).mac_sites == tokens * H * EXPERTS + expert_sites(tokens * chosen)
 
 
@@ -112,7 +112,7 @@ class ByThreshold(Loop):
 def test_a_choice_by_a_threshold_is_made_with_values() -> None:
     trace = trace_model(ByThreshold(), torch.zeros(4, H))
     assert trace.tracer == "real"
-    assert not any("chosen evenly" in note for note in trace.notes)
+    assert not any("choices by scores" in note for note in trace.notes)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,10 @@ from addercost.trace.record import IN_REGISTERS, OpCall, TensorSpec, Trace, map_
 _DTYPES = {"int8": "int8", "int4": "int4", "fp8": "float8_e4m3fn"}
 _SCALE = "float16"
 _ATTENTION = "aten.scaled_dot_product_attention"
+_AXES = 4
+"""Of keys and values: batch, heads, length, size."""
+_STATES = ("state", "linear")
+"""Parts of the names under which a cache keeps what a recurrent layer knows of all tokens together."""
 
 
 def _read(text: str, name: str, parameter: str) -> str:
@@ -38,7 +42,9 @@ def narrow_cache(trace: Trace, layers: frozenset[int], dtype: str) -> Trace:
     Each element of a new vector takes |x|, a comparison, a product and a rounding, and each new vector a
     division. Each element that is read takes a product, counted where an operator first reads it. Scales of
     two bytes for each vector are written and read. Attention whose keys are not appended to in this forward,
-    such as those of an encoder, reads them in the narrow format too.
+    such as those of an encoder, reads them in the narrow format too. What has other axes is left as it is:
+    the last inputs of a convolution, the keys by which sparse attention chooses, and vectors of several
+    tokens.
 
     Raises ArgumentError where no attention reads keys of earlier tokens, or where attention is not one
     operator. Source: Liu et al., ICML 2024 (KIVI), without its groups along tokens.
@@ -48,7 +54,7 @@ def narrow_cache(trace: Trace, layers: frozenset[int], dtype: str) -> Trace:
     appending: set[str] = set()
     changed = False
     for call in trace.calls:
-        if APPENDED in call.tags:
+        if APPENDED in call.tags and len(call.output.shape) == _AXES:
             calls += _written(call, dtype)
             waiting = [cached for cached in waiting if cached.module == call.module] + [_Cached(call)]
             appending.add(call.module)
@@ -139,14 +145,19 @@ def _read_elsewhere(call: OpCall, dtype: str, waiting: list[_Cached]) -> list[Op
 
 def cache_bytes(cached: Iterable[TensorSpec], dtype: str | None) -> int:
     """Bytes of a cache. dtype: the format in which its keys and values, [batch, heads, length, size], are
-    stored; None is their own.
+    stored; None is their own. Anything else in the cache is not changed, as in `narrow_cache`.
     """
     return sum(
-        spec.n_bytes
-        if dtype is None or len(spec.shape) != 4
-        else sum(part.n_bytes for part in _narrowed(spec, dtype))
+        sum(part.n_bytes for part in _narrowed(spec, dtype))
+        if dtype is not None and _is_of_tokens(spec)
+        else spec.n_bytes
         for spec in cached
     )
+
+
+def _is_of_tokens(spec: TensorSpec) -> bool:
+    """Whether a tensor of a cache has keys or values. Its name is that under which the model keeps it."""
+    return len(spec.shape) == _AXES and not any(part in spec.name for part in _STATES)
 
 
 def _narrowed(spec: TensorSpec, dtype: str) -> tuple[TensorSpec, TensorSpec]:

@@ -117,6 +117,11 @@ def call(code: Any, name: str, result: Any, *arguments: Any) -> Any:
     return code.call(intrinsic, arguments)
 
 
+def prefetch(code: Any, place: Any) -> None:
+    """Asks memory for the line at this address, which may lie behind the end of its array. Nothing waits."""
+    call(code, "llvm.prefetch.p0", VOID, place, I32(0), I32(3), I32(1))
+
+
 class Carried:
     """Values that a loop passes from each round to the next. `values`: those of this round. `following`:
     those of the next.

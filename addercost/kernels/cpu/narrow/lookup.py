@@ -22,8 +22,10 @@ from addercost.kernels.narrow_lookup import CHUNK, FORMS, ROWS, LookupWeights
 MOST_ROWS = 4
 """The most rows of x that share one pass over the indices."""
 
-STREAMS = 2
-"""Places of the weights that are read at once for one row of x."""
+STREAMS = {2: 2, 4: 1}
+"""Places of the weights that are read at once for one row of x, by the number of bits. Registers do not hold
+the sums of two places of 4-bit weights, which have four planes.
+"""
 
 
 def lookup_product(x: Tensor, weights: LookupWeights) -> Tensor | None:
@@ -64,7 +66,7 @@ def _block(x: Tensor, weights: LookupWeights, out: Tensor) -> None:
     calls = []
     for share in shares(1, blocks, weights.words.numel(), torch.get_num_threads()):
         numbers = []
-        streams = STREAMS if batch == 1 else 1
+        streams = STREAMS[weights.bits] if batch == 1 else 1
         together = share.rows // streams * streams
         for block, blocks_of, of in ((0, together, streams), (together, share.rows - together, 1)):
             if blocks_of:

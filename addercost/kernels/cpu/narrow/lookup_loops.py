@@ -18,10 +18,12 @@ from addercost.kernels.cpu.ir.build import (
     counted,
     function,
     loaded,
+    prefetch,
     repeated,
 )
 from addercost.kernels.cpu.ir.native import host_features
 from addercost.kernels.cpu.ir.vectors import constant, fma, picked, picked_of, splat, vector, zeros
+from addercost.kernels.cpu.narrow.loops import AHEAD
 from addercost.kernels.narrow_lookup import CHUNK, FORMS, ROWS, LookupForm
 
 BYTES, HALVES = vector(I8, 64), vector(I16, 32)
@@ -171,6 +173,7 @@ def _round(code: Any, form: LookupForm, index: Any, pieces: list[Any], of_rows: 
             for stream, piece in enumerate(pieces):
                 if nibble % 2 == 0:
                     place = at(code, I8, piece, (index, ROUND * planes * ROWS // 2), (nibble // 2, ROWS))
+                    prefetch(code, at(code, I8, place, (AHEAD, 1)))
                     vectors[stream, nibble // 2] = code.load(place, align=1, typ=HALVES)
                 word = vectors[stream, nibble // 2]
                 shifted = code.lshr(word, constant(HALVES, 4)) if nibble % 2 else word

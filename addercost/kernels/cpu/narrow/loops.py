@@ -18,13 +18,17 @@ from addercost.kernels.cpu.ir.build import (
     counted,
     function,
     loaded,
+    prefetch,
     repeated,
 )
 from addercost.kernels.cpu.ir.native import host_features
 from addercost.kernels.cpu.ir.vectors import constant, fma, lane_sum, picked, picked_of, splat, vector, zeros
 from addercost.kernels.narrow import MIDDLE
 
-BYTES, WORDS, FLOATS = vector(I8, 64), vector(I32, 16), vector(FLOAT, 16)
+BYTES, PIECES = vector(I8, 64), vector(I32, 16)
+
+AHEAD = 1024
+"""Bytes between a piece of the weights and the one that is asked of memory when it is read."""
 
 
 class ProductSizes(NamedTuple):
@@ -37,6 +41,13 @@ class ProductSizes(NamedTuple):
     inputs: Any
     starts: Any
     outputs: Any
+
+
+def lanes() -> int:
+    """Of a vector of sums: 16, or 8 where AVX2 adds the products of both halves of a piece before it widens
+    them.
+    """
+    return 8 if _by_halves() else 16
 
 
 @cache
@@ -70,26 +81,36 @@ def product_of_rows(bits: int, batch: int, streams: int) -> Any:
 
 def _ternary(code: Any, batch: int, sizes: ProductSizes, firsts: list[Any], x: Any, starts: Any) -> list[Any]:
     """One sum for each row of weights and each row of x. The rows of x are innermost."""
-    chains = 4 if _has_vnni() else 1
-    begins = [zeros(WORDS)] * (chains * batch * len(firsts))
+    chains, words = 4 if _has_vnni() else 1, vector(I32, lanes())
+    begins = [zeros(words)] * (chains * batch * len(firsts))
     for i in range(0, len(begins), chains):
-        begins[i] = code.load(at(code, I32, starts, (i // chains % batch, sizes.starts)), align=4, typ=WORDS)
+        begins[i] = code.load(at(code, I32, starts, (i // chains % batch, sizes.starts)), align=4, typ=words)
     with repeated(code, sizes.pieces, *begins) as turn:
         following = list(turn.values)
-        pieces = [_load(code, at(code, I8, first, (turn.index, 64)), WORDS) for first in firsts]
+        pieces = [_piece(code, first, turn.index) for first in firsts]
         for b in range(batch):
             values = [
                 _load(code, at(code, I8, x, (b, sizes.inputs), (turn.index, 256), (j, 64)), BYTES)
                 for j in range(4)
             ]
             for s, piece in enumerate(pieces):
-                codes = [_codes(code, piece, 2, j) for j in range(4)]
-                for chain in range(chains):
-                    place = chains * (s * batch + b) + chain
-                    of_chain = slice(chain, None, chains)
-                    following[place] = _dot(code, following[place], codes[of_chain], values[of_chain])
+                place = chains * (s * batch + b)
+                if chains > 1:
+                    for j in range(chains):
+                        following[place + j] = _dot(
+                            code, following[place + j], [_in_place(code, piece, j)], values[j : j + 1]
+                        )
+                elif _by_halves():
+                    following[place] = code.add(following[place], _ternary_by_halves(code, piece, values))
+                else:
+                    codes = [_codes(code, piece, 2, j) for j in range(4)]
+                    following[place] = _dot(code, following[place], codes, values)
         turn.following = following
-    ends = turn.following
+    # The j-th chain has codes that were left in place, so it has 4^j times its sum.
+    ends = [
+        code.ashr(end, constant(words, 2 * (i % chains))) if i % chains else end
+        for i, end in enumerate(turn.following)
+    ]
     return [lane_sum(code, _tree(code, ends[i : i + chains])) for i in range(0, len(ends), chains)]
 
 
@@ -97,10 +118,11 @@ def _four_bits(
     code: Any, batch: int, sizes: ProductSizes, firsts: list[Any], x: Any, starts: Any, scales: list[Any]
 ) -> list[Any]:
     """Likewise for 4-bit weights, whose pieces have scales."""
-    with repeated(code, sizes.pieces, *[zeros(FLOATS)] * (batch * len(firsts))) as turn:
-        pieces = [_load(code, at(code, I8, first, (turn.index, 64)), WORDS) for first in firsts]
+    words, floats = vector(I32, lanes()), vector(FLOAT, lanes())
+    with repeated(code, sizes.pieces, *[zeros(floats)] * (batch * len(firsts))) as turn:
+        pieces = [_piece(code, first, turn.index) for first in firsts]
         of_pieces = [
-            splat(code, code.load(at(code, FLOAT, of_row, (turn.index, 1)), typ=FLOAT, align=4), 16)
+            splat(code, code.load(at(code, FLOAT, of_row, (turn.index, 1)), typ=FLOAT, align=4), lanes())
             for of_row in scales
         ]
         values = [
@@ -113,9 +135,9 @@ def _four_bits(
         for piece, scale in zip(pieces, of_pieces, strict=True):
             codes = [_codes(code, piece, 4, j) for j in range(2)]
             for b in range(batch):
-                start = at(code, I32, starts, (b, sizes.starts), (turn.index, 16))
-                sums = _dot(code, code.load(start, align=4, typ=WORDS), codes, values[b])
-                terms = code.sitofp(sums, FLOATS)
+                start = at(code, I32, starts, (b, sizes.starts), (turn.index, lanes()))
+                sums = _dot(code, code.load(start, align=4, typ=words), codes, values[b])
+                terms = code.sitofp(sums, floats)
                 turn.following.append(fma(code, terms, scale, turn.values[len(turn.following)]))
     return [lane_sum(code, value) for value in turn.following]
 
@@ -131,7 +153,7 @@ def starts_of_rows(bits: int) -> Any:
     code = function(f"narrow_starts_{bits}", *(POINTER,) * 3)
     x, starts, numbers = code.function.args
     sizes = loaded(code, ProductSizes, numbers)
-    vectors, ones = 8 // bits, constant(BYTES, 1)
+    vectors, ones, words = 8 // bits, constant(BYTES, 1), vector(I32, lanes())
 
     def added(sums: Any, row: Any, piece: Any) -> Any:
         for j in range(vectors):
@@ -140,16 +162,16 @@ def starts_of_rows(bits: int) -> Any:
         return sums
 
     def store(sums: Any, *place: Any) -> None:
-        code.store(code.mul(sums, constant(WORDS, -MIDDLE[bits])), at(code, I32, starts, *place), align=4)
+        code.store(code.mul(sums, constant(words, -MIDDLE[bits])), at(code, I32, starts, *place), align=4)
 
     with counted(code, sizes.rows) as row:
         if bits == 2:
-            with repeated(code, sizes.pieces, zeros(WORDS)) as turn:
+            with repeated(code, sizes.pieces, zeros(words)) as turn:
                 turn.following = [added(turn.values[0], row, turn.index)]
             store(turn.following[0], (row, sizes.starts))
         else:
             with counted(code, sizes.pieces) as piece:
-                store(added(zeros(WORDS), row, piece), (row, sizes.starts), (piece, 16))
+                store(added(zeros(words), row, piece), (row, sizes.starts), (piece, lanes()))
     code.ret_void()
     return compiled(code)
 
@@ -158,26 +180,43 @@ def _load(code: Any, place: Any, kind: Any) -> Any:
     return code.load(place, align=1, typ=kind)
 
 
+def _piece(code: Any, row: Any, index: Any) -> Any:
+    """The piece of the row of weights. One that follows is asked of memory, behind the row's end as well."""
+    place = at(code, I8, row, (index, 64))
+    prefetch(code, at(code, I8, place, (AHEAD, 1)))
+    return _load(code, place, PIECES)
+
+
 def _codes(code: Any, piece: Any, bits: int, j: int) -> Any:
     """The j-th code of each byte, as a vector of bytes."""
-    shifted = code.lshr(piece, constant(WORDS, bits * j)) if j else piece
+    shifted = code.lshr(piece, constant(PIECES, bits * j)) if j else piece
     mask = (2**bits - 1) * 0x01010101
-    return code.bitcast(code.and_(shifted, constant(WORDS, mask)), BYTES)
+    return code.bitcast(code.and_(shifted, constant(PIECES, mask)), BYTES)
+
+
+def _in_place(code: Any, piece: Any, j: int) -> Any:
+    """The j-th 2-bit code of each byte where it is, which is 4^j times the code."""
+    return code.bitcast(code.and_(piece, constant(PIECES, (3 << 2 * j) * 0x01010101)), BYTES)
 
 
 def _has_vnni() -> bool:
     return "avx512vnni" in host_features()
 
 
+def _by_halves() -> bool:
+    return "avx2" in host_features() and not _has_vnni()
+
+
 def _dot(code: Any, sums: Any, codes: list[Any], values: list[Any]) -> Any:
-    """sums + Σ codes·values, where each lane sums four neighbours. codes: up to four vectors of unsigned
-    bytes, at most 15. values: signed bytes.
+    """sums + Σ codes·values, where each lane sums its share of them: of every vector, four neighbours or
+    those of both halves. codes: one or two vectors of unsigned bytes of at most 15, or four of at most 3.
+    values: signed bytes.
     """
     if _has_vnni():
         for of, by in zip(codes, values, strict=True):
-            sums = call(code, "llvm.x86.avx512.vpdpbusd.512", WORDS, sums, of, by)
+            sums = call(code, "llvm.x86.avx512.vpdpbusd.512", sums.type, sums, of, by)
         return sums
-    if "avx2" in host_features():
+    if _by_halves():
         return code.add(sums, _dot_by_halves(code, codes, values))
     if "dotprod" in host_features():
         return _dot_by_quarters(code, sums, codes, values)
@@ -190,25 +229,47 @@ def _dot(code: Any, sums: Any, codes: list[Any], values: list[Any]) -> Any:
 
 
 def _dot_by_halves(code: Any, codes: list[Any], values: list[Any]) -> Any:
-    """Σ codes·values in 16 lanes, by an AVX2 instruction that sums two neighbouring products of bytes in 16
-    bits. Four such sums are at most 4·2·15·128 = 15,360, so none saturates.
+    """Σ codes·values in 8 lanes. Four sums of two products are at most 4·2·15·128 = 15,360, so none
+    saturates.
     """
-    shorts = vector(I16, 16)
-    halves = []
-    for half in (range(32), range(32, 64)):
-        pairs = [
+    return _widened(code, _short_sums(code, codes, values))
+
+
+def _ternary_by_halves(code: Any, piece: Any, values: list[Any]) -> Any:
+    """Σ codes·values of a piece of 2-bit codes in 8 lanes. One shift takes two of the four codes to the lower
+    bits; the other two stay where they are, and four times their sum is at most 4·2·12·128 = 12,288.
+    """
+    upper = code.lshr(piece, constant(PIECES, 4))
+    sums = _short_sums(code, [_in_place(code, of, 0) for of in (piece, upper)], values[::2])
+    fourfold = _short_sums(code, [_in_place(code, of, 1) for of in (piece, upper)], values[1::2])
+    return _widened(code, code.add(sums, code.ashr(fourfold, constant(sums.type, 2))))
+
+
+def _short_sums(code: Any, codes: list[Any], values: list[Any]) -> Any:
+    """Σ codes·values in 16 lanes of 16 bits, by an AVX2 instruction that sums two neighbouring products of
+    bytes.
+    """
+    return _tree(
+        code,
+        [
             call(
                 code,
                 "llvm.x86.avx2.pmadd.ub.sw",
-                shorts,
+                vector(I16, 16),
                 picked_of(code, of, half),
                 picked_of(code, by, half),
             )
+            for half in (range(32), range(32, 64))
             for of, by in zip(codes, values, strict=True)
-        ]
-        ones = constant(shorts, 1)
-        halves.append(call(code, "llvm.x86.avx2.pmadd.wd", vector(I32, 8), _tree(code, pairs), ones))
-    return picked(code, halves[0], halves[1], range(16))
+        ],
+    )
+
+
+def _widened(code: Any, shorts: Any) -> Any:
+    """Sums of two neighbouring lanes of 16 bits, in 32 bits."""
+    return call(
+        code, "llvm.x86.avx2.pmadd.wd", vector(I32, shorts.type.count // 2), shorts, constant(shorts.type, 1)
+    )
 
 
 def _dot_by_quarters(code: Any, sums: Any, codes: list[Any], values: list[Any]) -> Any:

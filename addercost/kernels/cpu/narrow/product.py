@@ -9,15 +9,17 @@ from torch import Tensor
 
 from addercost.errors import ShapeError
 from addercost.kernels.cpu.ir.build import as_array
-from addercost.kernels.cpu.narrow.loops import ProductSizes, product_of_rows, starts_of_rows
+from addercost.kernels.cpu.narrow.loops import ProductSizes, lanes, product_of_rows, starts_of_rows
 from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.narrow import PIECE, PackedWeights
 
 MOST_ROWS = 4
 """The most rows of x that share one pass over the weights. Their sums stay in registers."""
 
-MOST_STREAMS = 4
-"""The most places of the weights that are read at once, times rows of x. That many sums stay in registers."""
+STREAMS = 2
+"""Places of the weights that are read at once for one row of x. Rows of x and places together have at most
+`MOST_ROWS` sums, which stay in registers.
+"""
 
 
 def narrow_product(x: Tensor, packed: PackedWeights) -> Tensor:
@@ -43,8 +45,8 @@ def _block(x: Tensor, packed: PackedWeights, out: Tensor) -> None:
     padded = torch.nn.functional.pad(x, (0, lacking)) if lacking else x.contiguous()
     # All pieces of ternary weights share one scale, so the middle of the codes is subtracted once.
     n_starts = 1 if packed.bits == 2 else pieces
-    starts = torch.empty(batch, n_starts, 16, dtype=torch.int32)
-    of_starts = ProductSizes(batch, pieces, padded.shape[1], n_starts * 16, 0)
+    starts = torch.empty(batch, n_starts, lanes(), dtype=torch.int32)
+    of_starts = ProductSizes(batch, pieces, padded.shape[1], starts.stride(0), 0)
     starts_of_rows(packed.bits)(padded.data_ptr(), starts.data_ptr(), as_array(of_starts))
     scales = packed.scales if packed.scales is not None else starts
 
@@ -58,11 +60,11 @@ def _block(x: Tensor, packed: PackedWeights, out: Tensor) -> None:
     calls = []
     for share in shares(1, rows, words.numel(), torch.get_num_threads()):
         numbers = []
-        streams = MOST_STREAMS // batch
+        streams = STREAMS if STREAMS * batch <= MOST_ROWS else 1
         together = share.rows // streams * streams
         for row, rows_of, of in ((0, together, streams), (together, share.rows - together, 1)):
             if rows_of:
-                sizes = ProductSizes(rows_of, pieces, padded.shape[1], n_starts * 16, out.stride(0))
+                sizes = ProductSizes(rows_of, pieces, padded.shape[1], starts.stride(0), out.stride(0))
                 loop = product_of_rows(packed.bits, batch, of)
                 numbers.append((loop, as_array(sizes), row, share.first_row))
         calls.append(NativeCall(run, share.first_row * row_bytes, 4 * share.first_row, numbers))
