@@ -116,6 +116,15 @@ class OpCounts:
             counts.setdefault(number_format, {})[op_class.value] = n
         return counts
 
+    @property
+    def main_format(self) -> str:
+        """The format of most products, or of most operations where there are no products; "" for none."""
+        counts = self.by_format()
+        products = {name: by_class.get(OpClass.MUL.value, 0) for name, by_class in counts.items()}
+        if not any(products.values()):
+            products = {name: sum(by_class.values()) for name, by_class in counts.items()}
+        return max(products, key=products.__getitem__, default="")
+
 
 class Arithmetic(StrEnum):
     """How a layer combines one input with one weight and accumulates the result."""

@@ -65,6 +65,7 @@ def stated(found: Sequence[tuple[str, Validation]]) -> Iterator[str]:
                     f"hardware = {literal(validation.hardware)}",
                     f"machine = {literal(machine(validation))}",
                     f"processor = {literal(validation.conditions.get('cpu', ''))}",
+                    f"number_format = {literal(validation.conditions.get('dtype', 'fp32'))}",
                     f"networks = {score.rows}",
                     f"median_error = {score.median_error:.4g}",
                     f"p90_error = {score.p90_error:.4g}",
@@ -101,7 +102,8 @@ def machine(validation: Validation) -> str:
     threads, dtype = conditions.get("threads", "1"), conditions.get("dtype", "fp32")
     if is_published(validation):
         return named
-    return f"{named}{f', {threads} threads' * (threads != '1')}{f', {dtype}' * (dtype != 'fp32')}"
+    mode = f", {conditions['mode']}" if "mode" in conditions else ""
+    return f"{named}{f', {threads} threads' * (threads != '1')}{f', {dtype}' * (dtype != 'fp32')}{mode}"
 
 
 def table(found: Sequence[tuple[str, Validation]]) -> Iterator[str]:

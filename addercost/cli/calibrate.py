@@ -56,6 +56,14 @@ TUNING_MINUTES = 3.0
     "of images, with --kernels. Whole networks are predicted in NCHW, which is contiguous; layers of "
     "`bench` and `verdict` in the layout in which they are timed.",
 )
+@click.option(
+    "--mode",
+    default="eager",
+    show_default=True,
+    metavar="NAME",
+    help="With --kernels: eager, or compiled: whole networks through torch.compile, for the cost model "
+    "`calibrated-fused`. That needs the kernels of --layout channels-last as well.",
+)
 @accept_noise_option
 @output_options
 @quiet_option
@@ -67,6 +75,7 @@ def calibrate(
     no_tune: bool,
     threads: int,
     layout: str,
+    mode: str,
     accept_noise: bool,
     table_format: str,
     output: Path | None,
@@ -92,7 +101,7 @@ def calibrate(
 
     if kernels:
         formats = tuple(dict.fromkeys(name.strip() for name in dtype.split(",")))
-        _time_kernels(save, minutes, formats, threads, layout, accept_noise, quiet)
+        _time_kernels(save, minutes, formats, threads, layout, mode, accept_noise, quiet)
         return
     _refuse_options_of_kernels()
     check_output(output, force)
@@ -133,7 +142,8 @@ def _tune(quiet: bool) -> None:
 
 
 def _refuse_options_of_kernels() -> None:
-    given = [name for name in ("minutes", "dtype", "threads", "layout", "accept_noise") if was_given(name)]
+    options = ("minutes", "dtype", "threads", "layout", "mode", "accept_noise")
+    given = [name for name in options if was_given(name)]
     if given:
         raise ArgumentError(f"--{given[0].replace('_', '-')} is for kernels", "add --kernels")
 
@@ -144,12 +154,13 @@ def _time_kernels(
     dtypes: tuple[str, ...],
     threads: int,
     layout: str,
+    mode: str,
     accept_noise: bool,
     quiet: bool,
 ) -> None:
     """Each format for an equal share of the minutes."""
     check_threads(threads)
-    from addercost.hardware.kernel_times import kernel_times_file
+    from addercost.hardware.kernel_times import COMPILED, MODES, kernel_times_file
     from addercost.measure.kernel_times.measure import DTYPES, LAYOUTS, KernelSettings, measure_kernels
 
     for name in dtypes:
@@ -157,13 +168,19 @@ def _time_kernels(
             raise unknown_name("format", name, DTYPES)
     if layout not in LAYOUTS:
         raise unknown_name("layout", layout, LAYOUTS)
+    if mode not in MODES:
+        raise unknown_name("mode", mode, MODES)
+    if mode == COMPILED and was_given("layout"):
+        raise ArgumentError("a compiler chooses the layout of images itself", "leave --layout out")
+    if mode == COMPILED and "int8" in dtypes:
+        raise ArgumentError("networks are compiled in floating point", "leave int8 out of --dtype")
     if save is not None and len(dtypes) > 1:
         raise ArgumentError("one file takes one format", "leave --save out, or name one format with --dtype")
     for name in dtypes:
         settings = KernelSettings(
-            threads, name, minutes / len(dtypes), layout=layout, all_speeds=accept_noise
+            threads, name, minutes / len(dtypes), layout=layout, all_speeds=accept_noise, mode=mode
         )
-        path = save or kernel_times_file(threads, DTYPES[name], layout)
+        path = save or kernel_times_file(threads, DTYPES[name], layout, mode)
         with progress(f"timing kernels in {name}", quiet):
             times = measure_kernels(settings, path)
         if not quiet:

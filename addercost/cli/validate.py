@@ -86,6 +86,12 @@ if TYPE_CHECKING:
     help="With --models: so many of the shapes of layers are timed.",
 )
 @click.option(
+    "--compile",
+    "compiled",
+    is_flag=True,
+    help="With --models: networks run through torch.compile, and no layers are timed.",
+)
+@click.option(
     "--most-sites",
     default="6G",
     show_default=True,
@@ -142,6 +148,7 @@ def validate(
     where: tuple[str, ...],
     dtype: str,
     layers: int,
+    compiled: bool,
     most_sites: str,
     again_s: float,
     threads: int,
@@ -179,7 +186,11 @@ def validate(
         what = "nothing to compare with" if measured is None else "--measured and --models"
         raise ArgumentError(what, "give --measured FILE.csv --column NAME, or --models zoo:*")
     one_core = measured is None and threads == 1
-    usual = (model.name for model in COST_MODELS.values() if not (one_core and model.on_all_cores))
+    usual = (
+        model.name
+        for model in COST_MODELS.values()
+        if not (one_core and model.on_all_cores) and (compiled or not model.compiled)
+    )
     for name in models:
         cost_model_named(name)
     here = HOST if threads == 1 else HOST + settings_text(None, None, threads)
@@ -208,7 +219,8 @@ def validate(
             patterns or "",
             settings,
             sample,
-            layers,
+            compiled,
+            0 if compiled else layers,
             most_sites,
             again_s,
             accept_noise,
@@ -313,6 +325,7 @@ def _timed(
     patterns: str,
     settings: BenchSettings,
     sample: int | None,
+    compiled: bool,
     layers: int,
     most_sites: str,
     again_s: float,
@@ -334,7 +347,7 @@ def _timed(
     except ValueError:
         raise ArgumentError(f"--most-sites {most_sites!r} is no number", "write it as 6G") from None
     dtype = next((name for name in settings.dtypes if name in (*TENSOR_DTYPES, INT8)), "fp32")
-    plan = Plan(named_networks(patterns, sample, dtype), target, models, most, layers, document)
+    plan = Plan(named_networks(patterns, sample, dtype, compiled), target, models, most, layers, document)
     timings = timed(plan, settings, _timing_printer(quiet), again_s, accept_noise)
     return validation_of(timings, plan, patterns, notes, accept_noise)
 

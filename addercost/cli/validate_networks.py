@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from addercost.sweep.spaces.architecture import Architecture
 
 
-def named_networks(patterns: str, sample: int | None, dtype: str = "fp32") -> list[ValidationNetwork]:
+def named_networks(
+    patterns: str, sample: int | None, dtype: str = "fp32", compiled: bool = False
+) -> list[ValidationNetwork]:
     """The networks of all spaces in a comma-separated list. sample: how many of each space, chosen by a hash.
-    dtype: the number format in which they run.
+    dtype: the number format in which they run. compiled: through torch.compile.
 
     Raises ArgumentError where a pattern names no space.
     """
     return [
-        _network(architecture, pattern, dtype)
+        _network(architecture, pattern, dtype, compiled)
         for pattern in dict.fromkeys(text.strip() for text in patterns.split(","))
         for architecture in _members(pattern, sample)
     ]
@@ -35,8 +37,9 @@ def _members(pattern: str, sample: int | None) -> list[Architecture]:
     return [found for i in sorted(drawn) for found in space.slice(i, i + 1)]
 
 
-def _network(architecture: Architecture, pattern: str, dtype: str) -> ValidationNetwork:
+def _network(architecture: Architecture, pattern: str, dtype: str, compiled: bool) -> ValidationNetwork:
     from addercost.measure.validation.networks import ValidationNetwork
+    from addercost.measure.whole_model import COMPILED, EAGER
 
     args, kwargs = architecture.inputs(1)
     # Several kinds of SPEC have models of equal name, so the row has the SPEC.
@@ -46,4 +49,5 @@ def _network(architecture: Architecture, pattern: str, dtype: str) -> Validation
         architecture.make_whole or architecture.make,
         (*args, *kwargs.values()),
         dtype,
+        COMPILED if compiled else EAGER,
     )

@@ -99,11 +99,13 @@ class CostModel:
     of the bound is of no interest. needs_memory: the model needs a clock and a memory bandwidth.
     ranks_targets: targets are ranked by this model where nobody names one; every table has the figures for
     it. on_all_cores: the model describes all cores of a part at work on a network, as frameworks use them.
-    Commands for one core leave such a model out unless it is named. missing: figures that the rule needs and
-    the target lacks, and how many executions or bytes need them. assumes: what the rule assumes about a
-    target. assumes_of: what it assumes about executions. description: how the model computes a layer's time,
-    for help texts. predict: for a model that predicts whole networks from measured times; it takes the place
-    of the rule where it can be used. unusable: why `predict` cannot be used on a target, "" where it can.
+    Commands for one core leave such a model out unless it is named. compiled: it predicts by times of
+    compiled networks. Commands for layers or eager networks leave it out unless it is named. missing: figures
+    that the rule needs and the target lacks, and how many executions or bytes need them. assumes: what the
+    rule assumes about a target. assumes_of: what it assumes about executions. description: how the model
+    computes a layer's time, for help texts. predict: for a model that predicts whole networks from
+    measured times; it takes the place of the rule where it can be used. unusable: why `predict` cannot be
+    used on a target, "" where it can.
     """
 
     name: str
@@ -115,6 +117,7 @@ class CostModel:
     ranks_targets: bool = False
     adds_up: bool = False
     on_all_cores: bool = False
+    compiled: bool = False
     missing: MissingOf = _nothing_missing
     assumes: Callable[[Target], Iterator[str]] = _no_assumption
     assumes_of: Callable[[Executions], Iterator[str]] = _no_assumption

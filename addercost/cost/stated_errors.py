@@ -26,7 +26,8 @@ class StatedError:
     many. median_error, p90_error: quantiles of |predicted / measured - 1|. factor: predictions were
     multiplied by it first, so that the median ratio of a half of the networks is 1; it is 1 where predictions
     were not changed. source: the page with all scores. processor: the processor's name with family, model and
-    stepping, if this program timed the networks; "" for published timings.
+    stepping, if this program timed the networks; "" for published timings. number_format: the format in which
+    the networks ran.
     """
 
     model: Text
@@ -37,6 +38,7 @@ class StatedError:
     p90_error: NotNegative
     factor: Positive
     source: Text
+    number_format: Text
     processor: str = ""
 
     @property
@@ -45,8 +47,8 @@ class StatedError:
         factor = f", after one factor for the machine ({self.factor:.2g})" if self.factor != 1 else ""
         return (
             f"stated error of {self.model}: ±{100 * self.median_error:.0f} % in the median and "
-            f"±{100 * self.p90_error:.0f} % for nine of ten of {self.networks} networks on "
-            f"{self.machine}{factor}; {self.source}"
+            f"±{100 * self.p90_error:.0f} % for nine of ten of {self.networks} networks in "
+            f"{self.number_format} on {self.machine}{factor}; {self.source}"
         )
 
     @property
@@ -55,7 +57,8 @@ class StatedError:
         factor = f" × {self.factor:.2g}" if self.factor != 1 else ""
         return (
             f"error of {self.model}{factor}: ±{100 * self.median_error:.0f} % in the median, "
-            f"±{100 * self.p90_error:.0f} % for nine of ten ({self.networks} networks)"
+            f"±{100 * self.p90_error:.0f} % for nine of ten "
+            f"({self.networks} networks in {self.number_format})"
         )
 
 
@@ -73,10 +76,10 @@ def all_stated_errors() -> tuple[StatedError, ...]:
         return read_as(_Table, tomllib.load(file), FILE.name).errors
 
 
-def stated_error(model: str, hardware: str = "") -> StatedError | None:
-    """The error of a model on this hardware with its settings, else on this hardware without settings.
-    Otherwise the error on the hardware of the same kind (GPU or processor) on which most networks were
-    measured. None for a model that was validated on none.
+def stated_error(model: str, hardware: str = "", number_format: str = "") -> StatedError | None:
+    """The error of a model on this hardware with its settings, else on this hardware without settings, in
+    this number format if networks were measured in it. Otherwise the error on the hardware of the same kind
+    (GPU or processor) on which most networks were measured. None for a model that was validated on none.
     """
     # The settings after the @ are not checked, since a saved profile may have any text there.
     name = hardware.partition(MARK)[0]
@@ -88,14 +91,18 @@ def stated_error(model: str, hardware: str = "") -> StatedError | None:
         # Every machine's own table has this name: a stable sort puts those of this processor first.
         here = processor_id()
         named.sort(key=lambda error: error.processor != here)
+    if number_format:
+        named.sort(key=lambda error: error.number_format != number_format)
     return next(iter([*named, *same_kind]), None)
 
 
-def stated_lines(models: list[tuple[str, str]], brief: bool = False) -> list[str]:
-    """A line for each (model, hardware), each once; a model that was never validated says so."""
+def stated_lines(models: list[tuple[str, str]], brief: bool = False, number_format: str = "") -> list[str]:
+    """A line for each (model, hardware), each once; a model that was never validated says so. number_format:
+    that of the network's products.
+    """
     lines: dict[str, None] = {}
     for model, hardware in models:
-        known = stated_error(model, hardware)
+        known = stated_error(model, hardware, number_format)
         if known:
             lines[known.brief_text if brief else known.text] = None
         else:

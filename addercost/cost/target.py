@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from addercost.hardware.kernel_times import CONTIGUOUS
+from addercost.hardware.kernel_times import CONTIGUOUS, EAGER
 from addercost.hardware.schema.cpu import Cpu
 from addercost.hardware.schema.efficiency import Efficiency
 from addercost.hardware.schema.gpu import Gpu
@@ -53,7 +53,8 @@ class Target:
 
     processor: the processor's own name. kernel_files: files with times of kernels measured on it.
     borrows_kernels: the user named these files, so they are used even if they are of another machine.
-    kernel_layout: the memory layout of images. kernel_caches: the content of caches before a kernel runs, one
+    kernel_layout: the memory layout of images. kernel_mode: how networks are run, one of `MODES` of
+    `addercost.hardware.kernel_times`. kernel_caches: the content of caches before a kernel runs, one
     of `CACHES`. memory_bytes: the size of the part's memory, None where parts differ.
     """
 
@@ -85,6 +86,7 @@ class Target:
     kernel_files: tuple[Path, ...] = ()
     borrows_kernels: bool = False
     kernel_layout: str = CONTIGUOUS
+    kernel_mode: str = EAGER
     kernel_caches: str = IN_NETWORK
     memory_bytes: int | None = None
 

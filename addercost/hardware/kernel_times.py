@@ -24,6 +24,9 @@ SCHEMA = "addercost/kernel-times/1"
 CONTIGUOUS, CHANNELS_LAST = "contiguous", "channels-last"
 """Layouts of images: NCHW and NHWC."""
 
+MODES = EAGER, COMPILED = "eager", "compiled"
+"""How a network is run: operator by operator, or after `torch.compile`."""
+
 QUIET, ALL_SPEEDS = "quiet", "all"
 """Which moments were timed: those at the machine's best known speed, or all as they came."""
 
@@ -34,15 +37,15 @@ _HINT = "measure it again with `addercost calibrate --kernels`"
 class Conditions:
     """The conditions under which the times are valid. processor: its name, family, model and stepping. dtype:
     torch's name of the floating-point format. torch: its version. layout: the memory layout of images.
-    last_level_cache_bytes: the size of the cache that all cores share. speeds: `QUIET` or `ALL_SPEEDS`.
-    engine: torch's library for quantised modules; "" where none of these were timed.
+    mode: `EAGER` or `COMPILED`. last_level_cache_bytes: the size of the cache that all cores share. speeds:
+    `QUIET` or `ALL_SPEEDS`. engine: torch's library for quantised modules; "" where none of these were timed.
     """
 
     processor: str
     threads: int
     dtype: str
     torch: str
-    mode: str = "eager"
+    mode: str = EAGER
     layout: str = CONTIGUOUS
     last_level_cache_bytes: int = 0
     date: str = ""
@@ -87,7 +90,9 @@ class NetworkSample:
 
 @dataclass(frozen=True, slots=True)
 class KernelTimes:
-    """Everything that a calibration of kernels measured."""
+    """Everything that a calibration of kernels measured. One of compiled networks has no kernels: a compiler
+    makes the kernels of each network anew.
+    """
 
     conditions: Conditions
     samples: tuple[KernelSample, ...]
@@ -101,15 +106,16 @@ class KernelTimes:
     @property
     def usual_factor(self) -> float:
         """How many times as long as on the quiet machine the reference took, in the median of all samples."""
-        return statistics.median(sample.factor for sample in self.samples) if self.samples else 1.0
+        timed = self.samples or self.networks
+        return statistics.median(sample.factor for sample in timed) if timed else 1.0
 
 
-def kernel_times_file(threads: int, dtype: str, layout: str = CONTIGUOUS) -> Path:
+def kernel_times_file(threads: int, dtype: str, layout: str = CONTIGUOUS, mode: str = EAGER) -> Path:
     """The path of this machine's file of timed kernels, in the user's cache folder beside the calibrated
     table.
     """
     suffix = "" if layout == CONTIGUOUS else f"-{layout}"
-    return host_file().with_name(f"kernels-{threads}-{dtype}-eager{suffix}.json")
+    return host_file().with_name(f"kernels-{threads}-{dtype}-{mode}{suffix}.json")
 
 
 def kernel_time_files() -> tuple[Path, ...]:

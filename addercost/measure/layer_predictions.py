@@ -14,7 +14,7 @@ from addercost.cost.target_registry import load_target
 from addercost.measure.case import LayerCase
 from addercost.measure.contenders.contender import Contender
 from addercost.measure.kernel_times.contender_kernels import kernel_of
-from addercost.measure.predictions import predictor
+from addercost.measure.predictions import of_eager, predictor
 from addercost.results.measurements import PredictedTime
 
 PredictLayer = Callable[[LayerCase, Contender], tuple[PredictedTime, ...]]
@@ -27,9 +27,10 @@ def layer_predictor(
     that lack a figure are left out.
 
     A cost model that predicts kernels estimates only contenders whose kernels `calibrate --kernels` times.
-    layout: the memory layout of images. caches: `warm` or `cold`. Raises ArgumentError for an unknown
-    processor.
+    A model of compiled networks estimates none. layout: the memory layout of images. caches: `warm` or
+    `cold`. Raises ArgumentError for an unknown processor.
     """
+    models = of_eager(models)
     by_work = predictor(cpus, [name for name in models if not predicts_kernels(name)], hardware_path)
     by_kernels = [
         (target, name)
@@ -65,7 +66,7 @@ def why_no_kernels(
 ) -> Iterator[str]:
     """A line for each processor whose files of timed kernels cannot be used here, with the reason."""
     for target in kernel_targets(cpus, hardware_path, layout, caches):
-        for name in models:
+        for name in of_eager(models):
             why = cost_model_named(name).unusable(target) if predicts_kernels(name) else ""
             if target.kernel_files and why:
                 yield f"no estimates by {name}: {why}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from addercost.arithmetic import Arithmetic
 from addercost.cost.estimate import estimate
-from addercost.cost.models import ONE_CORE_MODELS, cost_model_named
+from addercost.cost.models import COST_MODELS, ONE_CORE_MODELS, cost_model_named
 from addercost.cost.target_registry import load_target
 from addercost.counts.model import count
 from addercost.errors import ArgumentError
@@ -60,6 +60,16 @@ def checked_models(names: Sequence[str]) -> tuple[str, ...]:
 
 
 Predict = Callable[[Trace, Arithmetic], tuple[PredictedTime, ...]]
+
+
+def of_compiled(models: Sequence[str]) -> tuple[str, ...]:
+    """Those of the cost models that predict compiled networks; all such models where `models` is empty."""
+    return tuple(name for name in models or COST_MODELS if cost_model_named(name).compiled)
+
+
+def of_eager(models: Sequence[str]) -> tuple[str, ...]:
+    """Those of the cost models that predict what eager torch runs."""
+    return tuple(name for name in models if not cost_model_named(name).compiled)
 
 
 def predictor(cpus: Sequence[str], models: Sequence[str], hardware_path: Path | None) -> Predict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from addercost.arithmetic import Arithmetic
 from addercost.cost.matrix_units import matrix_unit_lines
+from addercost.cost.models import cost_model_named
 from addercost.cost.target_registry import load_target
 from addercost.counts.arithmetics import WITH_LAYERS
 from addercost.errors import ArgumentError, unknown_name
@@ -30,11 +31,14 @@ from addercost.measure.predictions import (
     Predict,
     checked_models,
     default_cpus,
+    of_compiled,
+    of_eager,
     other_processor,
     predictor,
     refuse_other_processor,
 )
 from addercost.measure.runner import ALL_SPEEDS_S, Effort
+from addercost.measure.whole_model import COMPILED, EAGER, TRAINING, model_rows
 from addercost.results.measurements import NO_ESTIMATES, Measurements
 from addercost.trace.input_shapes import InputShape
 from addercost.trace.inputs import ModelInputs, without_data
@@ -155,7 +159,6 @@ def whole_model_rows(
 
     Raises ArgumentError for a saved trace, which has no model in it, and for operators that cannot be timed.
     """
-    from addercost.measure.whole_model import COMPILED, EAGER, TRAINING, model_rows
     from addercost.sources.torchvision_operators import why_not_timed
 
     modes = (*((EAGER, COMPILED) if settings.end_to_end else ()), *((TRAINING,) if settings.training else ()))
@@ -181,7 +184,7 @@ def whole_model_rows(
             torch.device(settings.device),
             settings.cache,
             settings.keep_first_last,
-            predict_for(settings) if settings.batch == 1 else None,
+            predict_for(settings) if settings.batch == 1 else {},
             trace,
         )
     )
@@ -280,10 +283,14 @@ def _estimated_by(
     return settings.estimate_cpus, models, settings.hardware_path, settings.layout, settings.cache
 
 
-def predict_for(settings: BenchSettings) -> Predict | None:
-    cpus = settings.estimate_cpus
+def predict_for(settings: BenchSettings) -> Mapping[str, Predict]:
+    """The estimates of whole models by the modes in which they run."""
+    cpus, named = settings.estimate_cpus, settings.cost_models
     refuse_other_processor(cpus, settings.hardware_path)
-    return predictor(cpus, checked_models(settings.cost_models), settings.hardware_path) if cpus else None
+    if not cpus:
+        return {}
+    of_modes = {EAGER: of_eager(checked_models(named)), COMPILED: of_compiled(named)}
+    return {mode: predictor(cpus, models, settings.hardware_path) for mode, models in of_modes.items()}
 
 
 def _estimate_notes(settings: BenchSettings) -> tuple[str, ...]:
@@ -293,10 +300,11 @@ def _estimate_notes(settings: BenchSettings) -> tuple[str, ...]:
 def _notes_on_modes(settings: BenchSettings) -> Iterator[str]:
     """Notes that name the modes of whole models that no cost model estimates."""
     if settings.estimate_cpus and settings.end_to_end:
-        yield (
-            "torch.compile has no estimates: its compiler joins operators into kernels of its own, and the "
-            "cost models estimate those that eager torch runs"
-        )
+        targets = [load_target(name, settings.hardware_path) for name in settings.estimate_cpus]
+        for target in targets:
+            for name in of_compiled(settings.cost_models):
+                if why := cost_model_named(name).unusable(target):
+                    yield f"no estimates of torch.compile by {name}: {why}"
     if settings.estimate_cpus and settings.training:
         yield "training steps have no estimates: the cost models estimate a forward"
 

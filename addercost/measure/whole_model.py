@@ -5,7 +5,7 @@ arithmetic.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -45,13 +45,14 @@ def model_rows(
     device: torch.device,
     cache: str,
     keep_first_last: bool = False,
-    predict: Predict | None = None,
+    predict: Mapping[str, Predict] | None = None,
     trace: Trace | None = None,
 ) -> Iterator[RowPlan]:
     """The rows of whole models. Their path is empty.
 
     rebuild: makes the model with real weights. inputs: the tensors of one forward, on any device, meta
-    included; they are replaced by random data. modes: any of `EAGER`, `COMPILED`, `TRAINING`.
+    included; they are replaced by random data. modes: any of `EAGER`, `COMPILED`, `TRAINING`. predict: the
+    estimates of each mode that has any.
 
     The reference of each row is the multiplying model in the same mode and number format. Models run in
     floating point only. Other formats are left out, if a floating-point format is asked for as well.
@@ -62,8 +63,8 @@ def model_rows(
             for arithmetic in arithmetics:
                 reference = f"mac {mode} {dtype}" if arithmetic is not Arithmetic.MAC else ""
                 predicted: tuple[PredictedTime, ...] = ()
-                if predict is not None and trace is not None and mode == EAGER and dtype == "fp32":
-                    predicted = predict(trace, arithmetic)
+                if predict and mode in predict and trace is not None and dtype == "fp32":
+                    predicted = predict[mode](trace, arithmetic)
                 row = MeasuredRow(
                     path="",
                     arithmetic=arithmetic.value,

@@ -145,7 +145,8 @@ def notes(subject: Subject) -> Iterator[str]:
         ((e.model, e.hardware) for e in subject.estimates),
         (item.hardware for item in subject.first.accelerators),
     )
-    yield from stated_lines([(e.model, e.hardware) for e in subject.estimates])
+    models = [(e.model, e.hardware) for e in subject.estimates]
+    yield from stated_lines(models, number_format=subject.first.counts.total.main_format)
     if any(profile.counts.what_if for profile in subject.profiles):
         yield "Changed networks cost less because they are other networks: their accuracy is not predicted."
     if charged := subject.charged_memories:

@@ -83,7 +83,10 @@ def test_what_was_timed_on_that_hardware_is_taken_as_it_is(written: None) -> Non
     known = stated_error("roofline", "host")
     assert known is not None and known.factor == 1
     assert (known.median_error, known.networks) == (pytest.approx(0.5), 20)
-    assert "±50 % in the median and ±50 % for nine of ten of 20 networks on this machine; here" in known.text
+    assert (
+        "±50 % in the median and ±50 % for nine of ten of 20 networks in fp32 on this machine; here"
+        in known.text
+    )
 
 
 def test_a_table_of_this_machine_has_the_error_of_this_processor(
@@ -101,6 +104,29 @@ def test_a_table_of_this_machine_has_the_error_of_this_processor(
         known = stated_error("roofline", "host@2cores")
         assert known is not None and known.source == page
     all_stated_errors.cache_clear()
+
+
+def test_a_network_in_8_bits_has_the_error_of_networks_in_8_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a format that was not measured there, the error is that of the first, and the line names its
+    format.
+    """
+    made = {
+        name: validation("host", ratio, threads="1", dtype=name)
+        for name, ratio in (("fp32", 1.5), ("int8", 3.0))
+    }
+    file = tmp_path / "stated_errors.toml"
+    file.write_text("".join(state_errors.stated([(f"{name}.md", of) for name, of in made.items()])))
+    monkeypatch.setattr(stated_errors, "FILE", file)
+    all_stated_errors.cache_clear()
+    found = [stated_lines([("roofline", "host")], number_format=name)[0] for name in ("int8", "fp32", "bf16")]
+    brief = stated_lines([("roofline", "host")], brief=True, number_format="int8")[0]
+    all_stated_errors.cache_clear()
+    assert "±200 % in the median" in found[0] and "networks in int8" in found[0]
+    assert "±50 % in the median" in found[1] and "networks in fp32" in found[1]
+    assert found[2] == found[1]
+    assert "(20 networks in int8)" in brief
 
 
 def test_a_space_of_one_design_states_nothing() -> None:

@@ -21,7 +21,8 @@ def test_modes_that_no_cost_model_estimates_are_named() -> None:
     """A model is refused by name where its kernels are not those of eager torch."""
     settings = BenchSettings(end_to_end=True, training=True, cpus=("amd-zen4",))
     notes = " ".join(session._estimate_notes(settings))
-    assert "torch.compile has no estimates" in notes and "training steps have no estimates" in notes
+    assert "no estimates of torch.compile by calibrated-fused: no kernels were timed on amd-zen4" in notes
+    assert "training steps have no estimates" in notes
     assert "no estimates" not in " ".join(session._estimate_notes(BenchSettings(cpus=("amd-zen4",))))
 
 

@@ -15,7 +15,7 @@ from addercost.measure.bench import timed_row
 from addercost.measure.journal import read_measurements
 from addercost.measure.runner import Effort
 from addercost.measure.session import BenchSettings
-from addercost.results.measurements import MeasuredRow, Measurements
+from addercost.results.measurements import MeasuredRow, Measurements, PredictedTime
 
 
 def test_whole_models(device: ScriptedDevice, tmp_path: Path, monkeypatch, capsys) -> None:
@@ -95,6 +95,20 @@ def test_a_whole_model_has_estimates_for_one_input_only() -> None:
         plans = session.whole_model_rows("zoo:lenet5-bn", None, settings, lenet5_bn())
         eager = next(plan for plan in plans if plan.row.implementation == "eager")
         assert bool(eager.row.predicted) is expected
+
+
+def test_each_mode_has_the_estimates_of_its_own_cost_models(monkeypatch) -> None:
+    """A model of compiled networks says nothing of eager ones, and the other way round."""
+
+    def predictor(cpus, models, path):
+        return lambda trace, arithmetic: tuple(PredictedTime(cpus[0], name, 1.0) for name in models)
+
+    monkeypatch.setattr(session, "predictor", predictor)
+    settings = BenchSettings(end_to_end=True, training=True, cpus=("amd-zen4",))
+    plans = session.whole_model_rows("zoo:lenet5-bn", None, settings, lenet5_bn())
+    models = {plan.row.implementation: {made.model for made in plan.row.predicted} for plan in plans}
+    assert models["torch.compile"] == {"calibrated-fused"} and models["training step"] == set()
+    assert {"calibrated", "roofline"} <= models["eager"] and "calibrated-fused" not in models["eager"]
 
 
 def test_measure_model_in_python(device: ScriptedDevice) -> None:

@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from addercost.cli import run
 from addercost.cost.calibrated.formats import in_quantised_network
 from addercost.errors import DataError
-from addercost.hardware.kernel_times import Conditions, KernelTimes, NetworkSample, to_json
+from addercost.hardware.kernel_times import COMPILED, Conditions, KernelTimes, NetworkSample, to_json
 from addercost.measure.kernel_times import measure, timed_networks
 from addercost.measure.kernel_times.networks import RandomNetwork
 from addercost.measure.kernel_times.timed_networks import QuantizedNetwork
@@ -111,3 +112,35 @@ def test_a_file_goes_on_with_the_engine_that_timed_it(tmp_path, monkeypatch, bef
             measure._begun(path, conditions)
     else:
         assert measure._begun(path, conditions).conditions == conditions
+
+
+def test_of_compiled_networks_no_kernels_are_drawn_and_each_is_compiled(monkeypatch):
+    """Its kernels are those of the eager network, by which it is predicted."""
+    settings = measure.KernelSettings(mode=COMPILED, kernels=100)
+    assert measure._drawn(settings) == []
+    compiled = list(measure._networks(settings))
+    assert len(compiled) == measure.COMPILED_NETWORKS
+    ran = []
+    monkeypatch.setattr(timed_networks, "compiled", lambda module: lambda x: ran.append(module) or module(x))
+    monkeypatch.setattr(timed_networks, "timed_network", lambda run, *how: (run(), (1.0,), 1.0)[1:])
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
+    made = RandomNetwork("plain 0", module, (1, 3, 8, 8))
+    sample = timed_networks.CompiledNetwork(made, torch.float32).timed(None, False)
+    assert ran == [module] and sample.name == "compiled plain 0"
+    assert [call.op for call in sample.calls] == ["aten.convolution.default", "aten.relu.default"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        pytest.param(("--mode", "fast"), "unknown mode 'fast'", id="unknown"),
+        pytest.param(("--mode", "compiled", "--layout", "contiguous"), "leave --layout out", id="layout"),
+        pytest.param(("--mode", "compiled", "--dtype", "int8"), "leave int8 out", id="int8"),
+        pytest.param(("--mode", "compiled"), "add --kernels", id="no kernels"),
+    ],
+)
+def test_a_mode_that_cannot_be_timed_is_refused_in_one_line(options, said, capsys):
+    kernels = () if said == "add --kernels" else ("--kernels",)
+    assert run(["calibrate", *kernels, *options]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1

@@ -119,11 +119,13 @@ def test_networks_in_8_bits_are_quantised_and_those_without_such_a_form_are_name
     traces: list[Any] = []
     monkeypatch.setattr(networks, "network_row", lambda trace, *o: (traces.append(trace), real(trace, *o))[1])
 
-    def named(patterns: str, sample: int | None, dtype: str) -> list[networks.ValidationNetwork]:
+    def named(
+        patterns: str, sample: int | None, dtype: str, compiled: bool
+    ) -> list[networks.ValidationNetwork]:
         image = (torch.empty(1, 3, 8, 8, device="meta"),)
         others = {"values": WantsValues, "engine": made_for_another_engine}
         made = [networks.ValidationNetwork(name, make, image, dtype) for name, make in others.items()]
-        return [*named_networks(patterns, sample, dtype), *made]
+        return [*named_networks(patterns, sample, dtype, compiled), *made]
 
     monkeypatch.setattr("addercost.cli.validate_networks.named_networks", named)
     arguments = ("--models", "zoo:lenet5-bn", "--dtype", "int8", "--layers", "0", "-o", str(tmp_path))

@@ -10,7 +10,7 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -24,12 +24,15 @@ from addercost.cost.calibrated.usual_speed import mean_at_usual_speed
 from addercost.cost.target import WARM
 from addercost.counts.kernel_calls import KernelCall
 from addercost.errors import ArgumentError
-from addercost.hardware.kernel_times import QUIET, KernelSample, KernelTimes, NetworkSample
+from addercost.hardware.kernel_times import COMPILED, QUIET, KernelSample, KernelTimes, NetworkSample
 
 Sample = TypeVar("Sample", KernelSample, NetworkSample)
 
 LEAST_SAMPLES, LEAST_NETWORKS = 60, 4
 """The fewest timed kernels and networks that are enough for a fit."""
+
+LEAST_COMPILED = 8
+"""The fewest compiled networks that are enough. Their fit has seven numbers, all pulled to usual ones."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,22 @@ class KernelsAlone:
         return self.model.seconds(work, rows), np.zeros(len(calls))
 
 
-Fit = Calibrated | KernelsAlone
+class Fit(Protocol):
+    """What a prediction needs of a fit: the fields and the method of `Calibrated`."""
+
+    @property
+    def spread(self) -> dict[int, float]: ...
+
+    @property
+    def network_spread(self) -> float: ...
+
+    @property
+    def sampled(self) -> dict[int, tuple[float, float]]: ...
+
+    @property
+    def half_bytes(self) -> float: ...
+
+    def seconds(self, calls: Sequence[KernelCall]) -> tuple[Floats, Floats]: ...
 
 
 def fit(times: KernelTimes) -> Calibrated:
@@ -99,12 +117,12 @@ def fit(times: KernelTimes) -> Calibrated:
     far_s = typical_seconds(times, times.samples, lambda sample: sample.far_s)
     near, far = fit_times(work, rows, near_s), fit_times(work, rows, far_s)
     half_bytes = half_far_bytes(times.conditions.last_level_cache_bytes)
-    law, network_spread = fit_networks(*_timed_networks(times), near, far, half_bytes)
+    law, network_spread = fit_networks(*mean_timings(times), near, far, half_bytes)
     spread = conformal_spread(rows[:, 0].astype(int), unseen_errors(work, rows, near_s))
     return Calibrated(near, far, law, spread, network_spread, sampled_sites(work, rows), half_bytes)
 
 
-def _timed_networks(times: KernelTimes) -> tuple[list[NetworkSample], Floats]:
+def mean_timings(times: KernelTimes) -> tuple[list[NetworkSample], Floats]:
     """([networks], each once, and the means of their timings in seconds)."""
     every = typical_seconds(times, times.networks, lambda network: network.seconds)
     timings: dict[str, list[float]] = {}
@@ -134,17 +152,25 @@ def fit_alone(times: KernelTimes, caches: str) -> KernelsAlone:
 
 def has_enough(times: KernelTimes) -> bool:
     """Whether there are enough kernels and networks for a fit."""
+    if times.conditions.mode == COMPILED:
+        return len(times.network_names) >= LEAST_COMPILED
     return len(times.samples) >= LEAST_SAMPLES and len(times.network_names) >= LEAST_NETWORKS
 
 
 def refuse_few(times: KernelTimes) -> None:
     """Raises ArgumentError where there are too few kernels or networks to fit."""
-    if not has_enough(times):
+    if has_enough(times):
+        return
+    if times.conditions.mode == COMPILED:
         raise ArgumentError(
-            f"the calibration has {len(times.samples)} kernels and {len(times.network_names)} networks; "
-            f"it needs {LEAST_SAMPLES} and {LEAST_NETWORKS}",
-            "go on with `addercost calibrate --kernels`",
+            f"the calibration has {len(times.network_names)} compiled networks; it needs {LEAST_COMPILED}",
+            "go on with `addercost calibrate --kernels --mode compiled`",
         )
+    raise ArgumentError(
+        f"the calibration has {len(times.samples)} kernels and {len(times.network_names)} networks; "
+        f"it needs {LEAST_SAMPLES} and {LEAST_NETWORKS}",
+        "go on with `addercost calibrate --kernels`",
+    )
 
 
 def typical_seconds(

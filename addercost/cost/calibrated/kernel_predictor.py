@@ -16,11 +16,18 @@ from addercost.cost.calibrated.codes import CODES, is_of_codes
 from addercost.cost.calibrated.families import FAMILIES, is_like_timed
 from addercost.cost.calibrated.features import Sizes, sizes_of
 from addercost.cost.calibrated.fit import Fit
-from addercost.cost.calibrated.tables import fitted, one_thread, read_times, usable_files
+from addercost.cost.calibrated.tables import (
+    fitted,
+    fitted_compiled,
+    one_thread,
+    read_times,
+    run_eagerly,
+    usable_files,
+)
 from addercost.cost.cost_model import LayerParts, Seconds
 from addercost.cost.target import Target
 from addercost.counts.kernel_calls import KernelCall
-from addercost.hardware.kernel_times import KernelTimes
+from addercost.hardware.kernel_times import COMPILED, KernelTimes
 
 _MOST_KEPT = 200_000
 """The most distinct kernels that are kept. Beyond that all are dropped, so that memory does not grow with a
@@ -61,11 +68,16 @@ class KnownKernel:
 
 class KernelPredictor:
     """Seconds of kernels by fits to timed kernels. There is one fit for each number format, made when it is
-    first needed. files: the file of each format, by torch's name of the format.
+    first needed. files: the file of each format, by torch's name of the format. compiled: the file of
+    compiled networks of each format; where there is any, the kernels are those of compiled networks.
     """
 
-    def __init__(self, files: Mapping[str, Path], caches: str) -> None:
-        self._files, self._caches = files, caches
+    def __init__(
+        self, files: Mapping[str, Path], caches: str, compiled: Mapping[str, Path] | None = None
+    ) -> None:
+        self._compiled = compiled or {}
+        self._files = {name: path for name, path in files.items() if not compiled or name in compiled}
+        self._caches = caches
         self._known: dict[KernelCall, KnownKernel] = {}
 
     def known(self, calls: Sequence[KernelCall]) -> Mapping[KernelCall, KnownKernel]:
@@ -78,7 +90,7 @@ class KernelPredictor:
                 new.setdefault(self.dtype_of(call), []).append(call)
         for dtype, distinct in new.items():
             if dtype in self._files:
-                fit = fitted(self._files[dtype], self._caches, dtype)
+                fit = self._fit(dtype)
                 with one_thread():
                     near, far = (part.tolist() for part in fit.seconds(distinct))
                 self._known |= {
@@ -93,8 +105,15 @@ class KernelPredictor:
         dtype, path = next(iter(self._files.items()))
         return fitted(path, self._caches, dtype).half_bytes
 
-    def times(self, dtype: str) -> KernelTimes:
-        return read_times(self._files[dtype])[dtype]
+    def _fit(self, dtype: str) -> Fit:
+        if self._compiled:
+            return fitted_compiled(self._compiled[dtype], self._files[dtype], dtype)
+        return fitted(self._files[dtype], self._caches, dtype)
+
+    def times(self, dtype: str) -> Sequence[KernelTimes]:
+        """The measurements that predict kernels of a format: timed kernels, and compiled networks if any."""
+        files = (self._files[dtype], *(path for name, path in self._compiled.items() if name == dtype))
+        return [read_times(path)[dtype] for path in files]
 
     def dtype_of(self, call: KernelCall) -> str:
         """The format of the times that predict the kernel. A kernel that moves only integers takes those of
@@ -116,17 +135,32 @@ class KernelPredictor:
 
 def predictor_of(target: Target) -> KernelPredictor:
     """The predictor for a target for which `why_unusable` returns ""."""
-    files = tuple((path, path.stat().st_mtime_ns) for path in usable_files(target))
-    return _predictor(files, target.kernel_caches)
+    found = _with_stamps(usable_files(target))
+    if target.kernel_mode == COMPILED:
+        eager = _with_stamps(usable_files(run_eagerly(target)))
+        return _predictor(eager, target.kernel_caches, found)
+    return _predictor(found, target.kernel_caches)
+
+
+_Files = tuple[tuple[Path, int], ...]
+"""Files, each with the time of its last change."""
+
+
+def _with_stamps(files: Sequence[Path]) -> _Files:
+    return tuple((path, path.stat().st_mtime_ns) for path in files)
 
 
 @lru_cache(maxsize=4)
-def _predictor(files: tuple[tuple[Path, int], ...], caches: str) -> KernelPredictor:
-    by_format: dict[str, Path] = {}
+def _predictor(files: _Files, caches: str, compiled: _Files = ()) -> KernelPredictor:
+    return KernelPredictor(_by_format(files), caches, _by_format(compiled))
+
+
+def _by_format(files: _Files) -> dict[str, Path]:
+    found: dict[str, Path] = {}
     for path, _ in files:
         for dtype in read_times(path):
-            by_format.setdefault(dtype, path)
-    return KernelPredictor(by_format, caches)
+            found.setdefault(dtype, path)
+    return found
 
 
 def _known(fit: Fit, dtype: str, call: KernelCall, near_s: float, far_s: float) -> KnownKernel:

@@ -15,11 +15,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from addercost.cost.calibrated.codes import as_product, is_of_codes
 from addercost.cost.calibrated.families import rounds_inputs
 from addercost.cost.calibrated.kernel_predictor import KernelPredictor, KnownKernel, predictor_of
-from addercost.cost.calibrated.tables import differences
+from addercost.cost.calibrated.tables import differences, run_eagerly
 from addercost.cost.cost_model import Kernels, LayerParts, NetworkPrediction, Seconds, far_part
 from addercost.cost.target import Target
 from addercost.counts.kernel_calls import KernelCall
-from addercost.hardware.kernel_times import ALL_SPEEDS
+from addercost.hardware.kernel_times import ALL_SPEEDS, KernelTimes
 
 _NOTHING = Seconds(0.0, 0.0, 0.0)
 _MOST_NAMED = 3
@@ -97,21 +97,27 @@ def _missing(
     return dict(lacking)
 
 
+def _notes_on_times(target: Target, times: KernelTimes) -> Iterable[str]:
+    networks = f"{len(times.network_names)} networks"
+    timed = f"{len(times.samples)} kernels and {networks}" if times.samples else networks
+    yield f"{timed} timed on {times.conditions}"
+    if times.conditions.speeds == ALL_SPEEDS:
+        yield (
+            "for the machine's usual speed, at which a fixed reference takes "
+            f"{times.usual_factor:.2f} times as long as at its best"
+        )
+    of_kernels = target if times.conditions.mode == target.kernel_mode else run_eagerly(target)
+    if others := differences(times.conditions, of_kernels):
+        yield f"borrowed: they were timed {'; '.join(others)}"
+
+
 def _notes(
     target: Target, predictor: KernelPredictor, layers: Sequence[Sequence[KnownKernel]]
 ) -> Iterable[str]:
     every = [kernel for layer in layers for kernel in layer]
     for dtype in dict.fromkeys(kernel.dtype for kernel in every):
-        times = predictor.times(dtype)
-        networks = len(times.network_names)
-        yield f"{len(times.samples)} kernels and {networks} networks timed on {times.conditions}"
-        if times.conditions.speeds == ALL_SPEEDS:
-            yield (
-                "for the machine's usual speed, at which a fixed reference takes "
-                f"{times.usual_factor:.2f} times as long as at its best"
-            )
-        if others := differences(times.conditions, target):
-            yield f"borrowed: they were timed {'; '.join(others)}"
+        for times in predictor.times(dtype):
+            yield from _notes_on_times(target, times)
     doubts: dict[str, Counter[str]] = {}
     for kernel in every:
         if kernel.doubt:

@@ -11,18 +11,36 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from addercost.cost.calibrated.compiled import CompiledNetworks, fit_compiled
 from addercost.cost.calibrated.fit import Calibrated, Fit, fit, fit_alone, has_enough, refuse_few
 from addercost.cost.calibrated.formats import by_format
 from addercost.cost.target import IN_NETWORK, STREAMED, Target
 from addercost.errors import AddercostError
-from addercost.hardware.kernel_times import ALL_SPEEDS, CONTIGUOUS, Conditions, KernelTimes, read_kernel_times
+from addercost.hardware.kernel_times import (
+    ALL_SPEEDS,
+    CHANNELS_LAST,
+    COMPILED,
+    CONTIGUOUS,
+    EAGER,
+    Conditions,
+    KernelTimes,
+    read_kernel_times,
+)
 
 
 def why_unusable(target: Target) -> str:
-    """Why none of the target's files can be used; "" if one can."""
+    """Why none of the target's files can be used; "" if one can. Compiled networks need a file of kernels
+    that were run eagerly as well.
+    """
     if target.clock_hz is None:
         return f"{target.name} has no clock"
-    return _nearest(target)[0]
+    eagerly = _nearest(run_eagerly(target))[0] if target.kernel_mode == COMPILED else ""
+    return _nearest(target)[0] or eagerly
+
+
+def run_eagerly(target: Target) -> Target:
+    """The target with its kernels run eagerly, with images in the layout that a compiler chooses."""
+    return replace(target, kernel_mode=EAGER, kernel_layout=CHANNELS_LAST)
 
 
 def nearest_file(target: Target) -> Path:
@@ -33,10 +51,11 @@ def nearest_file(target: Target) -> Path:
 
 
 def _nearest(target: Target) -> tuple[str, Path]:
-    """(why the nearest file cannot be used or "", the file). Files of one machine differ in threads, formats
-    and layouts.
+    """(why the nearest file cannot be used or "", the file). Files of one machine differ in threads, formats,
+    layouts and modes; one of another mode is the farthest.
     """
-    reasons = [(_why_not(target, path), path) for path in target.kernel_files]
+    of_mode = [path for path in target.kernel_files if _may_be_of_mode(target.kernel_mode, path)]
+    reasons = [(_why_not(target, path), path) for path in of_mode or target.kernel_files]
     return min(reasons, key=lambda reason: (reason[0] != "", reason[0].count(";")))
 
 
@@ -58,6 +77,13 @@ def fitted(path: Path, caches: str = IN_NETWORK, dtype: str = "float32") -> Fit:
     changed.
     """
     return _fitted(path, _stamp(path), caches, dtype)
+
+
+def fitted_compiled(path: Path, eager: Path, dtype: str) -> CompiledNetworks:
+    """The fit to a file of compiled networks. eager: the file of the kernels, run eagerly. dtype: as in
+    `fitted`.
+    """
+    return _fitted_compiled(path, _stamp(path), eager, _stamp(eager), dtype)
 
 
 def usual_factor(target: Target, dtype: str = "") -> float | None:
@@ -84,12 +110,22 @@ def differences(conditions: Conditions, target: Target) -> list[str]:
             f"with {_number(conditions.threads, 'thread')}, and this estimate is for "
             f"{_number(target.working_cores, 'core')}"
         )
+    if conditions.mode != target.kernel_mode:
+        found.append(f"in {conditions.mode} networks, and this estimate is for {target.kernel_mode} ones")
     if conditions.layout != target.kernel_layout:
         found.append(f"with images {conditions.layout}, and these are {target.kernel_layout}")
     installed = _installed_torch()
     if installed not in ("", conditions.torch):
         found.append(f"with torch {conditions.torch}, and {installed} is installed")
     return found
+
+
+def _may_be_of_mode(mode: str, path: Path) -> bool:
+    """False where the file says that it is of another mode."""
+    try:
+        return conditions_of(path).mode == mode
+    except (AddercostError, OSError):
+        return True
 
 
 def _number(n: int, what: str) -> str:
@@ -113,7 +149,8 @@ def _why_not(target: Target, path: Path) -> str:
 def _options(target: Target) -> str:
     """The options with which `calibrate --kernels` times the kernels that the target needs."""
     threads = f" --threads {target.working_cores}" if target.working_cores > 1 else ""
-    return threads + (f" --layout {target.kernel_layout}" if target.kernel_layout != CONTIGUOUS else "")
+    layout = f" --layout {target.kernel_layout}" if target.kernel_layout != CONTIGUOUS else ""
+    return threads + layout + (f" --mode {target.kernel_mode}" if target.kernel_mode != EAGER else "")
 
 
 def _stamp(path: Path) -> int:
@@ -148,6 +185,14 @@ def _fitted(path: Path, stamp: int, caches: str, dtype: str) -> Fit:
     with one_thread():
         times = _read(path, stamp)[dtype]
         return fit(times) if caches == IN_NETWORK else fit_alone(times, caches)
+
+
+@lru_cache(maxsize=16)
+def _fitted_compiled(path: Path, stamp: int, eager: Path, eager_stamp: int, dtype: str) -> CompiledNetworks:
+    with one_thread():
+        kernels = _fitted(eager, eager_stamp, IN_NETWORK, dtype)
+        assert isinstance(kernels, Calibrated)
+        return fit_compiled(_read(path, stamp)[dtype], kernels)
 
 
 def one_thread() -> AbstractContextManager[object]:

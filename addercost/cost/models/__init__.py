@@ -33,8 +33,12 @@ RANKING_MODELS = tuple(name for name, model in COST_MODELS.items() if model.rank
 """Names of the models by which targets are ranked where the user names none."""
 
 
-ONE_CORE_MODELS = tuple(name for name, model in COST_MODELS.items() if not model.on_all_cores)
-"""Names of the models that estimate layers on one core. The others estimate networks on all cores."""
+ONE_CORE_MODELS = tuple(
+    name for name, model in COST_MODELS.items() if not (model.on_all_cores or model.compiled)
+)
+"""Names of the models that estimate layers on one core. The others estimate networks on all cores, or after a
+compiler joined their layers' kernels.
+"""
 
 
 def cost_model_named(name: str) -> CostModel:

@@ -18,7 +18,7 @@ def _predict(target: Target, layers: Sequence[Kernels]) -> NetworkPrediction:
     return predict(target, layers)
 
 
-def _unusable(target: Target) -> str:
+def unusable(target: Target) -> str:
     if not target.kernel_files:
         return f"no kernels were timed on {target.name}: run `addercost calibrate --kernels`, name --cpu host"
     from addercost.cost.calibrated.tables import why_unusable
@@ -43,5 +43,5 @@ MODEL = CostModel(
     needs_memory=True,
     missing=_missing,
     predict=_predict,
-    unusable=_unusable,
+    unusable=unusable,
 )

@@ -17,7 +17,9 @@ from addercost.errors import CheckFailedError, DataError
 from addercost.hardware.kernel_times import (
     ALL_SPEEDS,
     CHANNELS_LAST,
+    COMPILED,
     CONTIGUOUS,
+    EAGER,
     QUIET,
     Conditions,
     KernelSample,
@@ -34,6 +36,7 @@ from addercost.measure.kernel_times.networks import random_networks
 from addercost.measure.kernel_times.replay import NotReplayableError
 from addercost.measure.kernel_times.timed_networks import (
     Chain,
+    CompiledNetwork,
     FormattedNetwork,
     QuantizedNetwork,
     Timeable,
@@ -67,6 +70,9 @@ NETWORKS = 54
 largest error.
 """
 
+COMPILED_NETWORKS = 24
+"""How many networks are compiled and timed. To compile one takes many times as long as to time it."""
+
 AGAIN = 3
 """How often a network is tried at most for one timing, while the machine is slow."""
 
@@ -84,7 +90,8 @@ LEAST_QUIET = 0.5
 @dataclass(frozen=True, slots=True)
 class KernelSettings:
     """What to time. minutes: the time limit for everything. kernels: the most kernels. all_speeds: the runs
-    are spread over moments of any speed, for a machine that is seldom quiet.
+    are spread over moments of any speed, for a machine that is seldom quiet. mode: in `COMPILED`, networks
+    alone are timed, each compiled by torch.compile.
     """
 
     threads: int = 1
@@ -94,6 +101,7 @@ class KernelSettings:
     seed: int = 0
     layout: str = CONTIGUOUS
     all_speeds: bool = False
+    mode: str = EAGER
 
 
 def conditions_of(settings: KernelSettings) -> Conditions:
@@ -103,6 +111,7 @@ def conditions_of(settings: KernelSettings) -> Conditions:
         threads=settings.threads,
         dtype=DTYPES[settings.dtype],
         torch=torch.__version__,
+        mode=settings.mode,
         layout=settings.layout,
         last_level_cache_bytes=max(sizes.values(), default=0),
         date=datetime.date.today().isoformat(),
@@ -134,10 +143,11 @@ def measure_kernels(
         if time.monotonic() > end:
             break
     _save(found, path)
-    quiet = sum(sample.factor <= WITHIN for sample in found.samples)
-    if quiet < LEAST_QUIET * len(found.samples) and not settings.all_speeds:
-        kept = f"{len(found.samples)} samples are kept in {path}"
-        error = too_noisy("this machine", quiet, len(found.samples), speed.usual_factor, kept)
+    timed = found.samples or found.networks
+    quiet = sum(sample.factor <= WITHIN for sample in timed)
+    if quiet < LEAST_QUIET * len(timed) and not settings.all_speeds:
+        kept = f"{len(timed)} samples are kept in {path}"
+        error = too_noisy("this machine", quiet, len(timed), speed.usual_factor, kept)
         or_else = "if it is never quiet, time it as it is with --accept-noise and another --save"
         raise CheckFailedError(error.message, f"{error.hint}; {or_else}")
     return found
@@ -214,8 +224,10 @@ def _timed(network: Timeable, speed: ReferenceSpeed, all_speeds: bool) -> Networ
 
 def _drawn(settings: KernelSettings) -> list[KernelCall]:
     """The drawn kernels: torch's. In fp32, those of our own layers are interspersed, and in 8 bits, those of
-    statically quantised networks.
+    statically quantised networks. None are drawn for compiled networks: a compiler makes its own.
     """
+    if settings.mode == COMPILED:
+        return []
     found = [*_drawn_alone(settings)]
     if settings.dtype == "fp32":
         found += draw_own(settings.kernels - len(found), settings.seed + 1)
@@ -246,5 +258,9 @@ def _networks(settings: KernelSettings) -> Iterator[Timeable]:
             yield Chain(f"chain {i}", tuple(calls[i::CHAINS]), layout)
         return
     dtype = getattr(torch, DTYPES[settings.dtype])
+    if settings.mode == COMPILED:
+        for network in random_networks(COMPILED_NETWORKS, settings.seed):
+            yield CompiledNetwork(network, dtype)
+        return
     for network in random_networks(NETWORKS, settings.seed):
         yield FormattedNetwork(network, dtype, layout)

@@ -13,6 +13,7 @@ from addercost.counts.call_work import is_counted
 from addercost.counts.kernel_calls import KernelCall, kernel_calls
 from addercost.hardware.kernel_times import NetworkSample
 from addercost.layers import statically_quantized
+from addercost.measure.compilation import compiled
 from addercost.measure.kernel_times.networks import RandomNetwork
 from addercost.measure.kernel_times.replay import NotReplayableError, replay
 from addercost.measure.kernel_times.timing import timed_network
@@ -51,6 +52,27 @@ class FormattedNetwork:
 
 
 @dataclass(frozen=True)
+class CompiledNetwork:
+    """A network of random layers that torch.compile compiles. Its kernels are those of the eager network: a
+    prediction knows no others.
+    """
+
+    made: RandomNetwork
+    dtype: torch.dtype
+
+    @property
+    def name(self) -> str:
+        return f"compiled {self.made.name}"
+
+    def timed(self, speed: ReferenceSpeed, all_speeds: bool) -> NetworkSample:
+        module, x = self.made.module.to(self.dtype), torch.rand(self.made.input_shape).to(self.dtype)
+        calls = _calls(module, x.to("meta"))
+        run = compiled(module)
+        seconds, factor = timed_network(lambda: run(x), speed, all_speeds)
+        return NetworkSample(self.name, calls, seconds, factor)
+
+
+@dataclass(frozen=True)
 class QuantizedNetwork:
     """A network of random layers after static quantisation. Its kernels choose the layout of images."""
 
@@ -69,10 +91,14 @@ class QuantizedNetwork:
 def _sample(
     name: str, module: nn.Module, x: Tensor, traced_on: Tensor, speed: ReferenceSpeed, all_speeds: bool
 ) -> NetworkSample:
-    traced = trace(module, traced_on, is_counted=is_counted)
-    calls = tuple(call for _, call in kernel_calls(traced.calls))
+    calls = _calls(module, traced_on)
     seconds, factor = timed_network(lambda: module(x), speed, all_speeds)
     return NetworkSample(name, calls, seconds, factor)
+
+
+def _calls(module: nn.Module, x: Tensor) -> tuple[KernelCall, ...]:
+    traced = trace(module, x, is_counted=is_counted)
+    return tuple(call for _, call in kernel_calls(traced.calls))
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,12 @@ from addercost.cost.calibrated.usual_speed import mean_at_usual_speed
 from addercost.cost.target import Target
 from addercost.counts.model import count
 from addercost.errors import AddercostError, ArgumentError
+from addercost.hardware import kernel_times
 from addercost.hardware.matching import this_processor
 from addercost.hardware.this_machine import cpu_model
 from addercost.measure.bench import Said, run
 from addercost.measure.case import CaseUse, LayerCase, cases_of, read_case
+from addercost.measure.compilation import compiled
 from addercost.measure.contenders.contender import TENSOR_DTYPES, Place
 from addercost.measure.devices.device import Call
 from addercost.measure.devices.exclusive import exclusive
@@ -35,7 +37,7 @@ from addercost.measure.speed.reference import WITHIN
 from addercost.measure.validation.kept_traces import KeptTraces
 from addercost.measure.validation.predictions import network_row
 from addercost.measure.validation.quantized import INT8, quantized, same_engine
-from addercost.measure.whole_model import EAGER, filled
+from addercost.measure.whole_model import COMPILED, EAGER, filled
 from addercost.results.measurements import MeasuredRow, Measurements
 from addercost.results.validation import NETWORKS, RowPrediction, SkippedRow, Validation, ValidationRow
 from addercost.sources.build import build, build_real
@@ -45,19 +47,24 @@ from addercost.sources.tracing import trace_loaded
 from addercost.trace.inputs import ModelInputs
 from addercost.trace.record import Trace
 
-INCLUDES = "a forward of the whole network without gradients (torch.no_grad), eager, inputs in NCHW"
+INCLUDES = {
+    mode: f"a forward of the whole network without gradients (torch.no_grad), {mode}, inputs in NCHW"
+    for mode in (EAGER, COMPILED)
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ValidationNetwork:
     """A network to time. make: builds it with all of its weights. inputs: the arguments of one forward,
     without data. dtype: the format of its weights and inputs; in `int8` the network is statically quantised.
+    mode: `EAGER` or `COMPILED`.
     """
 
     name: str
     make: Callable[[], nn.Module]
     inputs: tuple[Tensor, ...]
     dtype: str = "fp32"
+    mode: str = EAGER
 
     def traced(self) -> Trace:
         if self.dtype == INT8:
@@ -98,6 +105,7 @@ class Plan:
         """The target in the layout and the state of the caches in which layers are timed."""
         self.most_sites, self.layers = most_sites, layers
         self.dtype = networks[0].dtype if networks else "fp32"
+        self.mode = networks[0].mode if networks else EAGER
         self.rows: dict[str, ValidationRow] = {}
         self.layer_rows: dict[str, MeasuredRow] = {}
         self.skipped: list[SkippedRow] = []
@@ -156,9 +164,9 @@ def _plan(network: ValidationNetwork, row: ValidationRow) -> RowPlan:
         path=network.name,
         arithmetic=Arithmetic.MAC.value,
         samples_s=(),
-        implementation=EAGER,
+        implementation=network.mode,
         cache="warm",
-        includes=INCLUDES,
+        includes=INCLUDES[network.mode],
         dtype=network.dtype,
         sites=row.mac_sites,
         bytes_moved=row.bytes_moved,
@@ -176,7 +184,7 @@ def _made(network: ValidationNetwork, free_bytes: int | None) -> tuple[Call, Cal
     if dtype != torch.float32:
         model = model.to(dtype)
     data = [filled(x, dtype, torch.device("cpu")) for x in network.inputs]
-    return partial(model, *data), None
+    return partial(compiled(model) if network.mode == COMPILED else model, *data), None
 
 
 def timed(
@@ -249,7 +257,8 @@ def validation_of(
     """
     noisy = [row for row in measurements.rows if is_slow(row)]
     slow = [] if accept_noise else noisy
-    of_networks = _usual_factor(measurements, plan.target, plan.dtype) if accept_noise else None
+    timed_as = replace(plan.target, kernel_mode=KERNEL_MODES[plan.mode])
+    of_networks = _usual_factor(measurements, timed_as, plan.dtype) if accept_noise else None
     of_layers = _usual_factor(measurements, plan.layer_target) if accept_noise else None
     rows = [
         _row(plan, row, of_layers if row.case else of_networks)
@@ -286,7 +295,8 @@ def validation_of(
             **conditions,
             "networks": patterns,
             "dtype": plan.dtype,
-            "a network's time": INCLUDES,
+            **({"mode": plan.mode} if plan.mode != EAGER else {}),
+            "a network's time": INCLUDES[plan.mode],
         },
         tuple(found),
         skipped=tuple(skipped),
@@ -311,6 +321,9 @@ def _usual_factor(measurements: Measurements, target: Target, dtype: str = "") -
         statistics.median(factors) if factors else 1.0
     )
 
+
+KERNEL_MODES = {EAGER: kernel_times.EAGER, COMPILED: kernel_times.COMPILED}
+"""The modes of files of timed kernels, by the mode of a network."""
 
 _TIMED_FORMATS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", INT8: CODES}
 """The formats of files of timed kernels, by the format of a network."""

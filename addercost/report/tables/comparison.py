@@ -63,7 +63,10 @@ def comparison_table(compared: Comparison) -> Table:
                     for cost in profile.accelerators
                 ]
             ),
-            *stated_lines([(cost.model, cost.hardware) for cost in first.costs]),
+            *stated_lines(
+                [(cost.model, cost.hardware) for cost in first.costs],
+                number_format=first.counts.total.main_format,
+            ),
         ),
     )
 

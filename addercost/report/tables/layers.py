@@ -260,7 +260,10 @@ def _notes(profile: Profile, basis: str | None) -> tuple[str, ...]:
         *(_describe_energy(energy) for energy in profile.energies),
         *(describe_accelerator(item) for item in profile.accelerators),
         *mixed_models_of(profile),
-        *stated_lines([(cost.model, cost.hardware) for cost in profile.costs]),
+        *stated_lines(
+            [(cost.model, cost.hardware) for cost in profile.costs],
+            number_format=counts.total.main_format,
+        ),
         *(memory_lines(profile.memory) if profile.memory is not None else ()),
     ]
     if counts.uncounted:

@@ -51,7 +51,8 @@ def brief_notes(profile: Profile, caveats: Mapping[str, Sequence[str]]) -> Itera
     yield from map(describe_accelerator, profile.accelerators)
     yield from mixed_models_of(profile)
     yield from caveat_lines(caveats)
-    yield from stated_lines([(cost.model, cost.hardware) for cost in profile.costs], brief=True)
+    models = [(cost.model, cost.hardware) for cost in profile.costs]
+    yield from stated_lines(models, brief=True, number_format=counts.total.main_format)
     yield from _assumptions(profile)
     if profile.memory is not None:
         yield from _memory(profile.memory)
