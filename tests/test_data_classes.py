@@ -39,6 +39,7 @@ NOT_EMPTY = {
         "working_cores": 1,
         "wake_up_s": 5e-6,
         "kernel_layout": "contiguous",
+        "kernel_mode": "eager",
         "kernel_caches": "network",
     },
     "PredictedRatio": {"bounds": ("", "")},

@@ -45,10 +45,11 @@ class StatedError:
     def text(self) -> str:
         """One line, for below an estimate."""
         factor = f", after one factor for the machine ({self.factor:.2g})" if self.factor != 1 else ""
+        in_format = f" in {self.number_format}" if self.number_format not in self.machine else ""
         return (
             f"stated error of {self.model}: ±{100 * self.median_error:.0f} % in the median and "
-            f"±{100 * self.p90_error:.0f} % for nine of ten of {self.networks} networks in "
-            f"{self.number_format} on {self.machine}{factor}; {self.source}"
+            f"±{100 * self.p90_error:.0f} % for nine of ten of {self.networks} networks"
+            f"{in_format} on {self.machine}{factor}; {self.source}"
         )
 
     @property
