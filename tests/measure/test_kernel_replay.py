@@ -87,7 +87,9 @@ def test_a_linear_layer_in_another_arithmetic_is_our_operator() -> None:
 KINDS = ("adder {}", "binary {}", "shift {}", "adder {} of bytes", "packed binary {}")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [*KINDS[:2], *(pytest.param(kind, marks=pytest.mark.exhaustive) for kind in KINDS[2:])]
+)
 def test_our_layers_are_timed_on_one_pixel_too(kind: str) -> None:
     """As the squeeze of a network has them, which takes mostly the time of its call."""
     family = f"{kind.format('convolution')}, pointwise"

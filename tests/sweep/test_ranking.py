@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sweep_spaces import here
 
@@ -22,6 +22,7 @@ from addercost.sweep.queries.tie_ceiling import tie_ceiling
 from addercost.sweep.run import plan, sweep
 
 
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=7))
 def test_no_strict_order_agrees_better_than_the_ceiling(values: list[int]) -> None:
     """ρ against every strict order of a few members: the ceiling is reached and not passed."""

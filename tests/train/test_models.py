@@ -14,6 +14,7 @@ from addercost.models.zoo import ZOO
 from addercost.train.prepare import prepare
 from addercost.train.rates import adder_weights, layer_weights
 from addercost.train.settings import TrainSettings
+from tests.kernels.geometries import all_crossed
 
 
 @pytest.fixture(autouse=True)
@@ -33,8 +34,10 @@ def test_a_batch_norm_follows_every_adder_layer(name: str) -> None:
         assert isinstance(leaves[i + 1], nn.BatchNorm1d | nn.BatchNorm2d), leaves[i]
 
 
-@pytest.mark.parametrize("arithmetic", WITH_LAYERS)
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize(
+    ("name", "arithmetic"),
+    all_crossed(*([pytest.param(each, id=str(each)) for each in them] for them in (ZOO, WITH_LAYERS))),
+)
 def test_as_many_classes_as_the_data(name: str, arithmetic: Arithmetic) -> None:
     with torch.device("meta"):
         model = ZOO[name].build(arithmetic, 37).eval()
