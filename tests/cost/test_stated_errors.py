@@ -123,7 +123,7 @@ def test_a_network_in_8_bits_has_the_error_of_networks_in_8_bits(
     found = [stated_lines([("roofline", "host")], number_format=name)[0] for name in ("int8", "fp32", "bf16")]
     brief = stated_lines([("roofline", "host")], brief=True, number_format="int8")[0]
     all_stated_errors.cache_clear()
-    assert "±200 % in the median" in found[0] and "networks in int8" in found[0]
+    assert "±200 % in the median" in found[0] and "made up, int8" in found[0]
     assert "±50 % in the median" in found[1] and "networks in fp32" in found[1]
     assert found[2] == found[1]
     assert "(20 networks in int8)" in brief
