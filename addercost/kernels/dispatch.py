@@ -14,6 +14,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable
 from functools import cache
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -101,12 +102,19 @@ def adder_fused_forward(
 
 
 def adder_coded_forward(
-    input: Tensor, weight: Tensor, factors: Tensor, codes: Codes, geometry: Geometry, store: Store
+    input: Tensor,
+    weight: Tensor,
+    factors: Tensor,
+    codes: Codes,
+    geometry: Geometry,
+    store: Store,
+    shortcut: Tensor | None = None,
 ) -> Tensor:
     """`store` applied to -Σ|q(x) - w| of bytes; see `reference.adder_coded_forward`."""
+    place = (input, weight, factors, codes, geometry, store, shortcut)
     if input.device.type == "cpu":
-        return _run("adder_coded_forward", input, weight, factors, codes, geometry, store)
-    return reference.adder_coded_forward(input, weight, factors, codes, geometry, store, adder_u8_forward)
+        return _run("adder_coded_forward", *place)
+    return reference.adder_coded_forward(*place, adder_u8_forward)
 
 
 def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry, scale: Tensor | None = None) -> Tensor:
@@ -119,6 +127,23 @@ def binary_packed_forward(
 ) -> Tensor:
     """factor_k · Σ sign(x)·sign(w) + addend_k; see `reference.binary_packed_forward`."""
     return _run("binary_packed_forward", input, words, factors, shape, geometry)
+
+
+def binary_fused_forward(
+    input: Tensor,
+    words: Tensor,
+    factors: Tensor,
+    shape: tuple[int, int, int, int],
+    geometry: Geometry,
+    store: Store,
+    shortcut: Tensor | None = None,
+) -> Tensor:
+    """`binary_packed_forward` plus a shortcut, within the limits of `store`."""
+    place = (input, words, factors, shape, geometry)
+    if input.is_cpu:
+        return _run("binary_fused_forward", *place, store, shortcut)
+    # There is no such kernel for GPUs.
+    return store.behind(binary_packed_forward(*place), shortcut)
 
 
 def binary_signs_forward(
@@ -234,9 +259,11 @@ def _memory_error(operation: str, arguments: tuple[Any, ...]) -> KernelMemoryErr
     """An error that says how much memory was needed and which batch would fit into what is free now."""
     first = arguments[0]
     geometry = next(a for a in arguments if isinstance(a, Geometry))
+    # The weight is the last image in front of the geometry. A shortcut comes behind it.
+    operands = list(takewhile(lambda argument: argument is not geometry, arguments))
     k, _, r, s = next(
-        (a for a in arguments if isinstance(a, tuple)),
-        next(a.shape for a in reversed(arguments) if isinstance(a, Tensor) and a.dim() == 4),
+        (a for a in operands if isinstance(a, tuple)),
+        next(a.shape for a in reversed(operands) if isinstance(a, Tensor) and a.dim() == 4),
     )
     p, q = geometry.output_size((first.shape[2], first.shape[3]), (r, s))
     # Room for the input and for an output at least as large. This covers gradients too.

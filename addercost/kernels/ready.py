@@ -14,16 +14,17 @@ from torch import Tensor
 
 
 class Ready(NamedTuple):
-    """The shape and memory layout of the output [N, K, P, Q] in fp32, and a function that writes it. The
+    """The shape, memory layout and type of the output [N, K, P, Q], and a function that writes it. The
     function takes the addresses of the operands and of the output.
     """
 
     shape: tuple[int, ...]
     layout: torch.memory_format
     write: Callable[..., object]
+    dtype: torch.dtype = torch.float32
 
     def __call__(self, *operands: Tensor) -> Tensor:
-        output = torch.empty(self.shape, memory_format=self.layout)
+        output = torch.empty(self.shape, dtype=self.dtype, memory_format=self.layout)
         self.write(*map(_address, operands), output.data_ptr())
         return output
 

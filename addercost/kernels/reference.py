@@ -93,6 +93,7 @@ def adder_coded_forward(
     codes: Codes,
     geometry: Geometry,
     store: Store,
+    shortcut: Tensor | None = None,
     convolve: Callable[[Tensor, Tensor, Geometry], Tensor] = adder_u8_forward,
 ) -> Tensor:
     """`store` applied to -Σ|q(x) - w|, where q is `codes.quantize`. A padded tap has the code of 0.
@@ -101,7 +102,7 @@ def adder_coded_forward(
     `store` makes codes."""
     made = quantize(input, codes.step, codes.zero) if input.is_floating_point() else input
     sums = convolve(_pad(made, geometry, codes.zero), weight, replace(geometry, padding=(0, 0)))
-    return store.of(sums.float(), *unpack_factors(factors, weight.shape[0]))
+    return store.of(sums.float(), *unpack_factors(factors, weight.shape[0]), shortcut)
 
 
 def adder_input_gradient(
@@ -210,6 +211,19 @@ def binary_packed_forward(
     scale, addend = (row[:, None, None].to(input.dtype) for row in unpack_factors(factors, shape[0]))
     sums = binary_forward(input, unpack_filters(words, shape, input.dtype), geometry)
     return sums.mul_(scale).add_(addend)
+
+
+def binary_fused_forward(
+    input: Tensor,
+    words: Tensor,
+    factors: Tensor,
+    shape: tuple[int, int, int, int],
+    geometry: Geometry,
+    store: Store,
+    shortcut: Tensor | None = None,
+) -> Tensor:
+    """`binary_packed_forward` plus the shortcut, within the limits of `store`."""
+    return store.behind(binary_packed_forward(input, words, factors, shape, geometry), shortcut)
 
 
 def binary_signs_forward(

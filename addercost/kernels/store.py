@@ -20,17 +20,27 @@ class Codes:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """An output is max(factor_k · sum + addend_k + shortcut, least), rounded after each step. NaN stays NaN.
-    With `codes`, the output is the byte code of that value."""
+    """An output is factor_k · sum + addend_k + shortcut, limited to `least` and `most`. It is rounded after
+    each step. NaN stays NaN. With `codes`, the output is the byte code of that value."""
 
     least: float = -math.inf
+    most: float = math.inf
     codes: Codes | None = None
 
     def of(self, sums: Tensor, factor: Tensor, addend: Tensor, shortcut: Tensor | None = None) -> Tensor:
         """The output of fp32 sums and a shortcut [N, K, P, Q], with factors and addends [K]."""
-        values = sums.mul(factor[:, None, None]).add_(addend[:, None, None])
-        values = (values if shortcut is None else values.add_(shortcut)).clamp_(min=self.least)
+        values = self.behind(sums.mul(factor[:, None, None]).add_(addend[:, None, None]), shortcut)
         return values if self.codes is None else quantize(values, self.codes.step, self.codes.zero)
+
+    def behind(self, values: Tensor, shortcut: Tensor | None = None) -> Tensor:
+        """The values plus the shortcut, within the limits. `values` is overwritten."""
+        return (values if shortcut is None else values.add_(shortcut)).clamp_(self.least, self.most)
 
 
 PLAIN = Store()
+
+Limits = tuple[float, float]
+"""The least and the largest value of an output."""
+
+NO_LIMITS: Limits = (-math.inf, math.inf)
+RELU: Limits = (0.0, math.inf)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from addercost.errors import ArgumentError, ShapeError
 from addercost.kernels.problem import Geometry
+from addercost.kernels.store import NO_LIMITS, RELU, Limits
 
 IntOrPair = int | tuple[int, int]
 
@@ -134,6 +135,13 @@ def with_batch(convolve: Callable[[Tensor], Tensor], input: Tensor) -> Tensor:
     both.
     """
     return convolve(input.unsqueeze(0)).squeeze(0) if input.dim() == 3 else convolve(input)
+
+
+def repr_of_limits(limits: Limits) -> str:
+    """What a layer's repr says of the limits of its outputs."""
+    if limits == NO_LIMITS:
+        return ""
+    return ", relu" if limits == RELU else f", limits={limits}"
 
 
 def _pair(value: IntOrPair) -> tuple[int, int]:

@@ -11,8 +11,9 @@ from addercost.errors import ArgumentError, ShapeError
 from addercost.kernels import dispatch
 from addercost.kernels.problem import Geometry, rows_as_image
 from addercost.kernels.signs import WORD, pack_factors, pack_filters, unpack_factors, words_of
+from addercost.kernels.store import NO_LIMITS, Limits
 from addercost.layers.binary import BinaryConv2d, BinaryLinear
-from addercost.layers.module import with_batch
+from addercost.layers.module import repr_of_limits, with_batch
 from addercost.layers.norm import BatchNorm, affine
 from addercost.layers.ops import binary as ops
 from addercost.layers.replaced import with_replaced
@@ -24,6 +25,9 @@ class PackedBinary(nn.Module):
 
     The result equals the original layer's, bit for bit. x: [N, C, H, W], or [..., in] for a linear layer. The
     weights take 1/32 of the memory, and no call packs them again. This is for inference and has no gradient.
+
+    A convolution adds a shortcut, if it is called with one, to its output. `limits` are the least and the
+    largest output, like those of a HardTanh behind the layer.
 
     Two such layers in a row may pass signs: with `signs` the output is int32 words of 32 signs each, [N,
     ⌈K/32⌉, P, Q] or [..., ⌈out/32⌉], and the next layer takes these in place of floats.
@@ -41,7 +45,7 @@ class PackedBinary(nn.Module):
         else:
             self.geometry = layer.geometry_arguments()
         self.weight_shape, groups = list(weight.shape), self.geometry[3]
-        self.dtype, self.signs = weight.dtype, False
+        self.dtype, self.signs, self.limits = weight.dtype, False, NO_LIMITS
         scale, bias = ops.filter_scale(weight), None if layer.bias is None else layer.bias.detach()
         # The kernels compute in fp32, which represents half precision exactly.
         wide = torch.promote_types(weight.dtype, torch.float32)
@@ -51,9 +55,11 @@ class PackedBinary(nn.Module):
         )
         self.train(layer.training)
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Tensor, shortcut: Tensor | None = None) -> Tensor:
+        if shortcut is not None:
+            return self._convolved_with(input, shortcut)
         if not self.is_linear:
-            return with_batch(self._convolve, input)
+            return with_batch(lambda image: self._convolve(image, None, self.limits), input)
         outputs, features = self.weight_shape[:2]
         if input.dtype == torch.int32:
             features = words_of(features)
@@ -63,13 +69,32 @@ class PackedBinary(nn.Module):
         if input.numel() == 0:
             wide = self.factors.dtype if input.dtype == torch.int32 else input.dtype
             return input.new_zeros(shape, dtype=torch.int32 if self.signs else wide)
-        rows = self._convolve(rows_as_image(input.reshape(-1, features)))
+        rows = self._convolve(rows_as_image(input.reshape(-1, features)), None, self.limits)
         return rows[0, :, 0].t().reshape(shape).contiguous()
 
-    def _convolve(self, image: Tensor) -> Tensor:
-        convolve = ops.conv2d_signs if self.signs else ops.conv2d_packed
-        output: Tensor = convolve(image, self.words, self.factors, self.weight_shape, *self.geometry)
-        return output
+    def _convolved_with(self, input: Tensor, shortcut: Tensor) -> Tensor:
+        """A convolution's output plus the shortcut, within the limits. The kernel adds a tensor of the
+        output's shape and type; any other is broadcast and promoted behind it, as the network did."""
+        if self._adds(input, shortcut):
+            return self._convolve(input, shortcut, self.limits)
+        sums = with_batch(lambda image: self._convolve(image, None, NO_LIMITS), input) + shortcut
+        return sums if self.limits == NO_LIMITS else sums.clamp(*self.limits)
+
+    def _adds(self, input: Tensor, shortcut: Tensor) -> bool:
+        if input.dim() != 4 or not isinstance(shortcut, Tensor):
+            return False
+        (n, _, height, width), (k, _, r, s) = input.shape, self.weight_shape
+        shape = (n, k, *Geometry.of(*self.geometry).output_size((height, width), (r, s)))
+        dtype = self.factors.dtype if input.dtype == torch.int32 else input.dtype
+        return (shortcut.shape, shortcut.dtype) == (shape, dtype)
+
+    def _convolve(self, image: Tensor, shortcut: Tensor | None, limits: Limits) -> Tensor:
+        operands, place = (image, self.words, self.factors), (self.weight_shape, *self.geometry)
+        if self.signs:
+            return ops.conv2d_signs(*operands, *place)
+        if shortcut is None and limits == NO_LIMITS:
+            return ops.conv2d_packed(*operands, *place)
+        return ops.conv2d_fused(*operands, shortcut, *limits, *place)
 
     def with_norm(self, norm: BatchNorm) -> PackedBinary:
         """The layer including the batch norm that follows it, with running statistics: α and bias are
@@ -81,6 +106,12 @@ class PackedBinary(nn.Module):
         made._buffers = dict(self._buffers)
         factors = pack_factors(scale * factor, addend, self.factors.shape[1])
         made.factors = factors.to(self.factors.dtype)
+        return made
+
+    def limited(self, limits: Limits) -> PackedBinary:
+        """The layer with these limits of its output, or of its sum with a shortcut."""
+        made = copy.copy(self)
+        made.limits = limits
         return made
 
     def may_pass_signs_to(self, reader: PackedBinary) -> bool:
@@ -107,6 +138,7 @@ class PackedBinary(nn.Module):
         k, c, r, s = self.weight_shape
         (stride, padding, dilation, groups) = self.geometry
         out = ", signs out" if self.signs else ""
+        out += repr_of_limits(self.limits)
         if self.is_linear:
             return f"{c}, {k}{out}"
         return (

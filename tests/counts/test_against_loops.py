@@ -72,6 +72,7 @@ NOT_LOOPED = {
         "aten.quantize_per_tensor", "aten.dequantize", "addercost.adder_conv2d_u8",
         "addercost.adder_conv2d_quantized", "addercost.binary_conv2d_packed",
         "addercost.adder_conv2d_fused", "addercost.adder_conv2d_coded", "addercost.binary_conv2d_signs",
+        "addercost.binary_conv2d_fused",
     ),
     "layers of test_bitlinear.py, whose arithmetic test_arithmetics.py compares with a loop": (
         "addercost.ternary_linear", "addercost.ternary_linear_packed",

@@ -7,7 +7,6 @@ that differs, is refused or fails, with the seed that draws it again.
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import random
 import time
@@ -21,7 +20,7 @@ from torch import Tensor
 
 from addercost.kernels import dispatch, reference, signs
 from addercost.kernels.problem import Geometry, output_layout
-from addercost.kernels.store import Codes, Store
+from addercost.kernels.store import NO_LIMITS, RELU, Codes, Store
 
 if TYPE_CHECKING:
     from addercost.kernels.cpu.dense.request import KernelRequest
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 _CHANNELS = (1, 2, 3, 5, 8, 15, 16, 17, 31, 32, 33, 40, 64, 70, 130, 300, 456)
 _FILTERS = (1, 2, 5, 6, 8, 10, 16, 17, 24, 32, 33, 64, 70, 128, 200)
 _FILTER_SIZES = ((1, 1), (1, 1), (3, 3), (3, 3), (5, 5), (1, 3), (3, 1), (2, 4), (7, 1), (1, 6))
+_LIMITS = (NO_LIMITS, RELU, (-1.0, 1.0))
 _MOST_SITES = 20_000_000
 
 
@@ -99,10 +99,15 @@ def differences(layer: RandomLayer) -> Iterator[str]:
     words = signs.pack_filters(w, geometry.groups)
     factors = signs.pack_factors(torch.rand(k), torch.randn(k), geometry.groups)
     whole_words = geometry.groups == 1 or layer.filters[1] % signs.WORD == 0
+    shortcut = rng.choice((None, grad))
     bias, zero = rng.choice((None, torch.randn(k))), rng.choice((0, 7, 128, 255))
     exact: dict[str, tuple[object, ...]] = {
         "binary_forward": (x, w, geometry),
         "binary_packed_forward": (x, words, factors, tuple(w.shape), geometry),
+        "binary_fused_forward": (
+            *(x, words, factors, tuple(w.shape), geometry),
+            *(Store(*rng.choice(_LIMITS)), shortcut),
+        ),
         "binary_signs_forward": (
             signs.pack_image(x) if whole_words and rng.random() < 0.5 else x,
             *(words, factors, tuple(w.shape), geometry),
@@ -115,12 +120,13 @@ def differences(layer: RandomLayer) -> Iterator[str]:
             factors,
             Codes(0.125, zero),
             geometry,
-            Store(rng.choice((0.0, -math.inf)), rng.choice((None, Codes(3.5, zero)))),
+            Store(*rng.choice(_LIMITS), rng.choice((None, Codes(3.5, zero)))),
+            shortcut,
         ),
     }
     rounded: dict[str, tuple[object, ...]] = {
         "adder_forward": (x, w, geometry),
-        "adder_fused_forward": (x, w, factors, geometry, Store(rng.choice((0.0, -math.inf)))),
+        "adder_fused_forward": (x, w, factors, geometry, Store(*rng.choice(_LIMITS)), shortcut),
         "shift_forward": (x, w, geometry),
         "adder_input_gradient": (grad, x, w, geometry, rng.choice(("full", "full", "sign"))),
         "adder_weight_gradient": (grad, x, w, geometry, "sign"),
@@ -161,7 +167,7 @@ def candidate_differences(layer: RandomLayer, number: int) -> Iterator[str]:
     factors = signs.pack_factors(torch.rand(w.shape[0]), torch.randn(w.shape[0]), geometry.groups)
     scale, addend = signs.unpack_factors(factors, w.shape[0])
     packed = (x, words, factors, tuple(w.shape), geometry)
-    store = Store(0.0, Codes(25.0, 3))
+    store = Store(*RELU, Codes(25.0, 3))
     kernels: list[tuple[str, KernelRequest, Callable[..., Tensor | None], Tensor, float]] = [
         (
             "binary",
@@ -188,8 +194,8 @@ def candidate_differences(layer: RandomLayer, number: int) -> Iterator[str]:
         (
             "adder with factors",
             dense.request_of("adder_scaled", x, w, geometry),
-            partial(dense.convolve, "adder_scaled", x, w, geometry, factors=factors, store=Store(0.0)),
-            Store(0.0).of(reference.adder_forward(x, w, geometry), scale, addend),
+            partial(dense.convolve, "adder_scaled", x, w, geometry, factors=factors, store=Store(*RELU)),
+            Store(*RELU).of(reference.adder_forward(x, w, geometry), scale, addend),
             1e-4,
         ),
         *(

@@ -138,7 +138,7 @@ def test_what_the_kernels_cannot_number_is_left_to_the_reference(
     assert launch.addressable(image, weight, geometry) is fits
 
 
-FUSED = {"adder_fused_forward", "adder_coded_forward", "binary_signs_forward"}
+FUSED = {"adder_fused_forward", "adder_coded_forward", "binary_fused_forward", "binary_signs_forward"}
 
 
 @pytest.mark.parametrize("index", [0, 1])

@@ -21,6 +21,7 @@ from addercost.layers import (
     ShiftLinear,
     fuse,
     pack_binary,
+    quantize_adder,
 )
 from addercost.layers.fused_adder import codes_of_range
 
@@ -91,6 +92,26 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor]]] = {
         lambda: torch.randn(2, 3, 9, 8),
     ),
     "codes, depthwise": (lambda: coded(AdderConv2d(4, 4, 3, groups=4)), lambda: torch.randn(2, 4, 9, 8)),
+    "quantised": (
+        lambda: quantize_adder(AdderConv2d(3, 5, 3, padding=1, bias=True)),
+        lambda: torch.randn(2, 3, 9, 8),
+    ),
+    "quantised, a border of whole words": (
+        lambda: quantize_adder(AdderConv2d(8, 5, 3, padding=1)),
+        lambda: torch.randn(2, 8, 9, 8).to(memory_format=LAST),
+    ),
+    "quantised, linear": (lambda: quantize_adder(AdderLinear(19, 7, bias=True)), lambda: torch.randn(3, 19)),
+    "quantised, double precision": (
+        lambda: quantize_adder(AdderConv2d(3, 5, 3)),
+        lambda: torch.randn(1, 3, 9, 8).double(),
+    ),
+    "fp16": (lambda: AdderConv2d(3, 5, 3, bias=True).half(), lambda: torch.randn(2, 3, 9, 8).half()),
+    "bf16, linear": (lambda: AdderLinear(19, 7).bfloat16(), lambda: torch.randn(3, 19).bfloat16()),
+    "fp16, fused": (lambda: fused(AdderConv2d(3, 5, 3).half()), lambda: torch.randn(2, 3, 9, 8).half()),
+    "fp16, depthwise": (
+        lambda: AdderConv2d(4, 4, 3, groups=4).half(),
+        lambda: torch.randn(2, 4, 9, 8).half(),
+    ),
     "double precision": (lambda: AdderConv2d(3, 5, 3).double(), lambda: torch.randn(1, 3, 9, 8).double()),
 }
 DISPATCHED = {
@@ -102,6 +123,9 @@ DISPATCHED = {
     "linear of one feature",
     "linear, no rows",
     "double precision",
+    "fp16, depthwise",
+    "quantised",
+    "quantised, double precision",
 }
 """Those that need a copy, a transposition or the reference."""
 

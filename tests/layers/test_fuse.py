@@ -10,7 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from addercost.errors import ArgumentError, ModelError, ShapeError
+from addercost.kernels import dispatch
 from addercost.kernels.codes import quantize
+from addercost.kernels.store import NO_LIMITS, RELU, Codes
 from addercost.layers import (
     AdderConv2d,
     AdderLinear,
@@ -92,7 +94,9 @@ def test_a_fused_network_computes_the_same(case: tuple[nn.Module, Tensor]) -> No
 
 def test_which_relus_are_fused() -> None:
     fused = fuse(with_statistics(Block()))
-    has_relu = {path: layer.relu for path, layer in fused.named_modules() if isinstance(layer, FusedAdder)}
+    has_relu = {
+        path: layer.limits == RELU for path, layer in fused.named_modules() if isinstance(layer, FusedAdder)
+    }
     # `second` also adds the output of `short`, and has the ReLU of the sum.
     assert has_relu == {"first": True, "second": True, "short": False, "third": True, "head": False}
     assert not modules(fused, nn.ReLU)
@@ -105,7 +109,7 @@ def test_a_store_rounds_after_factor_and_addend(relu: bool, channels_last: bool,
     layer, norm = AdderConv2d(8, 24 if groups < 8 else 8, 3, padding=1, groups=groups, bias=True), None
     norm = nn.BatchNorm2d(layer.out_channels)
     with_statistics(norm)
-    fused, x = FusedAdder(layer, norm, relu), torch.randn(2, 8, 9, 7)
+    fused, x = FusedAdder(layer, norm, RELU if relu else NO_LIMITS), torch.randn(2, 8, 9, 7)
     if channels_last:
         x = x.contiguous(memory_format=torch.channels_last)
     # In fp64, each rounded once: the factor, and the addend with the bias in it.
@@ -122,7 +126,7 @@ def test_a_store_rounds_after_factor_and_addend(relu: bool, channels_last: bool,
 
 
 def test_nan_passes_a_relu() -> None:
-    fused, x = FusedAdder(AdderConv2d(4, 16, 1), relu=True), torch.randn(1, 4, 3, 3)
+    fused, x = FusedAdder(AdderConv2d(4, 16, 1), limits=RELU), torch.randn(1, 4, 3, 3)
     x[0, 1, 2, 1] = float("nan")
     with torch.no_grad():
         out = fused(x)
@@ -135,8 +139,22 @@ def test_other_floats(dtype: torch.dtype) -> None:
     layer = AdderConv2d(3, 5, 3, dtype=dtype)
     x = torch.randn(2, 3, 6, 6, dtype=dtype)
     with torch.no_grad():
-        assert torch.equal(FusedAdder(layer, relu=True)(x - 9), layer(x - 9).relu())
+        assert torch.equal(FusedAdder(layer, limits=RELU)(x - 9), layer(x - 9).relu())
         assert torch.equal(FusedAdder(layer)(x), layer(x))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_a_fused_model_converted_to_half_precision(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(dispatch.VARIABLE, "")
+    fused = FusedAdder(AdderConv2d(8, 16, 3, bias=True), with_statistics(nn.BatchNorm2d(16)), RELU).to(dtype)
+    coded = CodedAdder(FusedAdder(AdderConv2d(8, 16, 3, bias=True)), Codes(0.05, 100)).to(dtype)
+    x = torch.randn(1, 8, 5, 6)
+    assert fused.factors.dtype == coded.factors.dtype == dtype
+    found = fused(x.to(dtype)), coded(x)
+    fused.factors, coded.factors = fused.factors.float(), coded.factors.float()
+    assert torch.equal(found[0], fused(x.to(dtype))) and torch.equal(found[1], coded(x))
 
 
 def test_bytes_handed_on_give_the_same_bits(case: tuple[nn.Module, Tensor]) -> None:
@@ -157,11 +175,83 @@ def test_who_hands_on_bytes() -> None:
     torch.manual_seed(0)
     coded = quantize_network(with_statistics(Block()), torch.randn(2, 8, 9, 9))
     handing = {path for path, layer in coded.named_modules() if isinstance(layer, CodedAdder) and layer.next}
-    # The others are read by additions, by a mean, or by nobody.
-    assert handing == {"first"}
+    # `second` adds what `short` gives. The others are read by that addition, by a mean, or by nobody.
+    assert handing == {"first", "second"}
     assert coded.first.codes == coded.short.codes  # both read the input
     chained = quantize_network(with_statistics(chain()), torch.randn(2, 3, 8, 8))
     assert [layer.next is not None for layer in modules(chained, CodedAdder)] == [True, True, True, False]
+
+
+class CodedSum(nn.Module):
+    """Two layers read the sum of the first block, and one its input and an addition."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.short = (AdderConv2d(8, 8, 3, padding=1) for _ in range(3))
+        self.norm, self.relu = nn.BatchNorm2d(8), nn.ReLU()
+        self.left, self.right = AdderConv2d(8, 16, 1), AdderConv2d(8, 16, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        made = self.relu(self.norm(self.second(self.first(x))) + x)
+        made = self.relu(made + self.short(made))
+        result: Tensor = self.left(made) + self.right(made)
+        return result
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["nchw", "nhwc"])
+def test_byte_layers_add_shortcuts_and_code_the_sums(layout: torch.memory_format) -> None:
+    torch.manual_seed(4)
+    x = torch.randn(2, 8, 6, 8).contiguous(memory_format=layout)
+    coded = quantize_network(with_statistics(CodedSum()), x)
+    assert not [node for node in coded.graph.nodes if node.op == "call_function"]
+    handing = {path for path, layer in coded.named_modules() if isinstance(layer, CodedAdder) and layer.next}
+    # The sum of `second` is also a shortcut; that of `short` is read by two layers.
+    assert handing == {"first", "short"}
+
+    def alone(path: str, image: Tensor, shortcut: Tensor | None) -> Tensor:
+        layer = getattr(coded, path)
+        sums = layer.limited(NO_LIMITS)
+        sums.next = None
+        values = sums(image) if shortcut is None else sums(image) + shortcut
+        return values.relu() if layer.limits == RELU else values
+
+    with torch.inference_mode():
+        first = alone("first", x, None)
+        second = alone("second", first, x)
+        made = alone("short", second, second)
+        assert torch.equal(coded.short(second, second), quantize(made, *_codes_of(coded.left)))
+        expected = alone("left", made, alone("right", made, None))
+        for _ in range(2):  # The second call is prepared.
+            assert torch.equal(coded(x), expected)
+
+
+def _codes_of(layer: CodedAdder) -> tuple[float, int]:
+    return layer.codes.step, layer.codes.zero
+
+
+ANY_SHORTCUT = {
+    "no batch": ((8, 5, 5), (8, 5, 5), 1),
+    "broadcast": ((2, 8, 5, 5), (8, 1, 1), 1),
+    "depthwise": ((2, 8, 5, 5), (2, 8, 5, 5), 8),
+    "its kernel": ((2, 8, 5, 5), (2, 8, 5, 5), 1),
+}
+
+
+@pytest.mark.parametrize("codes_out", [False, True], ids=["floats-out", "codes-out"])
+@pytest.mark.parametrize("kind", ANY_SHORTCUT)
+def test_any_shortcut_of_a_byte_layer(kind: str, codes_out: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    shape, shortcut, groups = ANY_SHORTCUT[kind]
+    layer = FusedAdder(AdderConv2d(8, 8, 3, padding=1, groups=groups), None, RELU)
+    coded, x, added = CodedAdder(layer, Codes(0.05, 100)), torch.randn(shape), torch.randn(shortcut) + 60
+    expected = (coded.limited(NO_LIMITS)(x) + added).relu()
+    if codes_out:
+        coded.next = Codes(0.5, 7)
+        expected = quantize(expected, 0.5, 7)
+    if kind in ("depthwise", "its kernel"):
+        monkeypatch.setenv(dispatch.VARIABLE, "halide")
+    with torch.inference_mode():
+        for _ in range(2):  # The second call is prepared.
+            assert torch.equal(coded(x, added), expected)
 
 
 def test_codes_are_those_of_each_step_alone() -> None:
@@ -194,7 +284,7 @@ def test_a_layer_called_twice_is_fused_for_each_call() -> None:
     fused = fuse(model)
     with torch.no_grad():
         torch.testing.assert_close(fused(x), model(x), rtol=1e-5, atol=1e-4)
-    assert [layer.relu for layer in modules(fused, FusedAdder)] == [True, False]
+    assert [layer.limits == RELU for layer in modules(fused, FusedAdder)] == [True, False]
 
 
 def test_norms_behind_convolutions_and_packed_layers_are_folded() -> None:
@@ -246,14 +336,14 @@ def test_compile_and_export_see_one_operator() -> None:
 
 
 def test_operators_pass_opcheck() -> None:
-    fused = FusedAdder(AdderConv2d(4, 6, 3, stride=2, groups=2), relu=True)
+    fused = FusedAdder(AdderConv2d(4, 6, 3, stride=2, groups=2), limits=RELU)
     x = torch.randn(2, 4, 7, 7)
     for shortcut in (None, torch.randn(2, 6, 3, 3)):
-        place = (x, fused.weight, fused.factors, shortcut, fused.relu, *fused.geometry)
+        place = (x, fused.weight, fused.factors, shortcut, *fused.limits, *fused.geometry)
         torch.library.opcheck(torch.ops.addercost.adder_conv2d_fused.default, place)
     codes, w = torch.randint(0, 256, (2, 4, 7, 7), dtype=torch.uint8), fused.weight.byte()
-    for input, step in ((codes, None), (x, 0.7)):
-        place = (input, w, fused.factors, 0.1, 3, True, step, 9, *fused.geometry)
+    for input, step, shortcut in ((codes, None, None), (x, 0.7, torch.randn(2, 6, 3, 3))):
+        place = (input, w, fused.factors, shortcut, 0.1, 3, *RELU, step, 9, *fused.geometry)
         torch.library.opcheck(torch.ops.addercost.adder_conv2d_coded.default, place)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from addercost.errors import ShapeError
 from addercost.kernels import dispatch
+from addercost.kernels.store import NO_LIMITS, RELU
 from addercost.layers import AdderConv2d, AdderLinear, FusedAdder, convert, fuse
 from tests.kernels.geometries import all_but, all_crossed, cases
 from tests.layers.test_fuse import modules, with_statistics
@@ -40,7 +41,7 @@ def with_norm(layer: AdderConv2d, relu: bool = False) -> FusedAdder:
         torch.full_like(norm.running_mean, -1.1 * terms),
         norm.running_var * terms,
     )
-    return FusedAdder(layer.eval(), norm.eval(), relu)
+    return FusedAdder(layer.eval(), norm.eval(), RELU if relu else NO_LIMITS)
 
 
 def outputs_like(layer: nn.Module, x: Tensor) -> Tensor:
@@ -55,7 +56,7 @@ def outputs_like(layer: nn.Module, x: Tensor) -> Tensor:
 def test_the_kernel_adds_what_was_added_behind_it(make, shape, layout, relu, kernel, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setenv(dispatch.VARIABLE, kernel)
     plain, x = with_norm(make()), torch.randn(shape).contiguous(memory_format=layout)
-    fused = plain.with_shortcut(relu)
+    fused = plain.limited(RELU if relu else NO_LIMITS)
     with torch.inference_mode():
         shortcut = outputs_like(plain, x)
         expected = plain(x) + shortcut
@@ -86,7 +87,7 @@ def test_other_sums_are_computed_behind_the_layer(kind: str) -> None:
     plain, x = with_norm(AdderConv2d(4, 6, 3)), torch.randn(2, 4, 5, 5)
     x, shortcut = OTHERS[kind](x, outputs_like(plain, x))
     expected = (plain(x) + shortcut).relu()
-    found = plain.with_shortcut(relu=True)(x, shortcut)
+    found = plain.limited(RELU)(x, shortcut)
     assert torch.equal(found, expected) and found.dtype == expected.dtype
 
 
@@ -94,11 +95,11 @@ def test_other_sums_are_computed_behind_the_layer(kind: str) -> None:
 def test_other_floats(dtype: torch.dtype) -> None:
     plain, x = FusedAdder(AdderConv2d(4, 6, 3, dtype=dtype)), torch.randn(2, 4, 5, 5).to(dtype)
     shortcut = outputs_like(plain, x) + 20
-    assert torch.equal(plain.with_shortcut(relu=True)(x, shortcut), (plain(x) + shortcut).relu())
+    assert torch.equal(plain.limited(RELU)(x, shortcut), (plain(x) + shortcut).relu())
 
 
 def test_nan_and_minus_zero_are_kept() -> None:
-    fused, x = FusedAdder(AdderConv2d(4, 16, 1), relu=True), torch.randn(1, 4, 3, 3)
+    fused, x = FusedAdder(AdderConv2d(4, 16, 1), limits=RELU), torch.randn(1, 4, 3, 3)
     shortcut = torch.full((1, 16, 3, 3), 30.0)
     x[0, 1, 2, 1], shortcut[0, 5, 0, 0] = float("nan"), float("nan")
     out = fused(x, shortcut)
@@ -174,7 +175,7 @@ def test_which_sums_a_layer_takes(kind: str) -> None:
     model, x = with_statistics(Block(combine)), torch.randn(2, 4, 6, 6)
     fused = fuse(model)
     layer = fused.layer
-    assert isinstance(layer, FusedAdder) and layer.relu is relu
+    assert isinstance(layer, FusedAdder) and (layer.limits == RELU) is relu
     (call,) = (node for node in fused.graph.nodes if node.target == "layer")
     assert len(call.args) == (2 if adds else 1)
     # The same layers with the same factors, without torch.fx.
@@ -231,7 +232,9 @@ def test_convert_adds_in_the_kernel() -> None:
 
     net, x = Net().eval(), torch.randn(1, 4, 5, 5)
     fused = convert(net, "adder", fuse=True)
-    assert fused.middle.relu and not [node for node in fused.graph.nodes if node.op == "call_function"]
+    assert fused.middle.limits == RELU and not [
+        node for node in fused.graph.nodes if node.op == "call_function"
+    ]
     with torch.no_grad():
         assert torch.equal(fused(x), convert(net, "adder")(x))
 
@@ -240,7 +243,7 @@ def test_a_shortcut_of_another_shape_is_refused() -> None:
     layer = FusedAdder(AdderConv2d(3, 4, 1))
     x = torch.randn(1, 3, 4, 4)
     operator = torch.ops.addercost.adder_conv2d_fused
-    place = (x, layer.weight, layer.factors, torch.randn(1, 4, 4, 1), False, *layer.geometry)
+    place = (x, layer.weight, layer.factors, torch.randn(1, 4, 4, 1), *NO_LIMITS, *layer.geometry)
     for grad in (True, False):
         with torch.set_grad_enabled(grad), pytest.raises(ShapeError, match=r"the shortcut is \(1, 4, 4, 1\)"):
             operator(*place)

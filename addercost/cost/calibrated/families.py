@@ -54,6 +54,7 @@ _OWN = {
     "adder_conv2d_coded": "adder convolution of bytes",
     "binary_conv2d_packed": "packed binary convolution",
     "binary_conv2d_signs": "packed binary convolution",
+    "binary_conv2d_fused": "packed binary convolution",
 }
 """Families of the operators of our layers; those of convolutions are divided further by `_own_family`."""
 

@@ -59,8 +59,8 @@ def adder_conv2d_quantized(call: OpCall) -> OperatorWork:
 
 @rule("addercost.adder_conv2d_fused")
 def adder_conv2d_fused(call: OpCall) -> OperatorWork:
-    """out: [N, K, P, Q]: each sum times a factor plus an addend, plus `shortcut` if there is one, and with
-    `relu` a comparison with 0."""
+    """out: [N, K, P, Q]: each sum times a factor plus an addend, plus `shortcut` if there is one, and a
+    comparison for each limit, `least` and `most`, that is finite."""
     (sites,) = _convolution_as(Arithmetic.ADDER, call).sites
     return OperatorWork((replace(sites, biased=call.output.numel),), _stored(call))
 
@@ -81,13 +81,19 @@ def adder_conv2d_coded(call: OpCall) -> OperatorWork:
 
 
 def _stored(call: OpCall) -> OpCounts:
-    """A product for each output, an addition with a shortcut, and a comparison with ReLU. The additions of
-    the addends are part of the sums.
+    """A product for each output, and what `_behind` counts. The additions of the addends are part of the
+    sums.
     """
+    return OpCounts.of("fp32", mul=call.output.numel) + _behind(call, "fp32")
+
+
+def _behind(call: OpCall, number_format: str) -> OpCounts:
+    """For each output an addition with a shortcut, and a comparison for each finite limit."""
     each = call.output.numel
-    compared = each if call.args.get("relu") else 0
+    limits = (call.args["least"], call.args["most"])
+    compared = sum(isinstance(limit, float) and math.isfinite(limit) for limit in limits)
     added = each if call.optional_tensor("shortcut") is not None else 0
-    return OpCounts.of("fp32", mul=each, add=added, compare=compared)
+    return OpCounts.of(number_format, add=added, compare=each * compared)
 
 
 @rule("addercost.adder_linear")
@@ -131,6 +137,15 @@ def binary_conv2d_packed(call: OpCall) -> OperatorWork:
     factor and an addend. Where x is words of 32 signs, [N, ⌈C/32⌉, H, W], no input is compared.
     """
     return OperatorWork((_packed_sites(call, call.output.numel, call.output.number_format),))
+
+
+@rule("addercost.binary_conv2d_fused")
+def binary_conv2d_fused(call: OpCall) -> OperatorWork:
+    """out: [N, K, P, Q]: as `binary_conv2d_packed`, plus `shortcut` if there is one, and a comparison for
+    each limit, `least` and `most`, that is finite."""
+    out = call.output
+    sites = _packed_sites(call, out.numel, out.number_format)
+    return OperatorWork((sites,), _behind(call, out.number_format))
 
 
 @rule("addercost.binary_conv2d_signs")

@@ -18,6 +18,7 @@ from addercost.kernels.cpu.binary import convolution as binary
 from addercost.kernels.cpu.binary import lookup as lookup_signs
 from addercost.kernels.cpu.dense import convolution as dense
 from addercost.kernels.cpu.dense import gradient as gradients
+from addercost.kernels.cpu.dense.sites import HALVES, in_half
 from addercost.kernels.cpu.dense.tuned import tuned_schedules
 from addercost.kernels.cpu.dense.weight_gradient import weight_sign_gradient
 from addercost.kernels.cpu.depthwise import convolution as depthwise
@@ -31,11 +32,10 @@ from addercost.kernels.powers import power_of_two
 from addercost.kernels.problem import Geometry, output_layout
 from addercost.kernels.ready import Call
 from addercost.kernels.signs import pack_factors
-from addercost.kernels.store import Codes, Store
+from addercost.kernels.store import PLAIN, Codes, Store
 
 FAILURES = (hl.HalideError,)
 
-_HALF = (torch.float16, torch.bfloat16)
 NEAR = 16.0
 """The largest |x| at which the input gradient subtracts Σ g · x at the end. The intermediate terms are then
 up to 16 times as large as those of the result, and 16 times the rounding error of fp32 is still only 10⁻⁶."""
@@ -55,17 +55,24 @@ def ready(operation: str, *arguments: Any) -> Call | None:
 
 
 def _fits(input: Tensor, weight: Tensor) -> bool:
-    known = input.dtype in (torch.float32, torch.int32, torch.uint8)  # floats, words of signs, codes
+    # Floats, words of signs, codes.
+    known = input.dtype in (torch.float32, *HALVES, torch.int32, torch.uint8)
     return known and 0 < input.nbytes <= dense.LARGEST_BYTES >= weight.nbytes
 
 
+def _are_fp32(factors: Tensor) -> bool:
+    """Whether a kernel can read these factors. A model that was converted to half precision has others."""
+    return factors.is_contiguous() and factors.dtype == torch.float32
+
+
 def _ready_sums(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Call | None:
-    if weight.dtype != torch.float32:
+    half = weight.dtype in HALVES
+    if not half and weight.dtype != torch.float32:
         return None
     if depthwise.takes(weight.shape, geometry.groups):
-        return depthwise.ready_of(site, input, weight, geometry) if site == "adder" else None
+        return depthwise.ready_of(site, input, weight, geometry) if site == "adder" and not half else None
     few_rows = rows.plan_of(input, weight, geometry) if site == "adder" else None
-    return few_rows or dense.ready_of(site, input, weight, geometry)
+    return few_rows or dense.ready_of(in_half(site, weight.dtype), input, weight, geometry)
 
 
 def _ready_fused(
@@ -76,11 +83,11 @@ def _ready_fused(
     store: Store,
     shortcut: Tensor | None = None,
 ) -> Call | None:
-    if weight.dtype != torch.float32 or not factors.is_contiguous():
+    if weight.dtype not in (torch.float32, *HALVES) or not _are_fp32(factors):
         return None
     if shortcut is None:
-        return dense.ready_of("adder_scaled", input, weight, geometry, store)
-    if not shortcut.is_contiguous(memory_format=output_layout(input)):
+        return dense.ready_of(in_half("adder_scaled", weight.dtype), input, weight, geometry, store)
+    if weight.dtype in HALVES or not shortcut.is_contiguous(memory_format=output_layout(input)):
         return None
     return dense.ready_of("adder_shortcut", input, weight, geometry, store)
 
@@ -92,19 +99,33 @@ def _ready_packed(
     factors: Tensor,
     shape: tuple[int, int, int, int],
     geometry: Geometry,
+    store: Store = PLAIN,
+    shortcut: Tensor | None = None,
 ) -> Call | None:
-    dense_operands = words.is_contiguous() and factors.is_contiguous() and factors.dtype == torch.float32
-    if not dense_operands:
+    if not (words.is_contiguous() and _are_fp32(factors)):
         return None
-    if lookup_signs.takes(shape, geometry):
-        return lookup_signs.ready_of(input, shape, geometry, signs)
-    return binary.ready_of(input, shape, geometry, signs)
+    ready_of = lookup_signs.ready_of if lookup_signs.takes(shape, geometry) else binary.ready_of
+    return ready_of(input, shape, geometry, signs, store, shortcut is not None)
 
 
 def _ready_coded(
-    input: Tensor, weight: Tensor, factors: Tensor, codes: Codes, geometry: Geometry, store: Store
+    input: Tensor,
+    weight: Tensor,
+    factors: Tensor,
+    codes: Codes,
+    geometry: Geometry,
+    store: Store,
+    shortcut: Tensor | None = None,
 ) -> Call | None:
-    return u8.ready_of(input, weight, codes, geometry, store) if factors.is_contiguous() else None
+    if not _are_fp32(factors):
+        return None
+    return u8.ready_of(input, weight, codes, geometry, store, shortcut is not None)
+
+
+def _ready_quantized(
+    input: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, zero: int, geometry: Geometry
+) -> Call | None:
+    return u8.ready_quantized(input, weight, zero, geometry) if input.dtype == torch.float32 else None
 
 
 _READY: dict[str, Callable[..., Call | None]] = {
@@ -112,7 +133,9 @@ _READY: dict[str, Callable[..., Call | None]] = {
     "shift_forward": partial(_ready_sums, "mac_powers"),
     "adder_fused_forward": _ready_fused,
     "adder_coded_forward": _ready_coded,
+    "adder_quantized_forward": _ready_quantized,
     "binary_packed_forward": partial(_ready_packed, False),
+    "binary_fused_forward": partial(_ready_packed, False),
     "binary_signs_forward": partial(_ready_packed, True),
 }
 
@@ -142,7 +165,7 @@ def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry, rounded: bo
 def adder_input_gradient(
     grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, gradient: str
 ) -> Tensor | None:
-    g, x, w = (t.float() if t.dtype in _HALF else t for t in (grad, input, weight))
+    g, x, w = (t.float() if t.dtype in HALVES else t for t in (grad, input, weight))
     if not (dense.supports("adder_gradient", x, w) and dense.supports("adder_gradient", g, w)):
         return None
     finite = isfinite(g.sum().item())
@@ -175,7 +198,7 @@ def adder_input_gradient(
 def adder_weight_gradient(
     grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, gradient: str
 ) -> Tensor | None:
-    g, x, w = (t.float() if t.dtype in _HALF else t for t in (grad, input, weight))
+    g, x, w = (t.float() if t.dtype in HALVES else t for t in (grad, input, weight))
     if gradient != "sign" or not (dense.supports("adder", x, w) and dense.supports("adder", g, w)):
         return None
     if not isfinite(sum(operand.sum().item() for operand in (x, w, g))):
@@ -231,12 +254,16 @@ def adder_fused_forward(
 ) -> Tensor | None:
     if depthwise.takes(weight.shape, geometry.groups):
         return reference.adder_fused_forward(input, weight, factors, geometry, store, shortcut, _adder_sums)
-    x, w = (t.float() if t.dtype in _HALF else t for t in (input, weight))
-    if not dense.supports("adder_scaled", x, w):
+    factors = factors.float().contiguous()
+    if shortcut is None:
+        site = in_half("adder_scaled", input.dtype)
+        if not dense.supports(site, input, weight):
+            return None
+        return dense.convolve(site, input, weight, geometry, None, factors, store)
+    x, w, added = (t.float() if t.dtype in HALVES else t for t in (input, weight, shortcut))
+    if not dense.supports("adder_shortcut", x, w):
         return None
-    site = "adder_scaled" if shortcut is None else "adder_shortcut"
-    added = None if shortcut is None else shortcut.to(x.dtype)
-    output = dense.convolve(site, x, w, geometry, None, factors, store, added)
+    output = dense.convolve("adder_shortcut", x, w, geometry, None, factors, store, added)
     return output if x is input else output.to(input.dtype)
 
 
@@ -246,17 +273,24 @@ def _adder_sums(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
 
 
 def adder_coded_forward(
-    input: Tensor, weight: Tensor, factors: Tensor, codes: Codes, geometry: Geometry, store: Store
+    input: Tensor,
+    weight: Tensor,
+    factors: Tensor,
+    codes: Codes,
+    geometry: Geometry,
+    store: Store,
+    shortcut: Tensor | None = None,
 ) -> Tensor | None:
     if not (input.dtype in (torch.float32, torch.uint8) and 0 < input.nbytes <= dense.LARGEST_BYTES):
         return None
-    return u8.convolve_coded(input, weight, factors, codes, geometry, store)
+    factors = factors.float().contiguous()
+    return u8.convolve_coded(input, weight, factors, codes, geometry, store, shortcut)
 
 
 def binary_forward(
     input: Tensor, weight: Tensor, geometry: Geometry, scale: Tensor | None = None
 ) -> Tensor | None:
-    x, w = (t.float() if t.dtype in _HALF else t for t in (input, weight))
+    x, w = (t.float() if t.dtype in HALVES else t for t in (input, weight))
     if not dense.supports("mac", x, w):
         return None
     # In half precision the reference rounds the sum before it is scaled, so the factor is not applied inside.
@@ -282,7 +316,19 @@ def binary_forward(
 def binary_packed_forward(
     input: Tensor, words: Tensor, factors: Tensor, shape: tuple[int, int, int, int], geometry: Geometry
 ) -> Tensor | None:
-    return _packed_forward(input, words, factors, shape, geometry, signs=False)
+    return _packed_forward(input, words, factors, shape, geometry)
+
+
+def binary_fused_forward(
+    input: Tensor,
+    words: Tensor,
+    factors: Tensor,
+    shape: tuple[int, int, int, int],
+    geometry: Geometry,
+    store: Store,
+    shortcut: Tensor | None = None,
+) -> Tensor | None:
+    return _packed_forward(input, words, factors, shape, geometry, False, store, shortcut)
 
 
 def binary_signs_forward(
@@ -301,21 +347,23 @@ def _packed_forward(
     factors: Tensor,
     shape: tuple[int, int, int, int],
     geometry: Geometry,
-    signs: bool,
+    signs: bool = False,
+    store: Store = PLAIN,
+    shortcut: Tensor | None = None,
 ) -> Tensor | None:
     kind = "xnor" if input.dtype == torch.int32 else "mac"
-    fits = dense.supports(kind, input, words) and factors.dtype == torch.float32
-    if not (fits and words.is_contiguous() and factors.is_contiguous()):
+    if not (dense.supports(kind, input, words) and words.is_contiguous() and _are_fp32(factors)):
         return None
     convolve = lookup_signs.convolve if lookup_signs.takes(shape, geometry) else binary.convolve
-    return convolve(input, words, factors, shape, geometry, output_layout(input), signs=signs)
+    layout = output_layout(input)
+    return convolve(
+        input, words, factors, shape, geometry, layout, signs=signs, store=store, shortcut=shortcut
+    )
 
 
 def _convolve(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
-    wide, wide_weight = input, weight
-    if input.dtype in _HALF:
-        wide, wide_weight = input.float(), weight.float()
-    if not dense.supports(site, wide, wide_weight):
-        return None
-    output = dense.convolve(site, wide, wide_weight, geometry)
-    return output if wide is input else output.to(input.dtype)
+    if depthwise.takes(weight.shape, geometry.groups) and input.dtype in HALVES:
+        wide = _convolve(site, input.float(), weight.float(), geometry)
+        return None if wide is None else wide.to(input.dtype)
+    site = in_half(site, input.dtype)
+    return dense.convolve(site, input, weight, geometry) if dense.supports(site, input, weight) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from addercost.errors import ArgumentError, ShapeError
 from addercost.kernels import dispatch
 from addercost.kernels.problem import Geometry, convolution_shape, empty_output, output_shape
+from addercost.kernels.ready import Call, like, without_data
 from addercost.layers.ops import library
 from addercost.layers.ops.pair import Gradients, define_pair
 
@@ -124,6 +126,29 @@ def _conv2d_quantized(
     return dispatch.adder_quantized_forward(input, weight, scale, bias, zero, geometry)
 
 
+def _direct_quantized(
+    input: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, zero: int, *place: Any
+) -> Tensor:
+    operation, checked = "adder_quantized_forward", (input, weight, scale)
+    operands = checked if bias is None else (*checked, bias)
+    made = dispatch.run_as_prepared(
+        operation, _ready_quantized, checked, operands, zero, Geometry.of(*place), like(bias)
+    )
+    return _conv2d_quantized(*checked, bias, zero, *place) if made is None else made
+
+
+@lru_cache(maxsize=4096)
+def _ready_quantized(*likes: Any) -> Call | None:
+    """The prepared convolution for operands whose sizes, strides and types are `likes`; None where there is
+    none. Raises as `_conv2d_quantized` does.
+    """
+    zero, geometry, of_bias = likes[9:12]
+    input, weight, scale, bias = without_data((*likes[:9], *of_bias))
+    place = geometry.stride, geometry.padding, geometry.dilation, geometry.groups
+    _quantized_shape(input, weight, bias, place)
+    return dispatch.ready("adder_quantized_forward", input, weight, scale, bias, zero, geometry)
+
+
 def _conv2d_quantized_fake(
     input: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, zero: int, *place: Any
 ) -> Tensor:
@@ -135,6 +160,7 @@ conv2d_quantized = library.define(
     f"Tensor input, Tensor weight, Tensor scale, Tensor? bias, int zero, {library.GEOMETRY}",
     _conv2d_quantized,
     _conv2d_quantized_fake,
+    direct=_direct_quantized,
 )
 
 _GRADIENT_ARGUMENTS = f"Tensor grad, Tensor input, Tensor weight, {library.GEOMETRY}, str gradient"

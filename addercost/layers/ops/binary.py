@@ -17,10 +17,12 @@ from torch import Tensor
 from addercost.errors import ShapeError
 from addercost.kernels import dispatch
 from addercost.kernels.problem import Geometry, empty_output, output_shape
-from addercost.kernels.ready import Call, without_data
+from addercost.kernels.ready import Call, like, without_data
 from addercost.kernels.reference import binary_sign
 from addercost.kernels.signs import WORD, words_of
+from addercost.kernels.store import Store
 from addercost.layers.ops import library
+from addercost.layers.ops.fused import check_shortcut
 from addercost.layers.ops.pair import Gradients, define_pair, product_gradients
 
 
@@ -109,6 +111,79 @@ def _ready_packed(*likes: Any) -> Call | None:
     return dispatch.ready(operation, input, words, factors, shape, geometry)
 
 
+def _fused_shape(
+    input: Tensor,
+    words: Tensor,
+    factors: Tensor,
+    shortcut: Tensor | None,
+    shape: Sequence[int],
+    geometry: Geometry,
+) -> list[int]:
+    output = _packed_shape(input, words, shape, geometry)
+    check_shortcut(shortcut, output, factors.dtype if input.dtype == torch.int32 else input.dtype)
+    return output
+
+
+def _fused(
+    input: Tensor,
+    words: Tensor,
+    factors: Tensor,
+    shortcut: Tensor | None,
+    least: float,
+    most: float,
+    shape: list[int],
+    *place: Any,
+) -> Tensor:
+    """factor_k · Σ sign(x)·sign(w) + addend_k + shortcut, limited to `least` and `most`."""
+    geometry = Geometry.of(*place)
+    _fused_shape(input, words, factors, shortcut, shape, geometry)
+    k, c, r, s = shape
+    store = Store(least, most)
+    return dispatch.binary_fused_forward(input, words, factors, (k, c, r, s), geometry, store, shortcut)
+
+
+def _direct_fused(
+    input: Tensor,
+    words: Tensor,
+    factors: Tensor,
+    shortcut: Tensor | None,
+    least: float,
+    most: float,
+    shape: list[int],
+    *place: Any,
+) -> Tensor:
+    operation, checked = "binary_fused_forward", (input, words, factors)
+    operands = checked if shortcut is None else (*checked, shortcut)
+    store, sizes = Store(least, most), (tuple(shape), Geometry.of(*place), like(shortcut))
+    made = dispatch.run_as_prepared(operation, _ready_fused, checked, operands, store, *sizes)
+    return _fused(*checked, shortcut, least, most, shape, *place) if made is None else made
+
+
+@lru_cache(maxsize=4096)
+def _ready_fused(*likes: Any) -> Call | None:
+    """The prepared operation for operands whose sizes, strides and types are `likes`; None where there is
+    none. Raises as `_fused` does.
+    """
+    store, shape, geometry, of_shortcut = likes[9:13]
+    input, words, factors, shortcut = without_data((*likes[:9], *of_shortcut))
+    _fused_shape(input, words, factors, shortcut, shape, geometry)
+    return dispatch.ready("binary_fused_forward", input, words, factors, shape, geometry, store, shortcut)
+
+
+def _fused_fake(
+    input: Tensor,
+    words: Tensor,
+    factors: Tensor,
+    shortcut: Tensor | None,
+    least: float,
+    most: float,
+    shape: list[int],
+    *place: Any,
+) -> Tensor:
+    output = _fused_shape(input, words, factors, shortcut, shape, Geometry.of(*place))
+    return empty_output(input, output, factors.dtype if input.dtype == torch.int32 else None)
+
+
 def _packed_fake(input: Tensor, words: Tensor, factors: Tensor, shape: list[int], *place: Any) -> Tensor:
     output = _packed_shape(input, words, shape, Geometry.of(*place))
     return empty_output(input, output, factors.dtype if input.dtype == torch.int32 else None)
@@ -128,6 +203,15 @@ conv2d_packed = library.define(
     _packed_fake,
     layer=True,
     direct=partial(_direct_packed, "binary_packed_forward"),
+)
+conv2d_fused = library.define(
+    "binary_conv2d_fused",
+    "Tensor input, Tensor words, Tensor factors, Tensor? shortcut, float least, float most, "
+    f"int[] weight_shape, {library.GEOMETRY}",
+    _fused,
+    _fused_fake,
+    layer=True,
+    direct=_direct_fused,
 )
 conv2d_signs = library.define(
     "binary_conv2d_signs",

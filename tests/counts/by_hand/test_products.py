@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -12,6 +13,10 @@ from addercost.counts.rules.attention import block_sites, kept_sites
 from addercost.counts.work import OperatorWork, Sites
 from addercost.trace.record import KEPT_SCORES, SCORES, TensorSpec
 from tests.counts.by_hand.calls import call, emptied, layer, ops, t, total, w, work
+
+NO_LIMITS = {"least": -math.inf, "most": math.inf}
+RELU = {"least": 0.0, "most": math.inf}
+HARDTANH = {"least": -1.0, "most": 1.0}
 
 
 def row(id: str, op: str, out: Any, expected: OperatorWork, /, **args: Any) -> Any:
@@ -80,6 +85,9 @@ MANY = [
     row("words", "addercost.binary_conv2d_packed", t(2, 4, 3, 5), layer(120 * 54, 120, biased=120, arithmetic=Arithmetic.XNOR), input=t(2, 1, 5, 7, dtype="int32"), weight_shape=(4, 6, 3, 3)),
     row("", "addercost.binary_conv2d_signs", t(2, 1, 3, 5, dtype="int32"), layer(120 * 54, 120, OpCounts.of("fp32", compare=120), inputs=420, biased=120, arithmetic=Arithmetic.XNOR), input=t(2, 6, 5, 7), weight_shape=(4, 6, 3, 3), factors=w(2, 1, 32)),
     row("words", "addercost.binary_conv2d_signs", t(2, 1, 3, 5, dtype="int32"), layer(120 * 54, 120, OpCounts.of("fp32", compare=120), biased=120, arithmetic=Arithmetic.XNOR), input=t(2, 1, 5, 7, dtype="int32"), weight_shape=(4, 6, 3, 3), factors=w(2, 1, 32)),
+    row("bare", "addercost.binary_conv2d_fused", t(2, 4, 3, 5), layer(120 * 54, 120, inputs=420, biased=120, arithmetic=Arithmetic.XNOR), input=t(2, 6, 5, 7), weight_shape=(4, 6, 3, 3), **NO_LIMITS),
+    # A shortcut is one addition for each output; HardTanh has two limits.
+    row("shortcut and hardtanh", "addercost.binary_conv2d_fused", t(2, 4, 3, 5), layer(120 * 54, 120, OpCounts.of("fp32", add=120, compare=240), biased=120, arithmetic=Arithmetic.XNOR), input=t(2, 1, 5, 7, dtype="int32"), weight_shape=(4, 6, 3, 3), shortcut=t(2, 4, 3, 5), **HARDTANH),
     row("negated", "addercost.adder_pairs", t(2, 3), layer(30, 6, inputs=10, arithmetic=Arithmetic.ADDER), input=t(2, 5), sites=30),
     row("bare", "addercost.adder_pairs", t(2, 3), layer(30, 6, inputs=10, arithmetic=Arithmetic.ADDER, negated=False), input=t(2, 5), sites=30, negated=False),
     # A code is a division, rounding and the zero point (two additions), and two limits; a sum is scaled.
@@ -93,29 +101,29 @@ MANY = [
     row(
         "", "addercost.adder_conv2d_fused", t(2, 4, 3, 5),
         layer(120 * 54, 120, OpCounts.of("fp32", mul=120), inputs=420, biased=120, arithmetic=Arithmetic.ADDER),
-        input=t(2, 6, 5, 7), weight=w(4, 6, 3, 3), relu=False,
+        input=t(2, 6, 5, 7), weight=w(4, 6, 3, 3), **NO_LIMITS,
     ),
     row(
         "relu", "addercost.adder_conv2d_fused", t(2, 4, 3, 5),
         layer(120 * 54, 120, OpCounts.of("fp32", mul=120, compare=120), inputs=420, biased=120, arithmetic=Arithmetic.ADDER),
-        input=t(2, 6, 5, 7), weight=w(4, 6, 3, 3), relu=True,
+        input=t(2, 6, 5, 7), weight=w(4, 6, 3, 3), **RELU,
     ),
     row(
         "shortcut", "addercost.adder_conv2d_fused", t(2, 4, 3, 5),
         layer(120 * 54, 120, OpCounts.of("fp32", mul=120, add=120), inputs=420, biased=120, arithmetic=Arithmetic.ADDER),
-        input=t(2, 6, 5, 7), weight=w(4, 6, 3, 3), shortcut=t(2, 4, 3, 5), relu=False,
+        input=t(2, 6, 5, 7), weight=w(4, 6, 3, 3), shortcut=t(2, 4, 3, 5), **NO_LIMITS,
     ),
     row(
         "from floats", "addercost.adder_conv2d_coded", t(2, 4, 3, 5),
         layer(120 * 54, 120, OpCounts.of("fp32", divide=420, add=840, compare=840, mul=120), inputs=420, biased=120,
               number_format="uint8", accumulator_format="int32", arithmetic=Arithmetic.ADDER),
-        input=t(2, 6, 5, 7), weight=w(4, 6, 3, 3, dtype="uint8"), relu=False, next_scale=None,
+        input=t(2, 6, 5, 7), weight=w(4, 6, 3, 3, dtype="uint8"), **NO_LIMITS, next_scale=None,
     ),
     row(
         "codes to codes", "addercost.adder_conv2d_coded", t(2, 4, 3, 5, dtype="uint8"),
         layer(120 * 54, 120, OpCounts.of("fp32", divide=120, add=240, compare=360, mul=120), inputs=420, biased=120,
               number_format="uint8", accumulator_format="int32", arithmetic=Arithmetic.ADDER),
-        input=t(2, 6, 5, 7, dtype="uint8"), weight=w(4, 6, 3, 3, dtype="uint8"), relu=True, next_scale=0.5,
+        input=t(2, 6, 5, 7, dtype="uint8"), weight=w(4, 6, 3, 3, dtype="uint8"), **RELU, next_scale=0.5,
     ),
 ]  # fmt: skip
 

@@ -20,6 +20,7 @@ from addercost.kernels.cpu.depthwise import convolution as depthwise
 from addercost.kernels.problem import Geometry, output_layout
 from addercost.kernels.ready import Call
 from addercost.kernels.signs import whole_blocks, words_of
+from addercost.kernels.store import PLAIN, Store
 
 _KEPT_WORDS = 32 << 10
 """A plan keeps the memory of a packed image for its next call if the image has at most this many words."""
@@ -34,8 +35,11 @@ def convolve(
     layout: torch.memory_format,
     schedule: Schedule | None = None,
     signs: bool = False,
+    store: Store = PLAIN,
+    shortcut: Tensor | None = None,
 ) -> Tensor | None:
-    """factor_k · Σ sign(x)·sign(w) + addend_k of an input [N, C, H, W] in fp32, or of its signs as words.
+    """factor_k · Σ sign(x)·sign(w) + addend_k + shortcut of an input [N, C, H, W] in fp32, or of its signs as
+    words, within the limits of `store`.
 
     `kernels.signs` packs `words` and `factors`; `shape` is the shape of the weight that `words` stand for.
     With `signs` the result is the signs of that alone, as `signs.pack_image` packs them.
@@ -47,27 +51,37 @@ def convolve(
             return None
         bits = words[..., 0].unflatten(1, (1, *shape[2:]))
         values = depthwise.convolve_signs(input, bits, geometry, layout, factors[..., 0].contiguous())
-        return values if values is None or not signs else _packed_output(values, layout)
+        if values is None:
+            return None
+        return _packed_output(values, layout) if signs else store.behind(values, shortcut)
     if not packable(input.shape, input.stride(), of_words):
         input = input.contiguous()
     place = (input.shape, input.stride(), shape)
     schedules = schedule or tuned_schedules()
-    plan = _plan(*place, geometry, layout, torch.get_num_threads(), schedules, of_words)
-    return (_signs if signs else _convolve)(plan, layout, input, words, factors)
+    stored = store, shortcut is not None
+    plan = _plan(*place, geometry, layout, torch.get_num_threads(), schedules, of_words, *stored)
+    if signs:
+        return _signs(plan, layout, input, words, factors)
+    return _convolve(plan, layout, input, words, factors, shortcut)
 
 
 def ready_of(
-    input: Tensor, shape: tuple[int, int, int, int], geometry: Geometry, signs: bool = False
+    input: Tensor,
+    shape: tuple[int, int, int, int],
+    geometry: Geometry,
+    signs: bool = False,
+    store: Store = PLAIN,
+    adds: bool = False,
 ) -> Call | None:
     """`convolve` for an input of this size, these strides and this type, which may have no data, as a
-    function of input, words and factors. None where the input has to be copied first, and for a depthwise
-    layer.
+    function of input, words, factors and, if it `adds` one, a shortcut. None where the input has to be copied
+    first, and for a depthwise layer.
     """
     of_words, layout = input.dtype == torch.int32, output_layout(input)
     if depthwise.takes(shape, geometry.groups) or not packable(input.shape, input.stride(), of_words):
         return None
     place = (input.shape, input.stride(), shape, geometry, layout, torch.get_num_threads())
-    plan = _plan(*place, tuned_schedules(), of_words)
+    plan = _plan(*place, tuned_schedules(), of_words, store, adds)
     return partial(_signs if signs else _convolve, plan, layout)
 
 
@@ -83,7 +97,12 @@ def _packed_output(values: Tensor, layout: torch.memory_format) -> Tensor | None
 
 
 def _convolve(
-    plan: BinaryPlan, layout: torch.memory_format, input: Tensor, words: Tensor, factors: Tensor
+    plan: BinaryPlan,
+    layout: torch.memory_format,
+    input: Tensor,
+    words: Tensor,
+    factors: Tensor,
+    shortcut: Tensor | None = None,
 ) -> Tensor | None:
     try:
         image = plan.spare.pop()
@@ -93,7 +112,8 @@ def _convolve(
         return None
     kernel = plan.kernel
     output = torch.empty(kernel.shape, dtype=torch.float32, memory_format=kernel.layout)
-    plan.launch(image.data_ptr(), words.data_ptr(), factors.data_ptr(), output.data_ptr())
+    others = (words, factors) if shortcut is None else (words, factors, kernel.laid_out(shortcut))
+    plan.launch(*(operand.data_ptr() for operand in (image, *others, output)))
     if plan.packing.elements <= _KEPT_WORDS:
         plan.spare.append(image)
     return output if kernel.layout is layout else output.contiguous(memory_format=layout)
@@ -138,6 +158,8 @@ def _plan(
     threads: int,
     schedules: Schedules | Schedule | None = None,
     of_words: bool = False,
+    store: Store = PLAIN,
+    adds: bool = False,
 ) -> BinaryPlan:
     k, channels, r, s = weight_size
     if (r, s) == (1, 1) and geometry.padding == (0, 0):
@@ -149,7 +171,7 @@ def _plan(
     n, _, height, width = input_size
     groups, words = geometry.groups, words_of(channels)
     kernel = plan_bordered(
-        "xnor",
+        "xnor_shortcut" if adds else "xnor",
         (n, height, width),
         words,
         k // groups,
@@ -159,6 +181,7 @@ def _plan(
         threads,
         schedules,
         terms=channels * r * s,
+        store=store,
     )
     taps, whole = r * s * words, whole_blocks(k // groups)
     packing = plan_packing(

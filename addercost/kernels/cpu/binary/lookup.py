@@ -25,6 +25,7 @@ from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.problem import Geometry, output_layout
 from addercost.kernels.ready import Call
 from addercost.kernels.signs import words_of
+from addercost.kernels.store import PLAIN, Store
 
 _TILES = {1: (8, 7, 5, 4, 6, 3, 2, 1), 2: (4, 5, 3, 2, 1)}
 """Candidate numbers of pixels in a tile, by the tile's number of vectors of filters. Of several that are
@@ -63,9 +64,12 @@ class LookupPlan:
     layout: torch.memory_format
     dtype: torch.dtype
 
-    def run(self, image: Tensor, weights: Tensor, factors: Tensor, output: Tensor) -> None:
+    def run(
+        self, image: Tensor, weights: Tensor, factors: Tensor, shortcut: Tensor | None, output: Tensor
+    ) -> None:
         """Computes `output` from a packed image."""
-        others = weights.data_ptr(), factors.data_ptr(), _table().data_ptr()
+        added = 0 if shortcut is None else shortcut.data_ptr()
+        others = weights.data_ptr(), factors.data_ptr(), _table().data_ptr(), added
         run_shares(self.calls, image.data_ptr(), output.data_ptr(), others)
 
 
@@ -77,24 +81,33 @@ def convolve(
     geometry: Geometry,
     layout: torch.memory_format,
     signs: bool = False,
+    store: Store = PLAIN,
+    shortcut: Tensor | None = None,
 ) -> Tensor | None:
     """The same result as `convolution.convolve`, for a layer of which `takes` is true. With `signs` it is
     the signs of that result alone, as `signs.pack_image` packs them.
     """
-    if (call := _call(input, shape, geometry, layout, signs)) is None:
+    stored = store, shortcut is not None
+    if (call := _call(input, shape, geometry, layout, signs, *stored)) is None:
         input = input.contiguous()
-        call = _call(input, shape, geometry, layout, signs)
+        call = _call(input, shape, geometry, layout, signs, *stored)
         assert call is not None
-    return call(input, words, factors)
+    return call(input, words, factors, *(() if shortcut is None else (shortcut,)))
 
 
 def ready_of(
-    input: Tensor, shape: tuple[int, int, int, int], geometry: Geometry, signs: bool = False
+    input: Tensor,
+    shape: tuple[int, int, int, int],
+    geometry: Geometry,
+    signs: bool = False,
+    store: Store = PLAIN,
+    adds: bool = False,
 ) -> Call | None:
     """`convolve` for an input of this size, these strides and this type, which may have no data, as a
-    function of input, words and factors. None where the input has to be copied first.
+    function of input, words, factors and, if it `adds` one, a shortcut. None where the input has to be copied
+    first.
     """
-    return _call(input, shape, geometry, output_layout(input), signs)
+    return _call(input, shape, geometry, output_layout(input), signs, store, adds)
 
 
 def _call(
@@ -103,22 +116,32 @@ def _call(
     geometry: Geometry,
     layout: torch.memory_format,
     signs: bool,
+    store: Store,
+    adds: bool,
 ) -> Call | None:
     of_words = input.dtype == torch.int32
     if not packable(input.shape, input.stride(), of_words):
         return None
     place = (input.shape, input.stride(), shape, geometry, layout)
-    return partial(_convolve, lookup_plan(*place, torch.get_num_threads(), of_words, signs), layout)
+    plan = lookup_plan(*place, torch.get_num_threads(), of_words, signs, store, adds)
+    return partial(_convolve, plan, layout)
 
 
 def _convolve(
-    plan: LookupPlan, layout: torch.memory_format, input: Tensor, words: Tensor, factors: Tensor
+    plan: LookupPlan,
+    layout: torch.memory_format,
+    input: Tensor,
+    words: Tensor,
+    factors: Tensor,
+    shortcut: Tensor | None = None,
 ) -> Tensor | None:
     image = plan.packing.fresh()
     if plan.packing.pack_into(input, image):
         return None
     output = torch.empty(plan.shape, dtype=plan.dtype, memory_format=plan.layout)
-    plan.run(image, arranged(words, plan.vectors), factors, output)
+    if shortcut is not None:
+        shortcut = shortcut.contiguous(memory_format=plan.layout)
+    plan.run(image, arranged(words, plan.vectors), factors, shortcut, output)
     return output if plan.layout is layout else output.contiguous(memory_format=layout)
 
 
@@ -132,9 +155,11 @@ def lookup_plan(
     threads: int,
     of_words: bool = False,
     signs: bool = False,
+    store: Store = PLAIN,
+    adds: bool = False,
 ) -> LookupPlan:
     """The plan for images of these sizes and strides. of_words: their channels are words already. signs: the
-    outputs are words of signs."""
+    outputs are words of signs. adds: a shortcut is added to them."""
     (n, _, height, width), (k, c, r, s) = input_size, weight_size
     (step_y, step_x), (top, left) = geometry.stride, geometry.padding
     p, q = geometry.output_size((height, width), (r, s))
@@ -153,6 +178,7 @@ def lookup_plan(
     pixels = min(tiles, key=lambda t: -(-columns // t) * t)
     calls = []
     for share in shares(n, rows, n * k * p * q * c * r * s // LANES, threads):
+        before = share.first_image * p * q * outputs + share.first_row * columns * by_pixel
         numbers = LookupNumbers(
             images=share.images,
             rows=share.rows,
@@ -169,14 +195,21 @@ def lookup_plan(
             by_output_pixel=by_pixel,
             by_output=by_output,
             filters=k,
+            before=before,
+            least=_bits(store.least),
+            most=_bits(store.most),
         )
         source = share.first_image * by_image + share.first_row * by_row
-        target = share.first_image * numbers.by_output_image + share.first_row * columns * by_pixel
-        loop = lookup_sums(vectors, pixels, channels_last, signs)
-        calls.append(NativeCall(loop, source, 4 * target, as_array(numbers)))
+        loop = lookup_sums(vectors, pixels, channels_last, signs, adds, store != PLAIN)
+        calls.append(NativeCall(loop, source, 4 * before, as_array(numbers)))
     written = torch.channels_last if channels_last else layout
     dtype = torch.int32 if signs else torch.float32
     return LookupPlan(packing, vectors, tuple(calls), (n, outputs, p, q), written, dtype)
+
+
+def _bits(value: float) -> int:
+    """The bits of an fp32."""
+    return ctypes.c_int32.from_buffer(ctypes.c_float(value)).value
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,10 +236,19 @@ def arranged(words: Tensor, vectors: int) -> Tensor:
     takes less time than rearranging them, and notices every change."""
     number = id(words)
     kept = _arranged.get(number)
-    if kept is None or kept.words() is not words or not torch.equal(kept.as_were, words):
+    if kept is None or kept.words() is not words or not _same_words(kept.as_were, words):
         reference = weakref.ref(words, partial(_forget, number))
         kept = _arranged[number] = _Arranged(reference, words.clone(), _halves(words, vectors))
     return kept.halves
+
+
+def _same_words(a: Tensor, b: Tensor) -> bool:
+    """Whether two dense tensors have the same bits. `torch.equal` compares element by element."""
+    return a.shape == b.shape and not _memcmp(a.data_ptr(), b.data_ptr(), a.nbytes)
+
+
+_memcmp = ctypes.CDLL(None).memcmp
+_memcmp.argtypes = ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t
 
 
 def _forget(number: int, reference: Any) -> None:

@@ -7,6 +7,7 @@ v says in how many of its four signs the half differs from v. A weight's half by
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -55,7 +56,8 @@ class LookupNumbers(NamedTuple):
     sum. by_pixel, by_row, by_image: bytes of the source from one output pixel, row or image to the next.
     by_filter_row: bytes of the source from one row of a filter to the next. by_output_image, by_output_pixel:
     elements of the target from one image or pixel to the next. by_output: the same from one filter to the
-    next, or from one word of filters. filters: of the layer."""
+    next, or from one word of filters. filters: of the layer. before: elements of the whole output before the
+    target. least, most: the limits of an output, as the bits of an fp32."""
 
     images: int
     rows: int
@@ -72,20 +74,31 @@ class LookupNumbers(NamedTuple):
     by_output_pixel: int
     by_output: int
     filters: int
+    before: int
+    least: int
+    most: int
 
 
 @cache
-def lookup_sums(vectors: int, pixels: int, channels_last: bool = True, signs: bool = False) -> Any:
-    """A function (weights, factors, table, source, target, numbers) that computes tiles of `vectors` vectors
-    of filters and `pixels` pixels. A row of the output must have at least `pixels` pixels.
+def lookup_sums(
+    vectors: int,
+    pixels: int,
+    channels_last: bool = True,
+    signs: bool = False,
+    adds: bool = False,
+    limits: bool = False,
+) -> Any:
+    """A function (weights, factors, table, shortcut, source, target, numbers) that computes tiles of
+    `vectors` vectors of filters and `pixels` pixels. A row of the output must have at least `pixels` pixels.
 
     weights: bytes [block, row of a filter, byte of the run, half, filter]. factors: [2, filters] fp32.
+    shortcut: with `adds`, what is added to the output, in its layout. limits: whether outputs have limits.
     target: fp32 [image, row, column, filter], or [image, filter, row, column] with four pixels stored at a
     time. With `signs` the target is int32, where a word has the signs of 32 filters. The last tile of a row
     is moved left so that it ends where the row ends.
     """
-    code = function(f"lookup_{vectors}_{pixels}", *(POINTER,) * 6)
-    weights, factors, table, source, target, numbers = code.function.args
+    code = function(f"lookup_{vectors}_{pixels}", *(POINTER,) * 7)
+    weights, factors, table, shortcut, source, target, numbers = code.function.args
     n = loaded(code, LookupNumbers, numbers)
     block_filters = vectors * LANES
     block_bytes = code.mul(code.mul(n.filter_rows, n.run), I64(2 * block_filters))
@@ -113,6 +126,8 @@ def lookup_sums(vectors: int, pixels: int, channels_last: bool = True, signs: bo
         terms = splat(code, code.uitofp(n.terms, FLOAT), LANES)
         pixel = code.add(code.mul(row, n.columns), first)
         to = at(code, FLOAT, target, (image, n.by_output_image))
+        added = at(code, FLOAT, shortcut, (n.before, 1), (image, n.by_output_image)) if adds else None
+        store = _Store(code, to, added, (n.least, n.most) if limits else ())
         for i in range(vectors):
             filters = (block, block_filters), (i, LANES)
             factor = code.load(at(code, FLOAT, factors, *filters), align=4, typ=_FLOATS)
@@ -126,24 +141,46 @@ def lookup_sums(vectors: int, pixels: int, channels_last: bool = True, signs: bo
                 number = code.add(code.mul(block, I64(vectors)), I64(i))
                 of_vector = (number, n.by_output) if signs else (code.mul(number, I64(LANES)), 1)
                 for offset, value in enumerate(values):
-                    place = at(
-                        code, FLOAT, to, (pixel, n.by_output_pixel), (offset, n.by_output_pixel), of_vector
-                    )
+                    place = (pixel, n.by_output_pixel), (offset, n.by_output_pixel), of_vector
                     if signs:
                         below = code.fcmp_ordered("<", value, zeros(_FLOATS))
-                        value = code.bitcast(below, I32)
-                    code.store(value, place, align=4)
+                        code.store(code.bitcast(below, I32), at(code, FLOAT, to, *place), align=4)
+                    else:
+                        store(value, *place)
                 continue
             of_filter = code.add(code.mul(block, I64(block_filters)), I64(i * LANES))
             for offset in range(0, pixels, 4):
-                place = at(code, FLOAT, to, (of_filter, n.by_output), (pixel, 1), (offset, 1))
-                _store_turned(code, values[offset : offset + 4], place, n.by_output)
+                place = (of_filter, n.by_output), (pixel, 1), (offset, 1)
+                for number, four in _turned(code, values[offset : offset + 4]):
+                    store(four, *place, (number, n.by_output))
     code.ret_void()
     return compiled(code)
 
 
-def _store_turned(code: Any, values: list[Any], place: Any, by_filter: Any) -> None:
-    """Stores four pixels of each filter side by side. Filters are `by_filter` elements apart."""
+class _Store:
+    """Stores vectors of outputs: with what a shortcut adds to them, and within limits, if there are any.
+
+    limits: the bits of the least and the largest output, or nothing."""
+
+    def __init__(self, code: Any, target: Any, shortcut: Any | None, limits: tuple[Any, ...]) -> None:
+        self._code, self._target, self._shortcut = code, target, shortcut
+        self._limits = [code.bitcast(code.trunc(bits, I32), FLOAT) for bits in limits]
+
+    def __call__(self, value: Any, *place: tuple[Any, Any]) -> None:
+        """Stores the vector `value` at the element Σ index · stride of the target."""
+        code, count = self._code, value.type.count
+        if self._shortcut is not None:
+            added = code.load(at(code, FLOAT, self._shortcut, *place), align=4, typ=value.type)
+            value = code.fadd(value, added)
+        # A comparison with NaN is false, so NaN stays NaN.
+        for limit, beyond in zip(self._limits, (">", "<"), strict=False):
+            limits = splat(code, limit, count)
+            value = code.select(code.fcmp_ordered(beyond, limits, value), limits, value)
+        code.store(value, at(code, FLOAT, self._target, *place), align=4)
+
+
+def _turned(code: Any, values: list[Any]) -> Iterator[tuple[int, Any]]:
+    """Each filter's number, and its values at four pixels side by side."""
     for begin in range(0, LANES, 8):
         a, b, c, d = (picked_of(code, value, range(begin, begin + 8)) for value in values)
         for odd in range(2):
@@ -163,7 +200,7 @@ def _store_turned(code: Any, values: list[Any], place: Any, by_filter: Any) -> N
                 for half in range(2):
                     here = picked_of(code, turned, range(4 * half, 4 * half + 4))
                     number = begin + 2 * odd + high + 4 * half
-                    code.store(here, at(code, FLOAT, place, (number, by_filter)), align=4)
+                    yield number, here
 
 
 def _looked_up(

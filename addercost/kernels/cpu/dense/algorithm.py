@@ -81,14 +81,26 @@ class Algorithm:
         self.output[outside] = self._with_shortcut(value)
 
     def _with_shortcut(self, value: Any) -> Any:
-        if not self.site.shortcut:
-            return value
-        added = value + self.shortcut[self.k, self.g, self.q, self.p, self.n]
-        return self._at_least(hl.strict_float(added))
+        if self.site.shortcut:
+            value = hl.strict_float(value + self.shortcut[self.k, self.g, self.q, self.p, self.n])
+        return self._behind_sum(value) if self._finishes_at_output else value
 
-    def _at_least(self, value: Any) -> Any:
-        """NaN stays NaN."""
-        return hl.strict_float(hl.select(value < self["least"], self["least"], value))
+    @property
+    def _finishes_at_output(self) -> bool:
+        """Whether a tile holds fp32, from which the output is computed where it is written: a shortcut has
+        the output's layout, and vectors of halves take longer to transpose."""
+        return self.site.shortcut or self.site.half
+
+    def _behind_sum(self, value: Any) -> Any:
+        """The output: the value within the limits, or its byte code. NaN stays NaN, and its code is 0."""
+        if self.site.scaled:
+            value = hl.select(value < self["least"], self["least"], value)
+            value = hl.strict_float(hl.select(value > self["most"], self["most"], value))
+        if self.site.coded:
+            value = hl.strict_float(hl.strict_float(hl.round(value / self["step"])) + self["zero"])
+            # A comparison with NaN is false.
+            value = hl.select(value > 0, hl.min(value, hl.f32(LEVELS)), hl.f32(0))
+        return self.site.written(value)
 
     def _finished(self, at: tuple[Any, ...], filter_: Any) -> Any:
         value = self.site.finish(self.sum[at], self["terms"])
@@ -97,12 +109,7 @@ class Algorithm:
             # its bias.
             factor, addend = (self.factors[filter_, self.g, row] for row in (0, 1))
             value = hl.strict_float(hl.strict_float(value * factor) + addend)
-            value = value if self.site.shortcut else self._at_least(value)
-        if self.site.coded:
-            value = hl.strict_float(hl.strict_float(hl.round(value / self["step"])) + self["zero"])
-            # A comparison with NaN is false, so NaN gets code 0.
-            value = hl.select(value > 0, hl.min(value, hl.f32(LEVELS)), hl.f32(0))
-        return hl.cast(self.site.result, value)
+        return value if self._finishes_at_output else self._behind_sum(value)
 
     def __getitem__(self, name: str) -> Any:
         return self.parameters[name]
@@ -115,23 +122,26 @@ class Algorithm:
         column, row = x - self["padding_x"], y - self["padding_y"]
         inside = (column >= 0) & (row >= 0)
         inside = inside & (column < width) & (row < height)
-        value = self.input[c, self.g, hl.clamp(column, 0, width - 1), hl.clamp(row, 0, height - 1), self.n]
+        value = self._read(c, self.g, hl.clamp(column, 0, width - 1), hl.clamp(row, 0, height - 1), self.n)
         scratch = hl.Func("scratch")
         if self.kernel.whole_pixels:
-            scratch[c, self.g, x, y, self.n] = hl.select(inside, value, hl.cast(self.site.element, 0))
+            scratch[c, self.g, x, y, self.n] = hl.select(inside, value, hl.cast(self.site.operand, 0))
             return scratch
         # All zeros first, then the rows of the input: a vector across an edge is then loaded with a mask. A
         # select would make it a gather.
-        scratch[c, self.g, x, y, self.n] = hl.cast(self.site.element, 0)
+        scratch[c, self.g, x, y, self.n] = hl.cast(self.site.operand, 0)
         self.inner = hl.RDom([(0, width)], "inner")
         self.inner.where((row >= 0) & (row < height))
-        scratch[c, self.g, self.inner.x + self["padding_x"], y, self.n] = self.input[
+        scratch[c, self.g, self.inner.x + self["padding_x"], y, self.n] = self._read(
             c, self.g, self.inner.x, hl.clamp(row, 0, height - 1), self.n
-        ]
+        )
         return scratch
 
+    def _read(self, *place: Any) -> Any:
+        return self.site.read(self.input[place])
+
     def _weight(self, j: Any, filter_: Any, group: Any) -> Any:
-        return self.site.weigh(self.weight[j, filter_, group])
+        return self.site.weigh(self.site.read(self.weight[j, filter_, group]))
 
     def _packed_weight(self) -> Any:
         """The weights of a block with their filters innermost. Places beyond the last filter repeat its
@@ -258,5 +268,5 @@ class Algorithm:
         pair = (weight, value) if self.kernel.across else (value, weight)
         term = self.site.combine(*pair, *(own[at] for own in self.owned))
         # The compiler would fold a factor of -1 that it knows into a subtraction.
-        total[at] += term if self.site.sign > 0 else hl.cast(self.site.element, self["sign"]) * term
+        total[at] += term if self.site.sign > 0 else hl.cast(self.site.operand, self["sign"]) * term
         return total

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from addercost.kernels.cpu.dense.buffers import BufferLayout, Launch
 from addercost.kernels.cpu.dense.convolution import launch_of, parameters_of
@@ -34,10 +35,14 @@ class BorderedKernel:
     sink: BufferLayout
 
     def launch(self, weight: BufferLayout) -> Launch:
-        """Runs the kernel on an image, on weights of this layout, and on the factors if its arithmetic has
-        them.
+        """Runs the kernel on an image, on weights of this layout, and on the factors and a shortcut if its
+        arithmetic has them.
         """
         return launch_of(self.kernel, (self.source, weight), self.parameters, self.sink)
+
+    def laid_out(self, shortcut: Tensor) -> Tensor:
+        """The shortcut in the output's layout."""
+        return shortcut.contiguous(memory_format=self.layout)
 
 
 def plan_bordered(

@@ -110,7 +110,9 @@ class _Buffer(ctypes.Structure):
 
 def _unplaced(view: BufferLayout, dtype: torch.dtype) -> tuple[Any, _Buffer]:
     """A buffer without an address, and its C structure, whose field `host` takes the address."""
-    element = torch.empty(1, dtype=dtype).numpy()
+    # Numpy has no bf16, and kernels take the bits of both types of half precision.
+    half = dtype in (torch.float16, torch.bfloat16)
+    element = torch.empty(1, dtype=torch.uint16 if half else dtype).numpy()
     strides = [step * element.itemsize for step in view.stride]
     buffer = hl.Buffer(np.lib.stride_tricks.as_strided(element, view.size, strides))
     parts = _Buffer.from_address(buffer._get_raw_halide_buffer_t())

@@ -50,7 +50,7 @@ def launch_of(
         whole = whole_blocks(filters)
         operands.append((BufferLayout.strided((2, groups, whole), (groups * whole, whole, 1)), torch.float32))
     if site.shortcut:
-        operands.append((output, site.output))
+        operands.append((output, torch.float32))
     return Launch(partial(compiled, kernel), tuple(operands), parameters, (output, site.output))
 
 
@@ -100,13 +100,15 @@ def convolve(
 def ready_of(
     site: str, input: Tensor, weight: Tensor, geometry: Geometry, store: Store = PLAIN
 ) -> Ready | None:
-    """`convolve` for fp32 operands of these sizes and strides, which may have no data. None where they have
+    """`convolve` for operands of these sizes and strides, which may have no data. None where they have
     to be copied first, and for depthwise layers.
     """
     if depthwise.takes(weight.shape, geometry.groups):
         return None
     plan = _planned(site, input, weight, geometry, tuned_schedules(), store)
-    return None if plan.copied else Ready(tuple(plan.shape), output_layout(input), plan.launch)
+    if plan.copied:
+        return None
+    return Ready(tuple(plan.shape), output_layout(input), plan.launch, SITES[site].output)
 
 
 def request_of(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> KernelRequest:
@@ -158,7 +160,8 @@ def _plan(
     (n, _, h, w), (k, _, r, s) = input_size, weight_size
     shape = [n, k, *geometry.output_size((h, w), (r, s))]
     output = target = torch.empty(shape, dtype=SITES[site].output, device="meta", memory_format=layout)
-    groups, direct = geometry.groups, _is_direct(given_weight, geometry)
+    # Halves become fp32 in the scratch image, so they are not read in place.
+    groups, direct = geometry.groups, _is_direct(given_weight, geometry) and not SITES[site].half
     # A single column of outputs is treated as a row, because the schedule tiles rows.
     transposed = shape[3] == 1 and shape[2] > 1
     input, weight = _prepared(given, given_weight, geometry, transposed)
@@ -266,7 +269,7 @@ def extents_of(source: Tensor, target: Tensor, filter_size: tuple[int, int], geo
 def _store_parameters(site: Site, store: Store) -> tuple[float, ...]:
     """The values for the parameters that `Site.store_parameters` names."""
     coded = (store.codes.step, float(store.codes.zero)) if store.codes else ()
-    return (store.least, *coded) if site.scaled else ()
+    return (store.least, store.most, *coded) if site.scaled else ()
 
 
 def parameters_of(

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-FAMILY_OF_SITE = {
-    "adder": "adder",
-    "adder_scaled": "adder",
-    "adder_shortcut": "adder",
-    "mac": "mac",
-    "mac_powers": "mac",
-    "adder_u8": "adder_u8",
-    "adder_u8_scaled": "adder_u8",
-    "adder_u8_coded": "adder_u8",
-    "adder_u8_by_four": "adder_u8",
-    "adder_u8_scaled_by_four": "adder_u8",
-    "adder_u8_coded_by_four": "adder_u8",
-    "xnor": "xnor",
-}
-"""The family of each arithmetic whose schedules can be tuned."""
+_HALVES = ("", "_float16", "_bfloat16")
 
-FAMILIES = tuple(dict.fromkeys(FAMILY_OF_SITE.values()))
+_SITES_OF_FAMILY = {
+    "adder": ("adder_shortcut", *(f"adder{store}{half}" for store in ("", "_scaled") for half in _HALVES)),
+    "mac": tuple(f"mac{powers}{half}" for powers in ("", "_powers") for half in _HALVES),
+    "adder_u8": tuple(
+        f"adder_u8{store}{form}"
+        for form in ("", "_by_four")
+        for store in ("", "_scaled", "_coded", "_shortcut", "_shortcut_coded")
+    ),
+    "xnor": ("xnor", "xnor_shortcut"),
+}
+"""The arithmetics whose schedules can be tuned, by family."""
+
+FAMILY_OF_SITE = {site: family for family, sites in _SITES_OF_FAMILY.items() for site in sites}
+
+FAMILIES = tuple(_SITES_OF_FAMILY)

@@ -53,7 +53,7 @@ def partition(kernel: KernelClass, extents: Extents, threads: int) -> Partition:
     if kernel.direct or kernel.joined:
         strip = rows
     else:
-        row_bytes = extents.scratch_columns * extents.channels * SITES[kernel.site].element.bytes()
+        row_bytes = extents.scratch_columns * extents.channels * SITES[kernel.site].operand.bytes()
         filter_rows = extents.dilation_y * (extents.filter_y - 1) + 1
         fitting = (SCRATCH_BYTES // max(1, row_bytes) - filter_rows) // extents.stride_y + 1
         strip = max(1, min(rows, fitting))
@@ -83,7 +83,7 @@ def _block_tiles(site: str, tile: KernelClass | Schedule, extents: Extents) -> i
     cache.
     """
     taps = extents.channels * extents.filter_y * extents.filter_x
-    tile_bytes = taps * tile.block * int(SITES[site].element.bytes())
+    tile_bytes = taps * tile.block * int(SITES[site].operand.bytes())
     return max(_FEWEST_TILES // tile.vectors, BLOCK_BYTES // tile_bytes)
 
 
@@ -101,7 +101,7 @@ def image_fits(site: str, extents: Extents) -> bool:
 
 
 def scratch_bytes(site: str, extents: Extents) -> int:
-    return extents.scratch_elements * int(SITES[site].element.bytes())
+    return extents.scratch_elements * int(SITES[site].operand.bytes())
 
 
 def enough_tasks(images: int, filters: int, threads: int) -> bool:

@@ -34,11 +34,11 @@ class Site:
     """If there are any, the kernel takes a third operand of the output's shape. Each function turns it into a
     value that stays in registers while a tile is computed."""
     scaled: bool = False
-    """Each filter has a factor and an addend: the output is the sum times the factor, plus the addend, and
-    not below a least value."""
+    """Each filter has a factor and an addend: the output is the sum times the factor, plus the addend, within
+    limits."""
     shortcut: bool = False
-    """The kernel takes an operand of the output's shape and layout, which it adds before it takes the larger
-    of the result and the least value."""
+    """The kernel takes an operand of the output's shape and layout, which it adds before it limits the
+    result."""
     weigh: Callable[[Any], Any] = lambda weight: weight
     """Applied to each weight when the weights are copied for the kernel."""
     sign: int = 1
@@ -48,6 +48,11 @@ class Site:
     the former and the sums on the latter. No core has fewer pipes for multiply-adds than for additions."""
 
     @property
+    def half(self) -> bool:
+        """Whether the operands and the output are in half precision. They are copied and summed as fp32."""
+        return self.dtype in HALVES
+
+    @property
     def coded(self) -> bool:
         """Whether the output is byte codes."""
         return self.output == torch.uint8
@@ -55,11 +60,25 @@ class Site:
     @property
     def store_parameters(self) -> tuple[str, ...]:
         """Names of the `Store` values that a kernel takes as parameters."""
-        return ("least", "step", "zero") if self.coded else ("least",) if self.scaled else ()
+        return ("least", "most", *(("step", "zero") if self.coded else ())) if self.scaled else ()
 
     @property
     def element(self) -> Any:
-        return _HALIDE_TYPES[self.dtype]()
+        """The type of input and weight in memory. Halves are bits there: numpy has no bf16."""
+        return hl.UInt(16) if self.half else _HALIDE_TYPES[self.dtype]()
+
+    @property
+    def operand(self) -> Any:
+        """The type of input and weight in the inner loop."""
+        return hl.Float(32) if self.half else self.element
+
+    def read(self, value: Any) -> Any:
+        """An element of memory as an operand."""
+        return HALVES[self.dtype][0](value) if self.half else value
+
+    def written(self, value: Any) -> Any:
+        """A result as an element of memory."""
+        return HALVES[self.dtype][1](value) if self.half else hl.cast(self.result, value)
 
     @property
     def of_words(self) -> bool:
@@ -75,7 +94,7 @@ class Site:
         """The type of the running sum. x86's SAD instruction sums eight bytes into lanes of 64 bits. For
         narrower ones Halide 21 emits code that loses the sum so far. Arm's dot product sums four into lanes
         of 32 bits."""
-        return {1: self.element, 4: hl.UInt(32), 8: hl.UInt(64)}[self.packed]
+        return {1: self.operand, 4: hl.UInt(32), 8: hl.UInt(64)}[self.packed]
 
     @property
     def lane_bytes(self) -> int:
@@ -88,6 +107,39 @@ _HALIDE_TYPES: dict[torch.dtype, Callable[[], Any]] = {
     torch.int32: lambda: hl.Int(32),
     torch.uint8: lambda: hl.UInt(8),
 }
+
+
+def _of_bf16(bits: Any) -> Any:
+    return hl.reinterpret(hl.Float(32), hl.cast(hl.UInt(32), bits) << 16)
+
+
+def _to_bf16(value: Any) -> Any:
+    """Rounds to the nearest, ties to even. Any NaN becomes the same one, since rounding could make a zero of
+    it."""
+    bits = hl.reinterpret(hl.UInt(32), value)
+    rounded = (bits + hl.u32(0x7FFF) + ((bits >> 16) & hl.u32(1))) >> 16
+    is_nan = (bits & hl.u32(0x7FFFFFFF)) > hl.u32(0x7F800000)
+    return hl.cast(hl.UInt(16), hl.select(is_nan, hl.u32(0x7FC0), rounded))
+
+
+def _of_fp16(bits: Any) -> Any:
+    return hl.cast(hl.Float(32), hl.reinterpret(hl.Float(16), bits))
+
+
+def _to_fp16(value: Any) -> Any:
+    return hl.reinterpret(hl.UInt(16), hl.cast(hl.Float(16), value))
+
+
+HALVES: dict[torch.dtype, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    torch.float16: (_of_fp16, _to_fp16),
+    torch.bfloat16: (_of_bf16, _to_bf16),
+}
+"""The types of half precision, each with the conversions of its bits to fp32 and back."""
+
+
+def in_half(name: str, dtype: torch.dtype) -> str:
+    """The name of the form of an fp32 arithmetic whose operands and output are of this type."""
+    return name if dtype not in HALVES else f"{name}_{str(dtype).removeprefix('torch.')}"
 
 
 def _power_of_two(weight: Any) -> Any:
@@ -126,6 +178,8 @@ _OF_BYTES = (
     _ADDER_U8,
     _ADDER_U8_SCALED,
     replace(_ADDER_U8_SCALED, name="adder_u8_coded", output=torch.uint8),
+    replace(_ADDER_U8_SCALED, name="adder_u8_shortcut", shortcut=True),
+    replace(_ADDER_U8_SCALED, name="adder_u8_shortcut_coded", shortcut=True, output=torch.uint8),
 )
 
 
@@ -134,14 +188,36 @@ def by_four(name: str) -> str:
     return f"{name}_by_four"
 
 
+_XNOR = Site(
+    "xnor",
+    torch.int32,
+    torch.float32,
+    lambda x, w: hl.popcount(x ^ w),
+    # Exact, because both numbers are far below 2²⁴. As floats this takes one operation instead of two.
+    finish=lambda differing, terms: (
+        hl.cast(hl.Float(32), terms) - hl.f32(2) * hl.cast(hl.Float(32), differing)
+    ),
+    scaled=True,
+)
+
+_MAC = Site("mac", torch.float32, torch.float32, lambda x, w: x * w)
+_WITH_HALVES = (
+    _MAC,
+    # For a shift layer whose weights are not yet rounded to powers of two.
+    replace(_MAC, name="mac_powers", weigh=_power_of_two),
+    _ADDER,
+    replace(_ADDER, name="adder_scaled", scaled=True),
+)
+
 SITES = {
     site.name: site
     for site in (
-        Site("mac", torch.float32, torch.float32, lambda x, w: x * w),
-        # For a shift layer whose weights are not yet rounded to powers of two.
-        Site("mac_powers", torch.float32, torch.float32, lambda x, w: x * w, weigh=_power_of_two),
-        _ADDER,
-        replace(_ADDER, name="adder_scaled", scaled=True),
+        *_WITH_HALVES,
+        *(
+            replace(site, name=in_half(site.name, dtype), dtype=dtype, output=dtype)
+            for site in _WITH_HALVES
+            for dtype in HALVES
+        ),
         replace(_ADDER, name="adder_shortcut", scaled=True, shortcut=True),
         # The input gradient: a convolution of the output's gradient, in which each weight is compared with
         # the layer's input.
@@ -181,18 +257,8 @@ SITES = {
         ),
         # Signs as bits, 32 channels in a word. The sum of products of ±1 is the number of terms minus twice
         # the number that differ.
-        Site(
-            "xnor",
-            torch.int32,
-            torch.float32,
-            lambda x, w: hl.popcount(x ^ w),
-            # Exact, because both numbers are far below 2²⁴. As floats this takes one operation instead of
-            # two.
-            finish=lambda differing, terms: (
-                hl.cast(hl.Float(32), terms) - hl.f32(2) * hl.cast(hl.Float(32), differing)
-            ),
-            scaled=True,
-        ),
+        _XNOR,
+        replace(_XNOR, name="xnor_shortcut", shortcut=True),
         *_OF_BYTES,
         *(
             replace(

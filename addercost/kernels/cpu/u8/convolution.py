@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
@@ -48,7 +49,13 @@ def convolve_quantized(
 
 
 def convolve_coded(
-    input: Tensor, weight: Tensor, factors: Tensor, codes: Codes, geometry: Geometry, store: Store
+    input: Tensor,
+    weight: Tensor,
+    factors: Tensor,
+    codes: Codes,
+    geometry: Geometry,
+    store: Store,
+    shortcut: Tensor | None = None,
 ) -> Tensor:
     """`store` applied to -Σ|q(x) - w|; the result of `reference.adder_coded_forward`.
 
@@ -59,22 +66,51 @@ def convolve_coded(
     if depthwise.takes(weight.shape, geometry.groups):
         each = factors[..., 0].contiguous()
         sums = depthwise.convolve("adder_u8_scaled", input, weight, geometry, layout, each, zero)
-        return sums if store == PLAIN else store.of(sums, *_NO_FACTORS)
+        return sums if store == PLAIN and shortcut is None else store.of(sums, *_NO_FACTORS, shortcut)
     if zero and weight.shape[1] % WORD and geometry.padding != (0, 0):
         # Channels are rounded up to whole words with zeros. A border filled with `zero` would fill those
         # places with `zero` instead.
         (top, left) = geometry.padding
         input, zero = F.pad(input, (left, left, top, top), value=zero), 0
         geometry = replace(geometry, padding=(0, 0))
-    return convolve(input, weight, geometry, factors, layout, zero, store=store)
+    return convolve(input, weight, geometry, factors, layout, zero, store=store, shortcut=shortcut)
 
 
-def ready_of(input: Tensor, weight: Tensor, codes: Codes, geometry: Geometry, store: Store) -> Call | None:
-    """`convolve_coded` for an input and weights of these sizes, strides and types, which may have no data, as
-    a function of input, weight and factors. None where something has to be copied first, and for depthwise
-    layers.
+def ready_quantized(input: Tensor, weight: Tensor, zero: int, geometry: Geometry) -> Call | None:
+    """`convolve_quantized` for an input and weights of these sizes, strides and types, which may have no
+    data, as a function of input, weight, scale and bias. None where something has to be copied first, and for
+    depthwise layers.
     """
-    zero, layout, quantized = codes.zero, output_layout(input), input.dtype == torch.float32
+    run = _ready_sums(input, weight, zero, geometry, PLAIN)
+    if run is None:
+        return None
+    filters, groups = weight.shape[0], geometry.groups
+
+    def call(values: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None = None) -> Tensor:
+        factors = pack_factors(scale.expand(filters), bias, groups)
+        return run(_codes(values, Codes(float(scale), zero)), weight, factors)
+
+    return call
+
+
+def ready_of(
+    input: Tensor, weight: Tensor, codes: Codes, geometry: Geometry, store: Store, adds: bool = False
+) -> Call | None:
+    """`convolve_coded` for an input and weights of these sizes, strides and types, which may have no data, as
+    a function of input, weight, factors and, if it `adds` one, a shortcut. None where something has to be
+    copied first, and for depthwise layers.
+    """
+    run = _ready_sums(input, weight, codes.zero, geometry, store, adds)
+    if run is None or input.dtype != torch.float32:
+        return run
+    return lambda values, *others: run(_codes(values, codes), *others)
+
+
+def _ready_sums(
+    input: Tensor, weight: Tensor, zero: int, geometry: Geometry, store: Store, adds: bool = False
+) -> Callable[..., Tensor] | None:
+    """A function of codes, weight, factors and a shortcut, for codes of an input like this."""
+    layout, quantized = output_layout(input), input.dtype == torch.float32
     if depthwise.takes(weight.shape, geometry.groups):
         return None
     if zero and weight.shape[1] % WORD and geometry.padding != (0, 0):
@@ -82,12 +118,9 @@ def ready_of(input: Tensor, weight: Tensor, codes: Codes, geometry: Geometry, st
     if not _readable(input, geometry.groups) or (quantized and not _dense(input)):
         return None
     place = input.shape, input.stride(), weight.shape
-    site = _of_this_machine(_site(store))
+    site = _of_this_machine(_site(store, adds))
     plan = _plan(site, *place, geometry, layout, torch.get_num_threads(), tuned_schedules(), store)
-    run = partial(_run, plan, layout, zero)
-    if not quantized:
-        return run
-    return lambda values, *others: run(_codes(values, codes), *others)
+    return partial(_run, plan, layout, zero)
 
 
 _NO_FACTORS = torch.ones(1), torch.zeros(1)
@@ -115,14 +148,15 @@ def convolve(
     fill: int = 0,
     schedule: Schedule | None = None,
     store: Store = PLAIN,
+    shortcut: Tensor | None = None,
 ) -> Tensor:
     """-Σ|x - w| of bytes [N, C, H, W] and [K, C/G, R, S], as [N, K, P, Q] int32. A padded tap has x = fill.
 
     factors: of `kernels.signs`; with them, `store` is applied to the sums, and the output is fp32 or byte
-    codes. Where `fill` is not 0, the channels of a group must divide into words. For a depthwise layer
-    `store` must be `PLAIN`."""
+    codes. shortcut: added before that is limited and coded. Where `fill` is not 0, the channels of a group
+    must divide into words. For a depthwise layer `store` must be `PLAIN`, without a shortcut."""
     layout = layout or output_layout(input)
-    site = "adder_u8" if factors is None else _site(store)
+    site = "adder_u8" if factors is None else _site(store, shortcut is not None)
     if depthwise.takes(weight.shape, geometry.groups):
         each = None if factors is None else factors[..., 0].contiguous()
         return depthwise.convolve(site, input, weight, geometry, layout, each, fill)
@@ -133,7 +167,7 @@ def convolve(
     plan = _plan(
         site, *place, geometry, layout, torch.get_num_threads(), schedule or tuned_schedules(), store
     )
-    return _run(plan, layout, fill, input, weight, factors)
+    return _run(plan, layout, fill, input, weight, factors, shortcut)
 
 
 def _run(
@@ -143,6 +177,7 @@ def _run(
     input: Tensor,
     weight: Tensor,
     factors: Tensor | None,
+    shortcut: Tensor | None = None,
 ) -> Tensor:
     image = input
     for step in plan.steps:
@@ -153,7 +188,9 @@ def _run(
         weight = _padded_weight(weight, plan)
     kernel = plan.kernel
     output = torch.empty(kernel.shape, dtype=SITES[kernel.kernel.site].output, memory_format=kernel.layout)
-    operands = (image, weight, output) if factors is None else (image, weight, factors, output)
+    if shortcut is not None:
+        shortcut = kernel.laid_out(shortcut)
+    operands = [each for each in (image, weight, factors, shortcut, output) if each is not None]
     plan.launch(*(operand.data_ptr() for operand in operands))
     return output if kernel.layout is layout else output.contiguous(memory_format=layout)
 
@@ -164,7 +201,9 @@ def request_of(input: Tensor, weight: Tensor, geometry: Geometry) -> KernelReque
     return _plan(_of_this_machine("adder_u8_scaled"), *place, torch.get_num_threads()).kernel.request
 
 
-def _site(store: Store) -> str:
+def _site(store: Store, adds: bool) -> str:
+    if adds:
+        return "adder_u8_shortcut" if store.codes is None else "adder_u8_shortcut_coded"
     return "adder_u8_scaled" if store.codes is None else "adder_u8_coded"
 
 
