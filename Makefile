@@ -104,6 +104,7 @@ arm-check: $(VENV)/.installed-dev
 	tools/debian_package.sh aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 	$(BIN)/python -m tools.arm_check
 	$(BIN)/python -m tools.arm_loops
+	$(BIN)/python -m tools.arm_images
 
 check: test check-static
 

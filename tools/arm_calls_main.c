@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MOST = 6, NUMBER = 7, READ = 8, WRITTEN = 9 };
+enum { MOST = 7, NUMBER = 7, READ = 8, WRITTEN = 9 };
 
 /* Another file has the functions. Each takes at most MOST pointers and 64-bit numbers. */
-typedef void (*function)(int64_t, int64_t, int64_t, int64_t, int64_t, int64_t);
+typedef void (*function)(int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t);
 extern const function functions[];
 
 static int64_t number(void) {
@@ -26,7 +26,7 @@ int main(void) {
             if (fread((void *)a[i], 1, value, stdin) != (size_t)value) return 3;
             if (kind == WRITTEN) bytes[i] = value;
         }
-        functions[which](a[0], a[1], a[2], a[3], a[4], a[5]);
+        functions[which](a[0], a[1], a[2], a[3], a[4], a[5], a[6]);
         for (int i = 0; i < count; i++)
             if (fwrite((void *)a[i], 1, bytes[i], stdout) != (size_t)bytes[i]) return 1;
     }

@@ -34,7 +34,7 @@ from addercost.kernels.cpu.dense.buffers import Launch
 from addercost.kernels.cpu.dense.kernel_class import KernelClass
 from addercost.kernels.cpu.dense.pipeline import scheduled
 from addercost.kernels.cpu.dense.rule import default_schedule
-from addercost.kernels.cpu.dense.sites import SITES, by_four
+from addercost.kernels.cpu.dense.sites import HALVES, SITES, by_four, in_half
 from addercost.kernels.cpu.processor import Core
 from addercost.kernels.cpu.u8 import convolution as u8
 from addercost.kernels.problem import Geometry
@@ -52,8 +52,14 @@ MAIN = Path(__file__).with_name("arm_check_main.c")
 RESULT = Path(__file__).parents[1] / "benchmarks" / "results" / "arm64" / "kernels.txt"
 GEOMETRY = Geometry(padding=(1, 1))
 LAYOUTS = {"channels-last": torch.channels_last, "contiguous": torch.contiguous_format}
-HALIDE_TYPES = {torch.float32: (2, 32), torch.int32: (0, 32), torch.uint8: (1, 8)}
-"""`halide_type_t`: the code and the bits."""
+HALIDE_TYPES = {
+    torch.float32: (2, 32),
+    torch.int32: (0, 32),
+    torch.uint8: (1, 8),
+    torch.float16: (1, 16),
+    torch.bfloat16: (1, 16),
+}
+"""`halide_type_t`: the code and the bits. Kernels take halves as unsigned integers."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +88,20 @@ def kernels() -> Iterator[ArmKernel]:
                 expected = torch.nn.functional.conv2d(x, w, padding=1)
             flat = w.reshape(1, 27, -1).contiguous()
             yield ArmKernel(f"{site} {where}", plan.kernel, plan.launch, (x, flat), expected)
+        for dtype in HALVES:
+            yield _half(x.to(dtype), w.to(dtype), where)
         yield _signs(x, w, where)
         for target in (TARGET, DOT_PRODUCT):
             yield _bytes(where, layout, target)
+
+
+def _half(x: Tensor, w: Tensor, where: str) -> ArmKernel:
+    site = in_half("adder", x.dtype)
+    schedule = default_schedule(dense.request_of(site, x, w, GEOMETRY), NEON)
+    plan = dense._planned(site, x, w, GEOMETRY, schedule)
+    operands = x, w.reshape(1, 27, -1).contiguous()
+    expected = reference.adder_forward(x, w, GEOMETRY)
+    return ArmKernel(f"{site} {where}", plan.kernel, plan.launch, operands, expected)
 
 
 def _signs(x: Tensor, w: Tensor, where: str) -> ArmKernel:
@@ -173,7 +190,7 @@ def _numbers(*values: int) -> bytes:
 
 def _memory(tensor: Tensor) -> bytes:
     """A dense tensor's bytes in the order of memory."""
-    return tensor.as_strided((tensor.numel(),), (1,)).numpy().tobytes()
+    return tensor.as_strided((tensor.numel(),), (1,)).view(torch.uint8).numpy().tobytes()
 
 
 def cycles(loop: list[str], core: str) -> float:
@@ -196,9 +213,12 @@ def main() -> None:
             loop = inner_loop(assembly)
             found = run(arm, made, Path(name))
         exact = torch.equal(found, arm.expected)
-        close = torch.allclose(found, arm.expected, rtol=1e-4, atol=1e-3)
+        # Two sums that differ by a rounding of fp32 may be rounded to neighbouring halves.
+        tolerance = 2 * torch.finfo(found.dtype).eps if found.dtype in HALVES else 1e-4
+        close = torch.allclose(found, arm.expected, rtol=tolerance, atol=1e-3)
         wrong += not close
-        result = "the reference's bits" if exact else "the reference's to 1e-4" if close else "WRONG"
+        result = f"the reference's to {tolerance:.0e}" if close else "WRONG"
+        result = "the reference's bits" if exact else result
         packed = SITES[arm.kernel.site].packed
         kernel = arm.kernel
         sites = kernel.vectors * kernel.pixels * kernel.lanes * packed

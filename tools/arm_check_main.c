@@ -23,11 +23,11 @@ typedef struct {
     void *padding;
 } buffer;
 
-/* It takes its inputs, its parameters and its output. A kernel with factors, its third input, has a least value too. */
+/* It takes its inputs, its parameters and its output. A kernel with factors, its third input, has a least and a largest value too. */
 extern int kernel();
 #define INTEGERS int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int
 typedef int (*plain)(buffer *, buffer *, INTEGERS, buffer *);
-typedef int (*scaled)(buffer *, buffer *, buffer *, INTEGERS, float, buffer *);
+typedef int (*scaled)(buffer *, buffer *, buffer *, INTEGERS, float, float, buffer *);
 
 static void take(void *target, size_t bytes) {
     if (fread(target, 1, bytes, stdin) != bytes) exit(3);
@@ -52,12 +52,12 @@ int main(void) {
         b->host = aligned_alloc(128, (bytes / 128 + 2) * 128);
         if (i < count - 1) take(b->host, bytes);
     }
-    float least = 0;
+    float limits[2] = {0};
     take(p, sizeof p);
-    if (count == 4) take(&least, sizeof least);
+    if (count == 4) take(limits, sizeof limits);
 #define P p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], p[8], p[9], p[10], p[11], p[12], p[13], p[14], p[15]
     int failed = count == 3 ? ((plain)kernel)(&all[0], &all[1], P, &all[2])
-                            : ((scaled)kernel)(&all[0], &all[1], &all[2], P, least, &all[3]);
+                            : ((scaled)kernel)(&all[0], &all[1], &all[2], P, limits[0], limits[1], &all[3]);
     if (failed) return 1;
     return fwrite(all[count - 1].host, 1, bytes, stdout) != (size_t)bytes;
 }
