@@ -25,7 +25,14 @@ def summary(layers: list[Row], rivals: list[Row], start: Row, cores: list[Row]) 
         )
     for kind in ("resnet", "small"):
         yield from _target("mac ≥ 0.95 of torch", kind, layers, 0.95, lambda r: r["ratio"]["mac / torch"])
-        yield from _target("u8 ≥ 0.9 of its limit", kind, layers, 0.9, lambda r: r["share"]["adder u8"])
+        yield from _target(
+            "u8 ≥ 0.9 of its limit",
+            kind,
+            layers,
+            0.9,
+            lambda r: r["share"]["adder u8"],
+            lambda r: f"moving input and output alone takes {r['moving']['adder u8']:.2f} of its time",
+        )
         yield from _target(
             "u8 ≥ 4 × adder",
             kind,
@@ -40,6 +47,7 @@ def summary(layers: list[Row], rivals: list[Row], start: Row, cores: list[Row]) 
             layers,
             20,
             lambda r: r["ratio"]["binary kernel / adder"],
+            lambda r: f"the bare loop would be {r['bounds']['binary kernel / adder'][0]:.1f}",
         )
         yield from _target(
             "packed binary layer ≥ 20 × adder layer",

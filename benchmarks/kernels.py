@@ -134,7 +134,7 @@ def _on_packed_signs(x: Tensor, words: Tensor, factors: Tensor, layer: Layer) ->
         )
         assert not looked_up.packing.pack_into(x, image)
         halves = lookup.arranged(words, looked_up.vectors)
-        return lambda: looked_up.run(image, halves, factors, output)
+        return lambda: looked_up.run(image, halves, factors, None, output)
     plan = binary._plan(
         x.shape, x.stride(), layer.weight_shape, layer.geometry, layout, threads, tuned_schedules()
     )
@@ -198,7 +198,9 @@ def bench_layer(kind: str, layer: Layer, channels_last: bool, rounds: int) -> Ro
             **({"binary kernel / adder": over("binary kernel", "adder")} if "binary kernel" in calls else {}),
             "binary layer / adder": over("binary layer", "adder layer"),
         },
+        "moving": {"adder u8": over("adder u8", "memory u8")},
         "bounds": {
+            "binary kernel / adder": (over("limit xnor", "adder"),),
             "u8 / adder": bounds("adder u8", "adder"),
             "packed / adder": bounds("binary packed", "adder layer"),
         },

@@ -6,6 +6,10 @@ writes benchmarks/results/<processor>/threads.txt. A figure is the time on one t
 the median of the rounds. `after relu` is the adder kernel called right after an operator of torch on two
 threads. Halide has its own threads, so torch's may still wait for work on the same cores. OMP_WAIT_POLICY
 says how they wait (active: they keep a core busy), and each policy is tried in another process.
+
+The first line says what the two cores can do at most: the rate of the bare adder loop, which reads no memory
+and calls no library, on two threads together / on one, in the median of the rounds and from the least to the
+most. A virtual machine's two cores may be two threads of one.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import torch
@@ -26,11 +31,13 @@ import torch.nn.functional as F
 from addercost.kernels.cpu.dense import convolution as dense
 from addercost.kernels.cpu.dense.tuned import schedules_folder
 from addercost.measure.devices.process_memory import keep_freed_memory
+from addercost.measure.host.loop_rate import loop_sites_per_second
 from addercost.results.files import write_file
 from benchmarks.kernel_layers import RESNET, Layer
 from benchmarks.kernels import CORES, RESULTS, environment
 
 WANTED = 1.8
+BARE_SECONDS = 0.2
 POLICIES = ("", "active", "passive")
 Case = tuple[Layer, bool]
 ALL: list[Case] = [
@@ -79,6 +86,20 @@ def speedups(layer: Layer, channels_last: bool, rounds: int) -> dict[str, float]
     return {name: statistics.median(found) for name, found in ratios.items()}
 
 
+def two_cores(rounds: int) -> str:
+    """How many times as fast two threads run the bare loop as one."""
+    ratios = []
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(rounds):
+            alone = loop_sites_per_second("adder", BARE_SECONDS)
+            both = pool.map(lambda _: loop_sites_per_second("adder", BARE_SECONDS), range(2))
+            ratios.append(sum(both) / alone)
+    return (
+        f"  bare adder loop: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        f" in {rounds} rounds"
+    )
+
+
 def table(cases: list[Case], rounds: int) -> list[str]:
     """A line for each case, and the number of cases that reach the target."""
     lines, found = [], []
@@ -104,7 +125,7 @@ def main() -> None:
     if options.few:
         print("\n".join(table(FEW, options.rounds)))
         return
-    lines = [json.dumps(environment() | {"threads": 2}), *table(ALL, options.rounds)]
+    lines = [json.dumps(environment() | {"threads": 2}), two_cores(20), *table(ALL, options.rounds)]
     for policy in POLICIES:
         chosen = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
         if policy:
