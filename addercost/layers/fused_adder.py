@@ -32,6 +32,7 @@ class _Stored(nn.Module):
     ) -> None:
         super().__init__()
         self.limits, self.geometry, self.is_linear = limits, geometry, is_linear
+        self._place = Geometry.of(*geometry)
         self.register_buffer("weight", weight)
         self.register_buffer("factors", factors)
 
@@ -68,7 +69,7 @@ class _Stored(nn.Module):
         if shortcut.dtype not in (torch.float32, torch.float64) or not self._outputs_like(input, shortcut):
             return False
         (n, _, height, width), (k, _, r, s) = input.shape, self.weight.shape
-        return shortcut.shape == (n, k, *Geometry.of(*self.geometry).output_size((height, width), (r, s)))
+        return shortcut.shape == (n, k, *self._place.output_size((height, width), (r, s)))
 
     def _outputs_like(self, input: Tensor, shortcut: Tensor) -> bool:
         """Whether the sums have the shortcut's type."""

@@ -45,6 +45,7 @@ class PackedBinary(nn.Module):
         else:
             self.geometry = layer.geometry_arguments()
         self.weight_shape, groups = list(weight.shape), self.geometry[3]
+        self._place = Geometry.of(*self.geometry)
         self.dtype, self.signs, self.limits = weight.dtype, False, NO_LIMITS
         scale, bias = ops.filter_scale(weight), None if layer.bias is None else layer.bias.detach()
         # The kernels compute in fp32, which represents half precision exactly.
@@ -84,7 +85,7 @@ class PackedBinary(nn.Module):
         if input.dim() != 4 or not isinstance(shortcut, Tensor):
             return False
         (n, _, height, width), (k, _, r, s) = input.shape, self.weight_shape
-        shape = (n, k, *Geometry.of(*self.geometry).output_size((height, width), (r, s)))
+        shape = (n, k, *self._place.output_size((height, width), (r, s)))
         dtype = self.factors.dtype if input.dtype == torch.int32 else input.dtype
         return (shortcut.shape, shortcut.dtype) == (shape, dtype)
 
@@ -125,7 +126,7 @@ class PackedBinary(nn.Module):
         whole = reader.geometry[3] == 1 or reader.weight_shape[1] % WORD == 0
         same_type = reader.dtype == reader.factors.dtype
         finite = bool(self.factors.isfinite().all())
-        stored = dispatch.stores_signs(tuple(self.weight_shape), Geometry.of(*self.geometry))
+        stored = dispatch.stores_signs(tuple(self.weight_shape), self._place)
         return stored and whole and same_type and finite and self.is_linear == reader.is_linear
 
     def passing_signs(self) -> PackedBinary:

@@ -260,7 +260,9 @@ def test_operator_passes_opcheck_vmap_and_autocast() -> None:
         assert torch.equal(fused(half, shortcut[0]), F.hardtanh(plain(half) + shortcut[0]))
 
 
+@pytest.mark.filterwarnings("error")
 def test_compile_and_export_see_one_operator() -> None:
+    """The compiler warns of nothing."""
     fused = fuse(with_statistics(pack_binary(Block(SUMS["identity"][0]))))
     x = torch.randn(1, 32, 6, 6)
     compiled = torch.compile(fused, backend="aot_eager", fullgraph=True)
