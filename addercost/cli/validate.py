@@ -347,6 +347,8 @@ def _timed(
     except ValueError:
         raise ArgumentError(f"--most-sites {most_sites!r} is no number", "write it as 6G") from None
     dtype = next((name for name in settings.dtypes if name in (*TENSOR_DTYPES, INT8)), "fp32")
+    if compiled and dtype == INT8:
+        raise ArgumentError("networks are compiled in floating point", "leave int8 out of --dtype")
     plan = Plan(named_networks(patterns, sample, dtype, compiled), target, models, most, layers, document)
     timings = timed(plan, settings, _timing_printer(quiet), again_s, accept_noise)
     return validation_of(timings, plan, patterns, notes, accept_noise)

@@ -206,6 +206,7 @@ def test_cells_of_nasbench201_are_drawn_by_a_hash() -> None:
         pytest.param(["--models", "zoo:lenet*", "--most-sites", "1"], "can be timed", id="all too large"),
         pytest.param(["--models", "zoo:*", "--dtype", "fp12"], "unknown number format", id="format"),
         pytest.param(["--models", "zoo:*", "--cost-model", "magic"], "unknown cost model", id="model"),
+        pytest.param(["--models", "zoo:*", "--compile", "--dtype", "int8"], "leave int8 out", id="compiled"),
     ],
 )
 def test_bad_arguments_are_one_line(
@@ -214,6 +215,16 @@ def test_bad_arguments_are_one_line(
     assert validate(*arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert words in line
+
+
+def test_a_network_is_compiled_only_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[nn.Module] = []
+    monkeypatch.setattr(networks, "compiled", lambda model: made.append(model) or model)
+    for compiled, expected in ((False, 0), (True, 1)):
+        (network,) = named_networks("zoo:lenet5-bn", None, "fp32", compiled)
+        call, _ = networks._made(network, None)
+        call()
+        assert len(made) == expected
 
 
 @pytest.mark.parametrize(
