@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -150,3 +152,30 @@ def test_every_schedule_gives_the_same_bits() -> None:
     for schedule in random.Random(3).sample(found, 2):
         # The taps are added in the same order by all of them.
         assert torch.equal(dense.convolve("adder", x, w, geometry, schedule), expected), schedule
+
+
+TILES_IN_NCHW = """
+import torch
+from addercost.kernels.cpu.dense import convolution as dense
+from addercost.kernels.cpu.dense.candidates import candidates
+from addercost.kernels.cpu.processor import host_core
+from addercost.kernels.problem import Geometry
+
+x, w, geometry, core = torch.randn(1, 1, 8, 8), torch.randn(4, 1, 3, 3), Geometry(stride=(2, 2)), host_core()
+found = candidates(dense.request_of("adder", x, w, geometry), core)
+half = core.registers // 2
+tiles = [s for s in found if s.vectors == 1 and s.lanes == 8 and not (s.across or s.kept_scratch)]
+near = [s for s in tiles if half <= s.pixels <= half + 2]
+assert len({s.pixels for s in near}) == 2
+for schedule in near:
+    dense.convolve("adder", x, w, geometry, schedule)
+print(len(near))
+"""
+
+
+@pytest.mark.exhaustive
+def test_no_tile_of_an_output_in_nchw_ends_the_process() -> None:
+    """Halide does so for one pixel more than half of the registers: 9 with 16 registers, 17 with 32."""
+    found = subprocess.run([sys.executable, "-c", TILES_IN_NCHW], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr[-500:]
+    assert int(found.stdout) >= 2

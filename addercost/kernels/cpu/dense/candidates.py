@@ -79,10 +79,12 @@ def _aborts(request: KernelRequest, core: Core, vectors: int, pixels: int) -> bo
     """Whether Halide's LLVM ends the process ("calling a function with a bad signature") when it compiles
     this tile.
 
-    It does so for sums of packed bytes or words in tiles one vector wide: of 9 pixels with 16 registers, and
-    of 17 pixels with 32. All other tiles compile."""
+    It does so for tiles of 9 pixels with 16 registers and of 17 with 32: where the output is in NCHW, and for
+    sums of packed bytes or words in tiles one vector wide. All other tiles compile.
+    """
     packed = request.arithmetic.packed > 1 or request.arithmetic.of_words
-    return packed and (vectors, pixels) == (1, core.registers // 2 + 1)
+    refused = not request.channels_last_output or (packed and vectors == 1)
+    return refused and pixels == core.registers // 2 + 1
 
 
 def _along_pixels(request: KernelRequest, core: Core) -> Iterator[Schedule]:
