@@ -44,3 +44,8 @@ Limits = tuple[float, float]
 
 NO_LIMITS: Limits = (-math.inf, math.inf)
 RELU: Limits = (0.0, math.inf)
+
+
+def limited(values: Tensor, limits: Limits) -> Tensor:
+    """The values within the limits; `values` themselves where there are none."""
+    return values if limits == NO_LIMITS else values.clamp(*limits)

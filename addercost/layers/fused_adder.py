@@ -12,9 +12,9 @@ from addercost.errors import ShapeError
 from addercost.kernels.codes import LEVELS, quantize
 from addercost.kernels.problem import Geometry, rows_as_image
 from addercost.kernels.signs import pack_factors, unpack_factors
-from addercost.kernels.store import NO_LIMITS, Codes, Limits
+from addercost.kernels.store import NO_LIMITS, Codes, Limits, limited
 from addercost.layers.adder import AdderConv2d, AdderLinear
-from addercost.layers.module import repr_of_limits, with_batch
+from addercost.layers.module import has_output_shape, repr_of_limits, with_batch
 from addercost.layers.norm import BatchNorm, affine
 from addercost.layers.ops import fused as ops
 
@@ -59,17 +59,14 @@ class _Stored(nn.Module):
 
     def _behind(self, sums: Tensor) -> Tensor:
         """The output, from sums with a shortcut."""
-        return sums if self.limits == NO_LIMITS else sums.clamp(*self.limits)
+        return limited(sums, self.limits)
 
     def _adds(self, input: Tensor, shortcut: Tensor) -> bool:
         """Whether the kernel adds the shortcut. It does not where one of the two is broadcast, and in half
         precision, where the layer's output is rounded before the sum."""
-        if not isinstance(shortcut, Tensor) or input.dim() != 4:
+        if not has_output_shape(shortcut, input, self.weight.shape, self._place):
             return False
-        if shortcut.dtype not in (torch.float32, torch.float64) or not self._outputs_like(input, shortcut):
-            return False
-        (n, _, height, width), (k, _, r, s) = input.shape, self.weight.shape
-        return shortcut.shape == (n, k, *self._place.output_size((height, width), (r, s)))
+        return shortcut.dtype in (torch.float32, torch.float64) and self._outputs_like(input, shortcut)
 
     def _outputs_like(self, input: Tensor, shortcut: Tensor) -> bool:
         """Whether the sums have the shortcut's type."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -135,6 +135,16 @@ def with_batch(convolve: Callable[[Tensor], Tensor], input: Tensor) -> Tensor:
     both.
     """
     return convolve(input.unsqueeze(0)).squeeze(0) if input.dim() == 3 else convolve(input)
+
+
+def has_output_shape(tensor: object, images: Tensor, filters: Sequence[int], geometry: Geometry) -> bool:
+    """Whether `tensor` is a tensor with the shape of a convolution's output; False for an image without a
+    batch. filters: the shape of the weight, [K, C, R, S].
+    """
+    if not isinstance(tensor, Tensor) or images.dim() != 4:
+        return False
+    (n, _, height, width), (k, _, r, s) = images.shape, filters
+    return tensor.shape == (n, k, *geometry.output_size((height, width), (r, s)))
 
 
 def repr_of_limits(limits: Limits) -> str:

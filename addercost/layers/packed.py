@@ -11,9 +11,9 @@ from addercost.errors import ArgumentError, ShapeError
 from addercost.kernels import dispatch
 from addercost.kernels.problem import Geometry, rows_as_image
 from addercost.kernels.signs import WORD, pack_factors, pack_filters, unpack_factors, words_of
-from addercost.kernels.store import NO_LIMITS, Limits
+from addercost.kernels.store import NO_LIMITS, Limits, limited
 from addercost.layers.binary import BinaryConv2d, BinaryLinear
-from addercost.layers.module import repr_of_limits, with_batch
+from addercost.layers.module import has_output_shape, repr_of_limits, with_batch
 from addercost.layers.norm import BatchNorm, affine
 from addercost.layers.ops import binary as ops
 from addercost.layers.replaced import with_replaced
@@ -79,15 +79,13 @@ class PackedBinary(nn.Module):
         if self._adds(input, shortcut):
             return self._convolve(input, shortcut, self.limits)
         sums = with_batch(lambda image: self._convolve(image, None, NO_LIMITS), input) + shortcut
-        return sums if self.limits == NO_LIMITS else sums.clamp(*self.limits)
+        return limited(sums, self.limits)
 
     def _adds(self, input: Tensor, shortcut: Tensor) -> bool:
-        if input.dim() != 4 or not isinstance(shortcut, Tensor):
-            return False
-        (n, _, height, width), (k, _, r, s) = input.shape, self.weight_shape
-        shape = (n, k, *self._place.output_size((height, width), (r, s)))
         dtype = self.factors.dtype if input.dtype == torch.int32 else input.dtype
-        return (shortcut.shape, shortcut.dtype) == (shape, dtype)
+        if not has_output_shape(shortcut, input, self.weight_shape, self._place):
+            return False
+        return shortcut.dtype == dtype
 
     def _convolve(self, image: Tensor, shortcut: Tensor | None, limits: Limits) -> Tensor:
         operands, place = (image, self.words, self.factors), (self.weight_shape, *self.geometry)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from addercost.cost.calibrated.families import FAMILIES, WITH_WEIGHTS, filters_of
 from addercost.cost.calibrated.features import features, weight_bytes
 from addercost.cost.calibrated.fit import Calibrated, mean_timings
-from addercost.cost.calibrated.network_law import near_and_far
+from addercost.cost.calibrated.network_law import near_and_far_of
 from addercost.cost.calibrated.spreads import quantile
 from addercost.cost.calibrated.time_model import Floats
 from addercost.cost.cost_model import far_part
@@ -126,8 +126,8 @@ def _parts(eager: Calibrated, calls: Sequence[KernelCall]) -> tuple[Floats, Floa
     """([calls, classes + 2], [calls]): what the shares of the classes, `call` and `copy` are multiplied by,
     and the seconds that far weights add.
     """
-    rows, _ = features(calls)
-    near, beyond, is_linear = near_and_far(calls, eager.near, eager.far)
+    rows, work = features(calls)
+    near, beyond, is_linear = near_and_far_of(rows, work, eager.near, eager.far)
     near = np.where(is_linear, eager.law.linear_factor * near, near)
     classes = _CLASSES[rows[:, 0].astype(int)]
     parts = np.zeros((len(calls), len(_START)))

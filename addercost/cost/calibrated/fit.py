@@ -17,7 +17,7 @@ import numpy as np
 from addercost.cost.calibrated.codes import CODES
 from addercost.cost.calibrated.families import ONE_ROW
 from addercost.cost.calibrated.features import features
-from addercost.cost.calibrated.network_law import NetworkLaw, fit_networks, half_far_bytes, near_and_far
+from addercost.cost.calibrated.network_law import NetworkLaw, fit_networks, half_far_bytes, near_and_far_of
 from addercost.cost.calibrated.spreads import conformal_spread, spread_of_sums, unseen_errors
 from addercost.cost.calibrated.time_model import Floats, TimeModel, fit_times
 from addercost.cost.calibrated.usual_speed import mean_at_usual_speed
@@ -58,10 +58,10 @@ class Calibrated:
         """([calls], [calls]): seconds of each kernel in a network, including its call; see
         `NetworkLaw.seconds`.
         """
-        near, beyond, is_linear = near_and_far(calls, self.near, self.far)
+        rows, work = features(calls)
+        near, beyond, is_linear = near_and_far_of(rows, work, self.near, self.far)
         close, away = self.law.seconds(near, beyond, is_linear)
         if self.streamed:
-            rows, _ = features(calls)
             away = np.where(np.isin(rows[:, 0], ONE_ROW), beyond, away)
         return close, away
 

@@ -61,7 +61,13 @@ def near_and_far(
     calls: Sequence[KernelCall], near: TimeModel, far: TimeModel
 ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     """The arguments of `NetworkLaw.seconds`, each [calls]."""
-    rows, work = features(calls)
+    return near_and_far_of(*features(calls), near, far)
+
+
+def near_and_far_of(
+    rows: Floats, work: Floats, near: TimeModel, far: TimeModel
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """The same of kernels that `features` describes as (rows, work)."""
     near_s, far_s = near.seconds(work, rows), far.seconds(work, rows)
     beyond = np.where(np.isin(rows[:, 0], WITH_WEIGHTS), np.maximum(far_s - near_s, 0.0), 0.0)
     return near_s, beyond, np.isin(rows[:, 0], LINEAR)
