@@ -20,7 +20,7 @@ from addercost.hardware.loader import host_file
 from addercost.input_files import read_text
 from addercost.reading import Positive, json_data, misfit, read_as
 
-SCHEMA = "addercost/kernel-times/1"
+SCHEMA = "addercost/kernel-times/2"
 CONTIGUOUS, CHANNELS_LAST = "contiguous", "channels-last"
 """Layouts of images: NCHW and NHWC."""
 
@@ -65,8 +65,9 @@ class Conditions:
 @dataclass(frozen=True, slots=True)
 class KernelSample:
     """The times of one kernel in seconds. warm_s: consecutive runs. near_s: runs before each of which the
-    second-level cache was filled with other data. far_s: the same with the last-level cache. factor: how many
-    times as long as on the quiet machine a fixed piece of work took beside the runs, in the mean.
+    second-level cache was filled with other data. far_s: the same with the last-level cache, and then the
+    kernel had run once with other weights. factor: how many times as long as on the quiet machine a fixed
+    piece of work took beside the runs, in the mean.
     """
 
     call: KernelCall

@@ -16,6 +16,7 @@ from addercost.layers import AdderConv2d, BinaryConv2d, ShiftConv2d
 from addercost.measure.case import LayerCase, parse_case
 from addercost.measure.contenders.choice import contenders
 from addercost.measure.contenders.contender import DTYPES
+from addercost.measure.kernel_times import timing
 from addercost.measure.kernel_times.case_kernels import (
     BYTES,
     PACKED,
@@ -159,6 +160,25 @@ def test_at_all_speeds_a_kernel_is_run_in_ten_blocks_and_the_factor_is_their_mea
     assert swept == ["near", "far"] * MIXED_BLOCKS
     assert len(runs.near_s) == len(runs.far_s) == MIXED_BLOCKS and len(runs.warm_s) >= MIXED_BLOCKS
     assert factor == pytest.approx(1.4)
+
+
+def test_a_far_run_follows_one_of_the_same_kernel_with_other_weights(monkeypatch) -> None:
+    """Its instructions are in the caches again, and its own weights are not."""
+    order, made = [], []
+
+    def replayed(call, generator, layout):
+        made.append((call, generator.initial_seed()))
+        number = len(made)
+        return lambda: order.append(number)
+
+    monkeypatch.setattr(timing, "replay", replayed)
+    speed = ReferenceSpeed(lambda: 1.0, 1.0, lambda seconds: None, now=lambda: 0.0)
+    call = own_kernel(CASES[0], "adder")
+    timed_kernel(call, speed, lambda: order.append("near"), lambda: order.append("far"), 7)
+    assert made == [(call, 7), (call, 8)]
+    after = [order[i + 1 : i + 3] for i, what in enumerate(order) if what == "far"]
+    assert after == [[2, 1]] * timing.FAR_RUNS
+    assert [order[i + 1] for i, what in enumerate(order) if what == "near"] == [1] * timing.NEAR_RUNS
 
 
 def test_at_all_speeds_every_run_of_a_network_is_kept() -> None:

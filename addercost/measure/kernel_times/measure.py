@@ -83,6 +83,11 @@ CHAINS, CHAIN = 24, 25
 QUANTIZED_NETWORKS = 42
 """How many quantised networks are timed. To quantise one takes longer than to time it."""
 
+_USUAL_L3_BYTES, _BEYOND_L3_BYTES = 32 << 20, 16 << 20
+"""A buffer that sweeps the last-level cache is this much larger than it. The cache is taken for 32 MiB where
+its size is unknown or smaller. A buffer of three quarters of the cache left some weights in.
+"""
+
 LEAST_QUIET = 0.5
 """The least share of samples at quiet moments. A calibration with a smaller share is refused."""
 
@@ -182,7 +187,7 @@ def _measured(
     """
     sizes = cache_sizes()
     near = Sweeper(4 * sizes.get("L2", 1 << 20))
-    far = Sweeper(max(sizes.get("L3", 0) * 3 // 4, 24 << 20))
+    far = Sweeper(max(sizes.get("L3", 0), _USUAL_L3_BYTES) + _BEYOND_L3_BYTES)
     layout = LAYOUTS[settings.layout]
     known = {sample.call for sample in found.samples}
     timings = Counter(network.name for network in found.networks)
