@@ -5,7 +5,9 @@ Usage: python tools/token_times.py FOLDER [--estimates-only]
 FOLDER, such as reports/amd-zen4, gets token-times.json and token-times.md. The model is a Llama of 125
 million parameters with random weights, run through transformers on one thread: a prompt, and a token after
 a context, in fp32 and bf16, and with int8 weights by torch's dynamic quantisation. Estimates are those of
-`addercost llm` for the calibrated machine. A run takes a minute or two on a quiet machine.
+`addercost llm` for the calibrated machine. A fixed reference is timed beside each run. Where the calibration
+has moments of any speed (`calibrate --kernels --accept-noise`), times are brought to the machine's usual
+speed, as those of `validate` are. A run takes a minute or two on a quiet machine.
 """
 
 from __future__ import annotations
@@ -16,15 +18,18 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from addercost.cost.calibrated.tables import usual_factor
+from addercost.cost.calibrated.usual_speed import mean_at_usual_speed
 from addercost.cost.target_registry import load_target
 from addercost.errors import AddercostError
 from addercost.language_models import language_model
+from addercost.measure.speed.product import open_reference_speed
 from addercost.results.files import write_file
 from addercost.results.intervals import median_interval
 from addercost.results.language_model import PhaseReport
@@ -66,15 +71,18 @@ FORMATS = {
 
 @dataclass(frozen=True)
 class TokenRow:
-    """A phase in one format. seconds: those of each run of the forward. predicted: seconds by cost model;
-    they are a lower bound where `bounds` names the model. refused: the reasons why cost models gave no
-    prediction.
+    """A phase in one format. seconds: those of each run of the forward. factors: how many times as long as on
+    the quiet machine a fixed reference took beside each run. usual_factor: the same of the calibration's
+    runs; None where these are all of quiet moments. predicted: seconds by cost model; they are a lower bound
+    where `bounds` names the model. refused: the reasons why cost models gave no prediction.
     """
 
     format: str
     phase: str
     tokens: int
     seconds: tuple[float, ...]
+    factors: tuple[float, ...]
+    usual_factor: float | None
     predicted: dict[str, float]
     bounds: tuple[str, ...]
     refused: dict[str, str]
@@ -83,9 +91,25 @@ class TokenRow:
     def median_s(self) -> float:
         return statistics.median(self.seconds)
 
+    @property
+    def factor(self) -> float | None:
+        """The machine's factor in the mean; None where no reference was timed."""
+        return statistics.mean(self.factors) if self.factors else None
 
-def measured(form: str) -> dict[str, tuple[float, ...]]:
-    """The seconds of every run, by phase."""
+    @property
+    def compared_s(self) -> float:
+        """The seconds with which estimates are compared: at the usual speed where there is one."""
+        if self.usual_factor is None or self.factor is None:
+            return self.median_s
+        return mean_at_usual_speed(self.seconds, self.factor, self.usual_factor)
+
+
+Runs = tuple[tuple[float, float], ...]
+"""(seconds, the machine's factor) of every run."""
+
+
+def measured(form: str) -> dict[str, Runs]:
+    """Every run, by phase."""
     make_importable()
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -110,15 +134,21 @@ def measured(form: str) -> dict[str, tuple[float, ...]]:
         }
 
 
-def _timed(runs: int, run: Callable[[], Any], after: Callable[[], None]) -> tuple[float, ...]:
-    """The seconds of each run, after two runs that are not kept. after: a function that runs after each and
-    is not timed.
+def _timed(runs: int, run: Callable[[], Any], after: Callable[[], None]) -> Runs:
+    """Each run between two references, after two runs that are not kept. after: a function that runs after
+    each and is not timed.
     """
-    found = []
-    for _ in range(runs + 2):
+    speed = open_reference_speed()
+
+    def seconds() -> float:
         start = time.perf_counter()
         run()
-        found.append(time.perf_counter() - start)
+        return time.perf_counter() - start
+
+    found = []
+    for _ in range(runs + 2):
+        block = speed.block(seconds)
+        found.append((block.value, speed.factor(block)))
         after()
     return tuple(found[2:])
 
@@ -148,18 +178,23 @@ def predicted(form: str) -> dict[str, PhaseReport | str]:
     return found
 
 
-def rows(form: str, seconds: dict[str, tuple[float, ...]]) -> list[TokenRow]:
+def row(form: str, phase: str, runs: Runs) -> TokenRow:
+    """A row without estimates."""
+    seconds, factors = zip(*runs, strict=True)
+    tokens = PROMPT if phase == "prefill" else 1
+    usual = usual_factor(load_target("host"), form if form == "int8" else FORMATS[form].dtype)
+    return TokenRow(form, phase, tokens, seconds, factors, usual, {}, (), {})
+
+
+def with_estimates(form: str, timed: dict[str, Runs]) -> list[TokenRow]:
     known = predicted(form)
     made = []
-    for phase, samples in seconds.items():
+    for phase, runs in timed.items():
         reports = {model: known[f"{model} {phase}"] for model in MODELS}
         costs = {model: item.costs[0] for model, item in reports.items() if not isinstance(item, str)}
         made.append(
-            TokenRow(
-                format=form,
-                phase=phase,
-                tokens=PROMPT if phase == "prefill" else 1,
-                seconds=samples,
+            replace(
+                row(form, phase, runs),
                 predicted={model: cost.seconds for model, cost in costs.items()},
                 bounds=tuple(model for model, cost in costs.items() if not cost.complete),
                 refused={model: item for model, item in reports.items() if isinstance(item, str)},
@@ -175,19 +210,29 @@ def page(found: list[TokenRow], machine: str) -> str:
         "Made by `python tools/token_times.py`. A Llama of 125 million parameters with random weights "
         f"through transformers, one thread, torch {torch.__version__}: a prompt of {PROMPT} tokens, and a "
         f"token after {CONTEXT} others. Times are medians with their 95 % interval; int8 is torch's dynamic "
-        "quantisation, counted as `--weights int8 --activations int8`. An estimate that misses figures is a "
-        "lower bound (≥). transformers copies all keys and values of the text at every token, which "
-        "estimates leave out.",
+        "quantisation, counted as `--weights int8 --activations int8`. The machine's factor says how many "
+        "times as long as on the quiet machine a fixed reference took beside the runs. *At usual speed* is "
+        "the mean of the runs, brought to the factor that the calibration had. Errors are against that time. "
+        "An estimate that misses figures is a lower bound (≥). transformers copies all keys and values of "
+        "the text at every token, which estimates leave out.",
         "",
-        "| format | phase | measured, ms a token | " + " | ".join(f"{m}, ms | error" for m in MODELS) + " |",
-        "| --- | --- | ---: | " + " | ".join("---: | ---:" for _ in MODELS) + " |",
+        "| format | phase | measured, ms a token | machine's factor | at usual speed, ms | "
+        + " | ".join(f"{m}, ms | error" for m in MODELS)
+        + " |",
+        "| --- | --- | ---: | ---: | ---: | " + " | ".join("---: | ---:" for _ in MODELS) + " |",
     ]
     for row in found:
         ends = median_interval(row.seconds)
         shown = f"{1e3 * row.median_s / row.tokens:.3f}"
         if ends is not None:
             shown += f" ({1e3 * ends[0] / row.tokens:.3f} to {1e3 * ends[1] / row.tokens:.3f})"
-        cells = [row.format, row.phase, shown]
+        factors = ["", ""]
+        if row.factor is not None and row.usual_factor is not None:
+            factors = [
+                f"{row.factor:.2f} (usual {row.usual_factor:.2f})",
+                f"{1e3 * row.compared_s / row.tokens:.3f}",
+            ]
+        cells = [row.format, row.phase, shown, *factors]
         for model in MODELS:
             value = row.predicted.get(model)
             if value is None:
@@ -195,7 +240,7 @@ def page(found: list[TokenRow], machine: str) -> str:
             else:
                 sign = "≥ " if model in row.bounds else ""
                 cells.append(f"{sign}{1e3 * value / row.tokens:.3f}")
-                cells.append(f"{100 * (value / row.median_s - 1):+.1f} %")
+                cells.append(f"{100 * (value / row.compared_s - 1):+.1f} %")
         lines.append("| " + " | ".join(cells) + " |")
     lines.append("")
     refused = {f"{row.format} by {model}: {why}" for row in found for model, why in row.refused.items()}
@@ -214,19 +259,19 @@ def main() -> None:
     if options.estimates_only:
         kept = json.loads(stored.read_text())["rows"]
         times = {
-            form: {row["phase"]: tuple(row["seconds"]) for row in kept if row["format"] == form}
+            form: {
+                each["phase"]: tuple(zip(each["seconds"], each["factors"], strict=True))
+                for each in kept
+                if each["format"] == form
+            }
             for form in FORMATS
         }
     else:
         times = {form: measured(form) for form in FORMATS}
     if options.times_only:
-        found = [
-            TokenRow(form, phase, PROMPT if phase == "prefill" else 1, samples, {}, (), {})
-            for form, phases in times.items()
-            for phase, samples in phases.items()
-        ]
+        found = [row(form, phase, runs) for form, phases in times.items() for phase, runs in phases.items()]
     else:
-        found = [row for form in FORMATS for row in rows(form, times[form])]
+        found = [each for form in FORMATS for each in with_estimates(form, times[form])]
     machine = str(load_target("host").name)
     document = {"machine": machine, "config": CONFIG, "rows": [asdict(row) for row in found]}
     write_file(stored, json.dumps(document, indent=1).encode() + b"\n", True)
