@@ -7,13 +7,21 @@ from kernel_calls import CASES, bytes_of, call, convolution, pool, tensor, weigh
 
 from addercost.cost.calibrated.families import FAMILIES, family_of
 from addercost.cost.calibrated.features import CATEGORIES, Sizes, features, sizes_of
-from addercost.counts.kernel_calls import KernelCall
+from addercost.counts.kernel_calls import KernelCall, Operand
 
 
 @pytest.mark.parametrize(("kernel", "sizes"), CASES)
 def test_sizes(kernel, sizes):
     assert sizes_of(kernel) == sizes
     assert sizes.bytes == sizes.input_bytes + sizes.weight_bytes + sizes.output_bytes
+
+
+@pytest.mark.parametrize(("rows", "read"), [(1000, 60), (3, 60), (2, 40)], ids=str)
+def test_a_lookup_reads_no_more_of_its_table_than_it_puts_out(rows, read):
+    """Three indices of 8 bytes pick rows of 5 numbers of 4 bytes: 15 numbers or 60 bytes."""
+    table, indices = weight(rows, 5), Operand((3,), "int64")
+    sizes = sizes_of(call("aten.embedding", tensor(3, 5), weight=table, indices=indices))
+    assert sizes[:5] == ("lookup", 15, 24, read, 60)
 
 
 @pytest.mark.parametrize("kernel", [convolution((0, 4, 5, 5), (4, 4, 3, 3), (0, 4, 3, 3)),

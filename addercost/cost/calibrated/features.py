@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -54,15 +55,25 @@ class Sizes(NamedTuple):
 
 def weight_bytes(call: KernelCall) -> int:
     """Bytes of the parameters that the kernel reads."""
-    return sum(operand.n_bytes for operand in call.operands() if operand.is_weight)
+    return sum(read.n_bytes for read in _read(call) if read.is_weight)
+
+
+def _read(call: KernelCall) -> list[Operand]:
+    """The operands as far as they are read. A look-up reads no more of its table than it puts out."""
+    operands = list(call.operands())
+    if family_of(call) == "lookup" and call.outputs:
+        table, out = operands[0], call.outputs[0]
+        if out.n_bytes < table.n_bytes:
+            operands[0] = replace(table, shape=out.shape)
+    return operands
 
 
 def sizes_of(call: KernelCall) -> Sizes:
     family = family_of(call)
-    operands = list(call.operands())
+    operands = _read(call)
     moved = (
         sum(o.n_bytes for o in operands if not o.is_weight),
-        weight_bytes(call),
+        sum(o.n_bytes for o in operands if o.is_weight),
         sum(o.n_bytes for o in call.outputs),
     )
     out = call.outputs[0] if call.outputs else Operand((0,), "float32")
