@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from addercost.trace.record import OpCall
@@ -69,16 +70,25 @@ Recorded: TypeAlias = "OpCall | RecordedUse"
 """What an open block records. Paths and names are from the root of the model."""
 
 
-def relative_item(item: Recorded, path: str, names: str, names_of_uses: str) -> Item:
-    """The item as part of a module's block, with paths and names relative to that module.
+def relative_items(items: Sequence[Recorded], path: str, names: str, names_of_uses: str) -> tuple[Item, ...]:
+    """The items as parts of a module's block, with paths and names relative to that module.
 
     path: of the module. names: the path under which its parameters are registered. names_of_uses: the same
     path, for blocks within the module. Raises OutsideError for a parameter that is not below it.
     """
-    if item.__class__ is not tuple:
-        return relative(item, path, names)  # type: ignore[arg-type]
-    known, at, named = item
-    within = stripped(at, path) if path else at
-    if named is None or (named is at and names_of_uses is path):
-        return known.at(within, within)
-    return known.at(within, stripped(named, names_of_uses))
+    found: list[Item] = []
+    same_names = names_of_uses is path
+    inside = f"{path}." if path else ""
+    start = len(inside)
+    for item in items:
+        if item.__class__ is not tuple:
+            found.append(relative(item, path, names))  # type: ignore[arg-type]
+            continue
+        known, at, named = item
+        # Most paths are below the module's, so this is `stripped` without the call.
+        within = at[start:] if at.startswith(inside) else stripped(at, path)
+        if named is None or (named is at and same_names):
+            found.append(known.at(within, within))
+        else:
+            found.append(known.at(within, stripped(named, names_of_uses)))
+    return tuple(found)

@@ -25,7 +25,7 @@ from addercost.trace.reuse.blocks import Block, Item, OutsideError, stripped
 from addercost.trace.reuse.cache import BlockCache
 from addercost.trace.reuse.fingerprint import Fingerprints
 from addercost.trace.reuse.frames import Frame, FrameRecorder
-from addercost.trace.reuse.known import KnownModule, relative_item
+from addercost.trace.reuse.known import KnownModule, relative_items
 from addercost.trace.reuse.output_template import OutputTemplate
 from addercost.trace.reuse.state import own_state
 from addercost.trace.shapes import FAST_SHAPES
@@ -67,7 +67,7 @@ class BlockRecorder(FrameRecorder):
         """The items of the whole model, and the class names of the modules that are not inside its blocks."""
         self.flush()
         root = self._frames[0]
-        return tuple([relative_item(item, "", "", "") for item in root.items]), root.types
+        return relative_items(root.items, "", "", ""), root.types
 
     def forget(self) -> None:
         """A module's attribute was set while the model ran, so from now on no module equals another."""
@@ -161,7 +161,7 @@ class BlockRecorder(FrameRecorder):
             try:
                 if self._stand_ins or self._unchanged(module, before, args, kwargs, key):
                     block = Block(
-                        tuple([relative_item(item, path, names, names_of_uses) for item in frame.items]),
+                        relative_items(frame.items, path, names, names_of_uses),
                         {stripped(inner, path): kind for inner, kind in frame.types.items()},
                     )
                     known = KnownModule(block, self._described(out, tensors, frame))
