@@ -38,6 +38,29 @@ def test_sums_are_the_references(channels: int, pixels: int, place) -> None:  # 
         assert out.stride() == expected.stride()
 
 
+HALVES = pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=["fp16", "bf16"])
+
+
+@HALVES
+@pytest.mark.parametrize("pixels", [1, 4])
+@pytest.mark.parametrize("channels", [7, 24, 67])
+def test_sums_in_half_precision_are_rounded_once(channels: int, pixels: int, dtype: torch.dtype) -> None:
+    """Quarters, whose sums are exact in fp32: torch rounds the reference's, ties to even."""
+    x, w = (torch.randint(-36, 36, size) / 4 for size in ((pixels, channels), (9, channels, 1, 1)))
+    image = rows_as_image(x)
+    out = rows.convolve(image.to(dtype), w.to(dtype), Geometry())
+    expected = reference.adder_forward(image, w, Geometry()).to(dtype)
+    assert out.dtype == dtype and torch.equal(out, expected)
+
+
+@HALVES
+def test_every_number_in_half_precision_is_read_and_written(dtype: torch.dtype) -> None:
+    numbers = torch.arange(1 << 16, dtype=torch.int32).to(torch.uint16).view(dtype)
+    zero = torch.zeros(1, 1, 1, 1, dtype=dtype)
+    out = rows.convolve(zero, numbers.reshape(-1, 1, 1, 1), Geometry()).flatten()
+    torch.testing.assert_close(out, -numbers.abs(), rtol=0, atol=0, equal_nan=True)
+
+
 def test_the_error_is_that_of_rounding() -> None:
     """A term passes one subtraction and, in four lanes or more, at most 4,096 / 4 + 2 additions; each rounds
     by 2^-24 of the sum at most."""

@@ -8,14 +8,11 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, NamedTuple
 
+import torch
+
 from addercost.kernels.cpu.ir.build import FLOAT, I64, POINTER, at, compiled, counted, function, least, loaded
-from addercost.kernels.cpu.ir.vectors import (
-    absolute,
-    lane_sum,
-    lanes_below,
-    masked_load,
-    vector,
-)
+from addercost.kernels.cpu.ir.halves import STORED, load, store
+from addercost.kernels.cpu.ir.vectors import absolute, lane_sum, lanes_below, vector
 
 
 class RowSizes(NamedTuple):
@@ -31,14 +28,15 @@ class RowSizes(NamedTuple):
 
 
 @cache
-def distances(lanes: int, batch: int, together: int) -> Any:
+def distances(lanes: int, batch: int, together: int, dtype: torch.dtype = torch.float32) -> Any:
     """A function void distances(x, weights, out, sizes) that computes -Σ|x - w| for `batch` rows of x and
-    each row of weights.
+    each row of weights. Operands and output are of this format; sums are in fp32.
 
     lanes: of a vector of fp32. together: how many rows of weights are read at once. There must be at least
     that many; the last ones are moved back to end at the last row.
     """
     code = function(f"distances_{lanes}_{batch}_{together}", *(POINTER,) * 4)
+    stored = STORED[dtype]
     x, weights, out, numbers = code.function.args
     sizes = loaded(code, RowSizes, numbers)
     floats = vector(FLOAT, lanes)
@@ -50,11 +48,11 @@ def distances(lanes: int, batch: int, together: int) -> Any:
     with counted(code, sizes.rows, together) as block:
         first = least(code, block, code.sub(sizes.rows, I64(together)))
         rows = [code.add(first, I64(row)) for row in range(together)]
-        weight_rows = [at(code, FLOAT, weights, (row, sizes.weight_row)) for row in rows]
-        x_rows = [at(code, FLOAT, x, (b, sizes.x_row)) for b in range(batch)]
+        weight_rows = [at(code, stored, weights, (row, sizes.weight_row)) for row in rows]
+        x_rows = [at(code, stored, x, (b, sizes.x_row)) for b in range(batch)]
         # The channels left over after whole vectors come first, so they can initialise the sums.
         w, values = (
-            [masked_load(code, floats, at(code, FLOAT, row, (whole, 1)), mask, align=4) for row in of]
+            [load(code, dtype, lanes, at(code, stored, row, (whole, 1)), mask) for row in of]
             for of in (weight_rows, x_rows)
         )
         starts = [absolute(code, code.fsub(values[b], w[row])) for row, b in pairs]
@@ -62,7 +60,7 @@ def distances(lanes: int, batch: int, together: int) -> Any:
             code.store(start, place)
         with counted(code, whole, lanes) as channel:
             w, values = (
-                [code.load(at(code, FLOAT, row, (channel, 1)), align=4, typ=floats) for row in of]
+                [load(code, dtype, lanes, at(code, stored, row, (channel, 1))) for row in of]
                 for of in (weight_rows, x_rows)
             )
             for place, (row, b) in zip(sums, pairs, strict=True):
@@ -70,7 +68,7 @@ def distances(lanes: int, batch: int, together: int) -> Any:
                 code.store(code.fadd(code.load(place, typ=floats), distance), place)
         for place, (row, b) in zip(sums, pairs, strict=True):
             total = code.fneg(lane_sum(code, code.load(place, typ=floats)))
-            to = at(code, FLOAT, out, (b, sizes.out_row), (rows[row], sizes.out_weight))
-            code.store(total, to, align=4)
+            to = at(code, stored, out, (b, sizes.out_row), (rows[row], sizes.out_weight))
+            store(code, dtype, total, to)
     code.ret_void()
     return compiled(code)

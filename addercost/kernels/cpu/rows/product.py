@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from addercost.kernels.cpu.ir.build import as_array
+from addercost.kernels.cpu.ir.halves import converts
 from addercost.kernels.cpu.processor import vector_bytes
 from addercost.kernels.cpu.rows.loops import RowSizes, distances
 from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
@@ -23,14 +24,15 @@ _SUMS = 4
 """Sums in registers. An addition waits for the previous one to the same sum, and meanwhile those to other
 sums start.
 """
-_BYTES = 4
+_FP32_BYTES = 4
 
 
 def convolve(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
-    """-Σ|x - w| of input [N, C, H, W] and weight [K, C, 1, 1], as [N, K, H, W] fp32 in the input's layout.
+    """-Σ|x - w| of input [N, C, H, W] and weight [K, C, 1, 1], as [N, K, H, W] in the input's layout and
+    format: fp32, fp16 or bf16. Sums are in fp32, and rounded once to a half format.
 
-    Returns None unless the filters are 1×1 without groups, padding and strides, there are at most `MOST_ROWS`
-    pixels, and channels are neighbours in memory.
+    Returns None unless operands are of one such format, the filters are 1×1 without groups, padding and
+    strides, there are at most `MOST_ROWS` pixels, and channels are neighbours in memory.
     """
     plan = plan_of(input, weight, geometry)
     return None if plan is None else plan(input, weight)
@@ -41,9 +43,9 @@ def plan_of(input: Tensor, weight: Tensor, geometry: Geometry) -> Ready | None:
     # Nearly every layer returns here. Looking up a plan at each of its calls would cost more.
     if input.numel() > MOST_ROWS * input.shape[1] or weight.shape[2:] != (1, 1):
         return None
-    if input.dtype != torch.float32 or weight.dtype != torch.float32:
+    if weight.dtype != input.dtype or not converts(input.dtype):
         return None
-    place = (input.shape, input.stride(), weight.shape, weight.stride())
+    place = (input.dtype, input.shape, input.stride(), weight.shape, weight.stride())
     return _plan(*place, geometry, output_layout(input), torch.get_num_threads())
 
 
@@ -53,6 +55,7 @@ def _write(calls: tuple[NativeCall, ...], x: int, weights: int, out: int) -> Non
 
 @lru_cache(maxsize=4096)
 def _plan(
+    dtype: torch.dtype,
     size: tuple[int, int, int, int],
     stride: tuple[int, ...],
     weight_size: tuple[int, int, int, int],
@@ -77,7 +80,7 @@ def _plan(
     for share in shares(1, filters, filters * channels, threads):
         together = next(rows for rows in (_SUMS // pixels, 1) if rows <= share.rows)
         sizes = RowSizes(share.rows, channels, x_row, weight_row, out_row, out_weight)
-        loop = distances(vector_bytes() // _BYTES, pixels, together)
-        first = _BYTES * share.first_row
+        loop = distances(vector_bytes() // _FP32_BYTES, pixels, together, dtype)
+        first = dtype.itemsize * share.first_row
         calls.append(NativeCall(loop, weight_row * first, out_weight * first, as_array(sizes)))
-    return Ready(shape, layout, partial(_write, tuple(calls)))
+    return Ready(shape, layout, partial(_write, tuple(calls)), dtype)

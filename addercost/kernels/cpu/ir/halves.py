@@ -1,0 +1,59 @@
+"""Numbers in fp32, fp16 and bf16 that loops load as fp32 and round once when they store them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import llvmlite.ir as ir
+import torch
+
+from addercost.kernels.cpu.ir.build import FLOAT, I16, I32
+from addercost.kernels.cpu.ir.native import host_features
+from addercost.kernels.cpu.ir.vectors import constant, masked_load, vector
+from addercost.kernels.cpu.processor import is_arm
+
+_HALF = ir.HalfType()
+STORED = {torch.float32: FLOAT, torch.float16: I16, torch.bfloat16: I16}
+"""The type in which loops load and store the numbers of a format: bits where LLVM has to convert them."""
+
+
+def converts(dtype: torch.dtype) -> bool:
+    """Whether one instruction converts this format to fp32. Every processor shifts bf16."""
+    return dtype in STORED and (dtype != torch.float16 or is_arm() or "f16c" in host_features())
+
+
+def load(code: Any, dtype: torch.dtype, lanes: int, place: Any, mask: Any = None) -> Any:
+    """A vector of fp32 from numbers of this format at address `place`. Lanes that the mask does not select
+    are 0."""
+    kind = vector(STORED[dtype], lanes)
+    align = 4 if dtype == torch.float32 else 2
+    if mask is None:
+        return _as_fp32(code, dtype, code.load(place, align=align, typ=kind))
+    return _as_fp32(code, dtype, masked_load(code, kind, place, mask, align=align))
+
+
+def _as_fp32(code: Any, dtype: torch.dtype, stored: Any) -> Any:
+    floats = vector(FLOAT, stored.type.count)
+    if dtype == torch.float16:
+        return code.fpext(code.bitcast(stored, vector(_HALF, stored.type.count)), floats)
+    if dtype == torch.bfloat16:
+        words = vector(I32, stored.type.count)
+        return code.bitcast(code.shl(code.zext(stored, words), constant(words, 16)), floats)
+    return stored
+
+
+def store(code: Any, dtype: torch.dtype, value: Any, place: Any) -> None:
+    """Rounds a number in fp32 to the nearest of this format, ties to even, and stores it. Any NaN becomes the
+    same one in bf16, since rounding could make a zero of it."""
+    if dtype == torch.float32:
+        code.store(value, place, align=4)
+        return
+    if dtype == torch.float16:
+        stored = code.bitcast(code.fptrunc(value, _HALF), I16)
+    else:
+        bits = code.bitcast(value, I32)
+        odd = code.and_(code.lshr(bits, I32(16)), I32(1))
+        rounded = code.lshr(code.add(code.add(bits, I32(0x7FFF)), odd), I32(16))
+        is_nan = code.fcmp_unordered("uno", value, value)
+        stored = code.trunc(code.select(is_nan, I32(0x7FC0), rounded), I16)
+    code.store(stored, place, align=2)
