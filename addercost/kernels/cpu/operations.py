@@ -22,6 +22,7 @@ from addercost.kernels.cpu.dense.sites import HALVES, in_half
 from addercost.kernels.cpu.dense.tuned import tuned_schedules
 from addercost.kernels.cpu.dense.weight_gradient import weight_sign_gradient
 from addercost.kernels.cpu.depthwise import convolution as depthwise
+from addercost.kernels.cpu.narrow import layer as ternary
 from addercost.kernels.cpu.narrow import lookup
 from addercost.kernels.cpu.narrow import product as narrow
 from addercost.kernels.cpu.rows import product as rows
@@ -137,6 +138,7 @@ _READY: dict[str, Callable[..., Call | None]] = {
     "binary_packed_forward": partial(_ready_packed, False),
     "binary_fused_forward": partial(_ready_packed, False),
     "binary_signs_forward": partial(_ready_packed, True),
+    "ternary_packed_forward": ternary.ready_of,
 }
 
 

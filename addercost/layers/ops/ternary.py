@@ -6,6 +6,7 @@ Gradients pass straight through both roundings. Source: Ma et al., arXiv:2402.17
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -15,8 +16,10 @@ from addercost.errors import ShapeError
 from addercost.kernels import dispatch
 from addercost.kernels.narrow import PackedWeights, round_rows, round_weights
 from addercost.kernels.problem import linear_shape
+from addercost.kernels.ready import Call, like, without_data
 from addercost.layers.ops import library
 
+_PACKED = "ternary_packed_forward"
 _EXACT_TERMS = 2**24 // 127
 """The most products of int8 and ±1 whose sum is exact in fp32."""
 
@@ -73,6 +76,23 @@ def _packed(input: Tensor, words: Tensor, scale: Tensor, bias: Tensor | None) ->
     return _scaled(sums, step * scale, bias, input, shape)
 
 
+def _direct_packed(input: Tensor, words: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
+    checked = input, words, scale
+    operands = checked if bias is None else (*checked, bias)
+    made = dispatch.run_as_prepared(_PACKED, _ready_packed, checked, operands, like(bias))
+    return _packed(*checked, bias) if made is None else made
+
+
+@lru_cache(maxsize=4096)
+def _ready_packed(*likes: Any) -> Call | None:
+    """The prepared layer for operands whose sizes, strides and types are `likes`; None where there is none.
+    Raises as `_packed` does.
+    """
+    input, words, scale, bias = without_data((*likes[:9], *likes[9]))
+    _packed_shape(input, words)
+    return dispatch.ready(_PACKED, input, words, scale, bias)
+
+
 def _packed_fake(input: Tensor, words: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
     return input.new_empty(_packed_shape(input, words))
 
@@ -95,5 +115,9 @@ linear = library.define(
     rows=True,
 )
 linear_packed = library.define(
-    "ternary_linear_packed", "Tensor input, Tensor words, Tensor scale, Tensor? bias", _packed, _packed_fake
+    "ternary_linear_packed",
+    "Tensor input, Tensor words, Tensor scale, Tensor? bias",
+    _packed,
+    _packed_fake,
+    direct=_direct_packed,
 )

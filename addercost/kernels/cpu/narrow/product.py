@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -38,34 +39,58 @@ def narrow_product(x: Tensor, packed: PackedWeights) -> Tensor:
 
 
 def _block(x: Tensor, packed: PackedWeights, out: Tensor) -> None:
-    words = packed.words
-    batch, (rows, row_bytes) = x.shape[0], words.shape
-    pieces = row_bytes // PIECE
-    lacking = row_bytes * 8 // packed.bits - packed.features
+    words, batch = packed.words, x.shape[0]
+    plan = plan_of(packed.bits, batch, *words.shape, out.stride(0), torch.get_num_threads())
+    lacking = plan.features - packed.features
     padded = torch.nn.functional.pad(x, (0, lacking)) if lacking else x.contiguous()
+    starts = torch.empty(batch * plan.starts, dtype=torch.int32)
+    scales = starts if packed.scales is None else packed.scales
+    plan.run(*(tensor.data_ptr() for tensor in (padded, starts, scales, words, out)))
+
+
+class Plan(NamedTuple):
+    """How to multiply some rows of codes by all weights. features: of a padded row. starts: numbers of int32
+    that each row's sums begin with. start: the loop that computes them, and its numbers. calls: the shares.
+    """
+
+    features: int
+    starts: int
+    start: tuple[Any, Any]
+    calls: tuple[NativeCall, ...]
+
+    def run(self, x: int, starts: int, scales: int, words: int, out: int) -> None:
+        """Multiplies the operands at these addresses. x: padded rows of int8. starts: room for the numbers
+        that the sums begin with. scales: of pieces of 4-bit weights; any address for ternary ones.
+        """
+        loop, sizes = self.start
+        loop(x, starts, sizes)
+        run_shares(self.calls, words, out, (x, starts, scales))
+
+
+@lru_cache(maxsize=1024)
+def plan_of(bits: int, batch: int, rows: int, row_bytes: int, out_stride: int, threads: int) -> Plan:
+    """The plan for `batch` rows of codes, at most `MOST_ROWS`, and packed weights [rows, row_bytes].
+    out_stride: elements from one row of the result to the next.
+    """
+    pieces, features = row_bytes // PIECE, row_bytes * 8 // bits
     # All pieces of ternary weights share one scale, so the middle of the codes is subtracted once.
-    n_starts = 1 if packed.bits == 2 else pieces
-    starts = torch.empty(batch, n_starts, lanes(), dtype=torch.int32)
-    of_starts = ProductSizes(batch, pieces, padded.shape[1], starts.stride(0), 0)
-    starts_of_rows(packed.bits)(padded.data_ptr(), starts.data_ptr(), as_array(of_starts))
-    scales = packed.scales if packed.scales is not None else starts
-
-    def run(source: int, target: int, numbers: Any) -> None:
-        for loop, sizes, row, first_row in numbers:
-            by_row = 4 * pieces * (first_row + row) if packed.bits == 4 else 0
-            factors = scales.data_ptr() + by_row
-            words_of, sums_of = source + row * row_bytes, target + 4 * row
-            loop(words_of, padded.data_ptr(), starts.data_ptr(), factors, sums_of, sizes)
-
+    starts = lanes() * (1 if bits == 2 else pieces)
     calls = []
-    for share in shares(1, rows, words.numel(), torch.get_num_threads()):
-        numbers = []
+    for share in shares(1, rows, rows * row_bytes, threads):
         streams = STREAMS if STREAMS * batch <= MOST_ROWS else 1
         together = share.rows // streams * streams
+        numbers = []
         for row, rows_of, of in ((0, together, streams), (together, share.rows - together, 1)):
             if rows_of:
-                sizes = ProductSizes(rows_of, pieces, padded.shape[1], starts.stride(0), out.stride(0))
-                loop = product_of_rows(packed.bits, batch, of)
-                numbers.append((loop, as_array(sizes), row, share.first_row))
-        calls.append(NativeCall(run, share.first_row * row_bytes, 4 * share.first_row, numbers))
-    run_shares(tuple(calls), words.data_ptr(), out.data_ptr())
+                by_row = 4 * pieces * (share.first_row + row) if bits == 4 else 0
+                sizes = as_array(ProductSizes(rows_of, pieces, features, starts, out_stride))
+                loop = product_of_rows(bits, batch, of)
+                numbers.append((loop, sizes, row * row_bytes, by_row, 4 * row))
+        calls.append(NativeCall(_run, share.first_row * row_bytes, 4 * share.first_row, tuple(numbers)))
+    start = starts_of_rows(bits), as_array(ProductSizes(batch, pieces, features, starts, 0))
+    return Plan(features, starts, start, tuple(calls))
+
+
+def _run(x: int, starts: int, scales: int, words: int, out: int, numbers: Any) -> None:
+    for loop, sizes, words_byte, scale_byte, out_byte in numbers:
+        loop(words + words_byte, x, starts, scales + scale_byte, out + out_byte, sizes)
