@@ -27,6 +27,11 @@ def rule(*names: str) -> Callable[[CountingRule], CountingRule]:
     first result is `call.output`. A rule applies to every count that is made after its registration, also to
     counts of traces that were made before.
 
+    A deep model makes the same call in each of its layers. Where only the layer and the names of the tensors
+    differ, the rule may be asked once for all of them, since that makes counting several times as fast. So
+    its result must follow from shapes, formats and other arguments, and neither from `call.module` and
+    `call.index` nor from anything that the rule remembers.
+
     Raises ArgumentError for a name of another form, and for an operator that already has a rule. A file that
     is executed again may register its rules again.
 

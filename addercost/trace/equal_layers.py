@@ -1,13 +1,14 @@
 """Runs a few layers of a deep stack, and writes down the calls of the others from those.
 
 The decoder of a language model is a hundred layers that differ in the names of their weights and in their own
-entry of the cache. The first two of a kind are run. If the calls of the first, with the second's names, are
+entries of the cache. The first two of a kind are run. If the calls of the first, with the second's names, are
 those that the second made, they stand for the further ones. So a layer is answered only with what was right
 once before. A layer that does not fit is run as always.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -47,10 +48,10 @@ class _Place:
 @dataclass(frozen=True, slots=True)
 class _Run:
     """What a layer does. numbered: how many tensors its calls number. begun: path, class and first call of
-    each module within it that runs. output, entries: what it returns and leaves in the caches, made of what
-    it was given and of `tensors`, which have the `specs` and lie in storages of `storage_bytes`. first_given:
-    what calls have for given tensors that no call had before, by their positions; parameters: the same for
-    those of the layer and its buffers.
+    each module within it that runs. output, entries: what it returns and leaves in the caches (None for an
+    entry that is not there), made of what it was given and of `tensors`, which have the `specs` and lie in
+    storages of `storage_bytes`. first_given: what calls have for given tensors that no call had before, by
+    their positions; parameters: the same for those of the layer and its buffers.
     """
 
     calls: tuple[OpCall, ...]
@@ -61,7 +62,7 @@ class _Run:
     tensors: tuple[TensorForm, ...]
     specs: tuple[TensorSpec, ...]
     output: Contents
-    entries: tuple[Contents, ...]
+    entries: tuple[Contents | None, ...]
     first_given: tuple[tuple[int, TensorSpec], ...]
     parameters: tuple[TensorSpec, ...]
 
@@ -98,7 +99,7 @@ class EqualLayers:
         self._ran.add(id(module))
         self._recorder.flush()
         try:
-            given = arguments(args, kwargs, layer.place, self._recorder)
+            given = arguments(args, kwargs, layer.indices, self._recorder)
         except (NotRepeatableError, TypeError):
             return forward(*args, **kwargs)
         key = layer.kind, given.state
@@ -107,13 +108,19 @@ class EqualLayers:
         if key in self._right and not hooked:
             return self._answer(_moved(*self._known[key], place), place, given)
         others = others_state(args, kwargs, given.entries)
+        # Not kept alive meanwhile, so that memory is freed as without this.
+        tensors = [weakref.ref(tensor) for tensor in given.tensors]
+        given = replace(given, tensors=())
         self._running = True
         try:
             out = forward(*args, **kwargs)
         finally:
             self._running = False
+        left = tuple([tensor for ref in tensors if (tensor := ref()) is not None])
         alone = not hooked and others == others_state(args, kwargs, given.entries)
-        run = self._run(module, place, given, out) if alone else None
+        # Memory that the layer frees of what it was given would be freed too late where it is not run.
+        repeatable = alone and len(left) == len(tensors)
+        run = self._run(module, place, replace(given, tensors=left), out) if repeatable else None
         known = self._known.pop(key, None)
         if run is not None:
             self._known[key] = place, run
@@ -135,12 +142,16 @@ class EqualLayers:
 
     def _run(self, layer: nn.Module, place: _Place, given: Arguments, out: Any) -> _Run | None:
         """What the layer at `place` did; None for what cannot be repeated."""
+        if any(entry.is_gone for entry in given.entries):
+            return None
         recorder, stack = self._recorder, self._stack
         calls = recorder.calls_since(place.calls)
         new = NewTensors(given.tensors, recorder.positions.few_values)
         try:
             output = new.contents(out)
-            entries = tuple([new.contents(entry.value) for entry in given.entries])
+            entries = tuple(
+                [new.contents(entry.value) if entry.is_there else None for entry in given.entries]
+            )
             forms = new.forms()
         except NotRepeatableError:
             return None
@@ -189,8 +200,10 @@ class EqualLayers:
             recorder.know(given.tensors[position], spec)
         for spec in run.parameters:
             recorder.know(self._tensors[spec.name], spec)
-        for entry, contents in zip(given.entries, run.entries, strict=True):
-            entry.put(filled(contents, given.tensors, made))
+        left = zip(given.entries, run.entries, strict=True)
+        for entry, contents in sorted(left, key=lambda one: one[0].key):  # A list grows at its end.
+            if contents is not None:
+                entry.put(filled(contents, given.tensors, made))
         return filled(run.output, given.tensors, made)
 
 

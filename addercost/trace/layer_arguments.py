@@ -1,13 +1,13 @@
-"""What a layer of a stack is given: tensors, settings, and its own entry in the caches that all layers share.
+"""What a layer of a stack is given: tensors, settings, and its own entries in the caches that all share.
 
-A cache is an object that some argument refers to. It has an entry for each layer, in a list or under the
-layer's number in a dictionary. A layer that reads or changes the entries of others is never taken to be like
-another one.
+A cache is an object that some argument refers to. It has one or more entries for each layer, in a list or
+under the layer's indices in a dictionary. A layer that reads or changes the entries of others is never taken
+to be like another one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -22,18 +22,30 @@ _DEEPEST = 6
 
 
 class Entry(NamedTuple):
-    """Where a cache keeps what one layer left in it: under `key` of the list or dictionary `holder`."""
+    """Where a cache keeps what one layer left in it: under `key` of the list or dictionary `holder`.
+    was_there: whether there was something before the layer ran.
+    """
 
     holder: Any
     key: int
+    was_there: bool
+
+    @property
+    def is_there(self) -> bool:
+        return _has(self.holder, self.key)
+
+    @property
+    def is_gone(self) -> bool:
+        return self.was_there and not self.is_there
 
     @property
     def value(self) -> Any:
         return self.holder[self.key] if self.is_there else None
 
     @property
-    def is_there(self) -> bool:
-        return self.key < len(self.holder) if isinstance(self.holder, list) else self.key in self.holder
+    def missing(self) -> int:
+        """How many entries a list lacks up to this one; 0 for one that is there, and in a dictionary."""
+        return max(self.key + 1 - len(self.holder), 0) if isinstance(self.holder, list) else 0
 
     def put(self, value: Any) -> None:
         if isinstance(self.holder, list) and self.key == len(self.holder):
@@ -53,21 +65,20 @@ class Arguments:
     entries: tuple[Entry, ...]
 
 
-def arguments(args: Any, kwargs: Mapping[str, Any], index: int, recorder: Recorder) -> Arguments:
-    """What the layer at `index` of its stack is given. Raises NotRepeatableError."""
+def arguments(args: Any, kwargs: Mapping[str, Any], indices: Sequence[int], recorder: Recorder) -> Arguments:
+    """What a layer with these indices is given. Raises NotRepeatableError."""
     reader = _Reader(recorder)
     state = reader.state((tuple(args), dict(kwargs)))
-    entries = [Entry(holder, index) for holder in reader.holders]
-    for entry in entries:
-        if isinstance(entry.holder, list) and index > len(entry.holder):
-            raise NotRepeatableError
-    own = tuple([(entry.is_there, reader.state(entry.value, in_entry=True)) for entry in entries])
+    entries = [Entry(holder, index, _has(holder, index)) for holder in reader.holders for index in indices]
+    own = tuple(
+        [(entry.was_there, entry.missing, reader.state(entry.value, in_entry=True)) for entry in entries]
+    )
     return Arguments((state, own), tuple(reader.tensors), tuple(entries))
 
 
 def others_state(args: Any, kwargs: Mapping[str, Any], entries: tuple[Entry, ...]) -> Hashable:
     """Everything that the caches refer to but for these entries, by identity: what no layer may change."""
-    own = {id(entry.holder): entry.key for entry in entries}
+    own = {(id(entry.holder), entry.key) for entry in entries}
     seen: set[int] = set()
 
     def walked(value: Any, depth: int = 0) -> Iterator[Hashable]:
@@ -81,11 +92,11 @@ def others_state(args: Any, kwargs: Mapping[str, Any], entries: tuple[Entry, ...
         seen.add(id(value))
         if isinstance(value, list | tuple):
             for i, item in enumerate(value):
-                if own.get(id(value)) != i:
+                if (id(value), i) not in own:
                     yield from walked(item, depth + 1)
         elif isinstance(value, dict):
             for key, item in value.items():
-                if own.get(id(value)) != key or type(key) is not int:
+                if type(key) is not int or (id(value), key) not in own:
                     yield key
                     yield from walked(item, depth + 1)
         elif hasattr(value, "__dict__") and not _is_configuration(value):
@@ -152,6 +163,10 @@ class _Reader:
             spec and (spec.role, spec.name, spec.stored),
             id(tensor) if values is None else values,
         )
+
+
+def _has(holder: Any, key: int) -> bool:
+    return key < len(holder) if isinstance(holder, list) else key in holder
 
 
 def _has_entries(value: Any) -> bool:

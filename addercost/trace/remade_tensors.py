@@ -4,7 +4,8 @@ tensors.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import weakref
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,7 +16,9 @@ MOST_ELEMENTS = 1 << 24
 MOST_CALLS = 200
 """The most calls of a recipe, one after another."""
 MOST_KEPT = 1 << 20
-"""The most elements of computed values that a recipe keeps. Truth values are always kept."""
+"""The most elements of computed values that each recipe keeps. Truth values are always kept, and of larger
+values those that were computed last: a loop over experts takes one row after another from the same ones.
+"""
 
 _MADE = "arange linspace ones zeros full scalar_tensor eye tril_indices triu_indices"
 _SHAPED = "ones_like zeros_like full_like new_ones new_zeros new_full fill_ zero_ copy_"
@@ -84,7 +87,9 @@ class RemadeTensor:
     at: which of several outputs; None for the only one. of_inputs: the values depend on what a caller gave.
     """
 
-    __slots__ = ("args", "at", "calls", "func", "kwargs", "of_inputs", "place", "values")
+    __slots__ = ("__weakref__", "args", "at", "calls", "func", "kwargs", "of_inputs", "place", "values")
+    _with_most: ClassVar[weakref.ref[RemadeTensor] | None] = None
+    """The recipe that keeps the larger values."""
 
     def __init__(self, func: Any, args: Any, kwargs: Any, at: int | None, calls: int) -> None:
         self.func, self.args, self.kwargs, self.at, self.calls = func, args, kwargs, at, calls
@@ -102,8 +107,12 @@ class RemadeTensor:
             args[0] = args[0].clone()
         out = self.func(*args, **{name: _computed(value) for name, value in self.kwargs.items()})
         made: Tensor = out if self.at is None else out[self.at]
-        if made.dtype is torch.bool or made.numel() <= MOST_KEPT:
-            self.values = made
+        if made.dtype is not torch.bool and made.numel() > MOST_KEPT:
+            before = RemadeTensor._with_most() if RemadeTensor._with_most is not None else None
+            if before is not None:
+                before.values = None
+            RemadeTensor._with_most = weakref.ref(self)
+        self.values = made
         return made
 
 

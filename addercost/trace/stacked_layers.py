@@ -1,9 +1,14 @@
-"""Which layers of a stack are alike: of one class, with equal settings and shapes but for their own index."""
+"""Which layers of a stack are alike: of one class, with equal settings and shapes but for their own indices.
+
+An index is the layer's place in the stack, or a number that grows with the place by the same step from layer
+to layer: the second attention of layer i may be number 2·i + 1.
+"""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Hashable, Iterator, Mapping, Set
+from collections.abc import Hashable, Iterator, Mapping, Sequence, Set
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import torch
@@ -18,7 +23,7 @@ _FEWEST = 3
 """Equal layers of a stack from which on one may stand for others: the first two are run and compared."""
 
 _OWN_INDEX = frozenset(("layer_idx", "layer_id", "layer_index", "layer_number", "block_idx"))
-"""Names under which a module keeps its layer's place in the stack."""
+"""Names under which a module keeps an index of its layer, by which it finds its entry in a cache."""
 
 _NO_SETTINGS = frozenset((*vars(nn.Module()), "forward"))
 """What every module has; hooks are asked for where the layer runs."""
@@ -28,11 +33,22 @@ _DEEPEST = 8
 
 
 class StackedLayer(NamedTuple):
-    """A layer of a stack. place: in the stack, from 0; kind: the same number for layers that are alike."""
+    """A layer of a stack. indices: its place in the stack, from 0, and those that its modules keep. kind: the
+    same number for layers that are alike.
+    """
 
-    place: int
+    indices: tuple[int, ...]
     path: str
     kind: int
+
+
+class _Read(NamedTuple):
+    """A layer at its place. indices: as its modules have them, in their order."""
+
+    layer: nn.Module
+    place: int
+    path: str
+    indices: tuple[int, ...]
 
 
 class _UnlikeError(Exception):
@@ -52,19 +68,38 @@ def stacked_layers(
     for stack in tree.modules:
         if not isinstance(stack, nn.ModuleList) or len(stack) < _FEWEST:
             continue
-        of_kind: dict[int, list[tuple[int, StackedLayer]]] = {}
-        for index, layer in enumerate(stack):
+        of_state: dict[tuple[Hashable, ...], list[_Read]] = {}
+        for place, layer in enumerate(stack):
             path = tree.paths[id(layer)][0]
+            indices: list[int] = []
             try:
-                state = id(stack), tuple(_state(layer, path, index, tree, names, own_forwards))
+                state = tuple(_state(layer, path, indices, tree, names, own_forwards))
+                of_state.setdefault(state, []).append(_Read(layer, place, path, tuple(indices)))
             except (_UnlikeError, TypeError):
                 continue
-            kind = kinds.setdefault(state, len(kinds))
-            of_kind.setdefault(kind, []).append((id(layer), StackedLayer(index, path, kind)))
-        for layers in of_kind.values():
-            if len(layers) >= _FEWEST:
-                found.update(layers)
+        for its_state, layers in of_state.items():
+            of_kind: dict[Hashable, list[_Read]] = {}
+            for start, read in zip(_starts(layers), layers, strict=True):
+                of_kind.setdefault((id(stack), its_state, start), []).append(read)
+            for key, alike in of_kind.items():
+                if len(alike) >= _FEWEST:
+                    kind = kinds.setdefault(key, len(kinds))
+                    for layer, place, path, its in alike:
+                        found[id(layer)] = StackedLayer(tuple(dict.fromkeys((place, *its))), path, kind)
     return found
+
+
+def _starts(layers: Sequence[_Read]) -> list[tuple[Fraction, ...]]:
+    """For each layer what its indices would be at place 0, by the steps between the first two layers. Equal
+    for layers that are alike.
+    """
+    first, second = layers[0], layers[min(1, len(layers) - 1)]
+    between = max(second.place - first.place, 1)
+    steps = [Fraction(b - a, between) for a, b in zip(first.indices, second.indices, strict=True)]
+    return [
+        tuple([index - step * read.place for index, step in zip(read.indices, steps, strict=True)])
+        for read in layers
+    ]
 
 
 def is_hooked(layer: nn.Module) -> bool:
@@ -75,12 +110,14 @@ def is_hooked(layer: nn.Module) -> bool:
 def _state(
     layer: nn.Module,
     path: str,
-    index: int,
+    indices: list[int],
     tree: ModuleTree,
     names: Mapping[int, tuple[str, str, Tensor]],
     own_forwards: Set[int],
 ) -> Iterator[Hashable]:
-    """Everything that a forward of the layer may depend on, but for what it is given. Raises _UnlikeError."""
+    """Everything that a forward of the layer may depend on, but for what it is given and its own indices,
+    which are added to `indices`. Raises _UnlikeError.
+    """
     for inner, module in layer.named_modules():
         at = f"{path}.{inner}" if inner else path
         if tree.paths[id(module)] != [at] or id(module) in own_forwards:
@@ -89,7 +126,8 @@ def _state(
         for name, value in module.__dict__.items():
             if name in _NO_SETTINGS:
                 continue
-            if name in _OWN_INDEX and value == index and type(value) is int:
+            if name in _OWN_INDEX and type(value) is int and value >= 0:
+                indices.append(value)
                 yield name
             else:
                 yield name, _setting(value)

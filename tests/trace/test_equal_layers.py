@@ -29,11 +29,13 @@ class Entry:
 
 
 class Cache:
-    """As transformers keep one: an entry for each layer, and something that all share."""
+    """As transformers keep one: entries for each layer, and something that all share. Most layers here use
+    one entry, so half of them stay as they are.
+    """
 
     def __init__(self) -> None:
-        self.layers = [Entry() for _ in range(LAYERS)]
-        self.is_updated: dict[int, bool] = {}
+        self.layers = [Entry() for _ in range(2 * LAYERS)]
+        self.is_updated: dict[int, bool] = dict.fromkeys(range(2 * LAYERS), False)
         self.n_updates = 0
 
     def update(self, keys: Tensor, index: int) -> Tensor:
@@ -119,7 +121,8 @@ def test_three_layers_are_run_for_all(memory: bool) -> None:
     model = Stack(appending)
     """The first one alone is given an input of the model, so it is compared with no other."""
     whole, all_ran, left = traced(model, memory, False)
-    assert (len(all_ran), left) == (LAYERS, [(1, 3, 4, 3, True)] * LAYERS)
+    assert (len(all_ran), left[:LAYERS]) == (LAYERS, [(1, 3, 4, 3, True)] * LAYERS)
+    assert left[LAYERS:] == [(1, 2, 4, 2, False)] * LAYERS
     few, ran, left_by_few = traced(model, memory, True)
     assert ran == [0, 1, 2]
     assert facts(few) == facts(whole)
@@ -157,6 +160,19 @@ def into_the_next(layer: Layer, x: Tensor, cache: Cache) -> Tensor:
     return appending(layer, x, cache)
 
 
+def into_two(layer: Layer, x: Tensor, cache: Cache) -> Tensor:
+    """As longcat_flash, whose layers have two attentions each."""
+    for half in layer.halves:
+        x = cache.update(x, half.layer_idx).sum(-2, keepdim=True)
+    return x
+
+
+def removing(layer: Layer, x: Tensor, cache: Cache) -> Tensor:
+    out = appending(layer, x, cache)
+    del cache.is_updated[layer.layer_idx]
+    return out
+
+
 def in_place(layer: Layer, x: Tensor, cache: Cache) -> Tensor:
     return appending(layer, x.relu_(), cache).mul_(2)
 
@@ -175,6 +191,29 @@ def one_wider(layers: nn.ModuleList) -> None:
     layers[3] = Layer(3, layers[3].does, 8)
 
 
+class Half(nn.Module):
+    def __init__(self, layer_idx: int) -> None:
+        super().__init__()
+        self.layer_idx = layer_idx
+
+
+def halves(indices: Callable[[int], tuple[int, int]]) -> Callable[[nn.ModuleList], None]:
+    """Gives each layer two modules with these indices."""
+
+    def change(layers: nn.ModuleList) -> None:
+        for place, layer in enumerate(layers):
+            layer.halves = nn.ModuleList(map(Half, indices(place)))
+
+    return change
+
+
+in_order = halves(lambda place: (2 * place, 2 * place + 1))
+far_apart = halves(lambda place: (place, LAYERS + place))
+backwards = halves(lambda place: (LAYERS - 1 - place, 2 * LAYERS - 1 - place))
+overlapping = halves(lambda place: (place, place + 1))
+without_order = halves(lambda place: (place * place % LAYERS, LAYERS + place))
+
+
 def one_shared(layers: nn.ModuleList) -> None:
     layers[4] = layers[5]
 
@@ -189,6 +228,11 @@ def one_shared(layers: nn.ModuleList) -> None:
         pytest.param(of_the_one_before, None, [0, 1, 2, 3, 4, 5], id="reads the entry before"),
         pytest.param(counting, None, [0, 1, 2, 3, 4, 5], id="changes what all share"),
         pytest.param(into_the_next, None, [0, 1, 2, 3, 4, 5], id="changes the next entry"),
+        pytest.param(into_two, in_order, [0, 1, 2], id="two entries"),
+        pytest.param(into_two, far_apart, [0, 1, 2], id="two entries far apart"),
+        pytest.param(into_two, backwards, [0, 1, 2, 3, 4], id="entries backwards"),
+        pytest.param(into_two, without_order, [0, 1, 2, 3, 4, 5], id="entries without order"),
+        pytest.param(removing, None, [0, 1, 2, 3, 4, 5], id="removes its entry"),
         pytest.param(in_place, None, [0, 1, 2], id="in place"),
         pytest.param(appending, hooked, [0, 1, 2, 3, 4, 5], id="hooks"),
         pytest.param(appending, tied, [0, 1, 2, 3, 4, 5], id="tied weights"),
@@ -205,6 +249,16 @@ def test_what_differs_is_run(
     assert facts(few) == facts(whole)
     assert left_by_few == left
     assert ran_of_few == ran
+
+
+@MEMORY
+def test_what_frees_memory_of_the_layer_before_is_run(memory: bool) -> None:
+    """The keys that a layer replaces end in the middle of the layer, and only a run shows where."""
+    model = Stack(into_two, overlapping)
+    whole, _, left = traced(model, memory, False)
+    few, ran, left_by_few = traced(model, memory, True)
+    assert (facts(few), left_by_few) == (facts(whole), left)
+    assert ran == ([0, 1, 2, 3, 4, 5] if memory else [0, 1, 2])
 
 
 SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4, "num_hidden_layers": LAYERS}
@@ -230,6 +284,17 @@ MODELS: dict[str, dict[str, Any]] = {
     },
     "mixtral": {**KEYS, "num_local_experts": 4},
     "deepseek_v3": {**KEYS, **LATENT, **EXPERTS, "moe_intermediate_size": 16},
+    "longcat_flash": {
+        **KEYS,
+        **LATENT,
+        "num_hidden_layers": 2 * LAYERS,  # Each layer has two attentions, and they are counted.
+        "num_layers": LAYERS,
+        "ffn_hidden_size": 48,
+        "expert_ffn_hidden_size": 16,
+        "n_routed_experts": 6,
+        "zero_expert_num": 2,
+        "moe_topk": 2,
+    },
     "gpt2": {"n_embd": 32, "n_layer": LAYERS, "n_head": 4, "n_positions": 64, "vocab_size": 64},
     "t5": T5,
     "mamba": {"hidden_size": 32, "num_hidden_layers": LAYERS, "state_size": 4, "vocab_size": 64},
