@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from addercost.kernels.cpu.ir.build import as_array
-from addercost.kernels.cpu.narrow.layer_loops import RowSizes, SumSizes, rounded_rows, scaled_sums
-from addercost.kernels.cpu.narrow.product import MOST_ROWS, Plan, plan_of
+from addercost.kernels.cpu.narrow.layer_loops import RoundedSizes, SumSizes, rounded_rows, scaled_sums
+from addercost.kernels.cpu.narrow.product import MOST_ROWS, ProductPlan, plan_of
 from addercost.kernels.cpu.processor import vector_bytes
 from addercost.kernels.ready import Ready
 
@@ -35,7 +35,7 @@ def ready_of(input: Tensor, words: Tensor, scale: Tensor, bias: Tensor | None) -
         plan,
         rows,
         rounded_rows(lanes),
-        as_array(RowSizes(rows, features, plan.features)),
+        as_array(RoundedSizes(rows, features, plan.features)),
         scaled_sums(lanes, bias is not None),
         as_array(SumSizes(rows, outputs, outputs)),
     )
@@ -46,7 +46,7 @@ def ready_of(input: Tensor, words: Tensor, scale: Tensor, bias: Tensor | None) -
 class _Loops(NamedTuple):
     """The loops of a layer in the order of their calls, each with its numbers."""
 
-    plan: Plan
+    plan: ProductPlan
     rows: int
     rounds: Any
     rounds_numbers: Any

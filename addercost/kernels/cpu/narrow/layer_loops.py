@@ -39,7 +39,7 @@ _LEAST = float(np.float32(1e-5))
 """The least |x| that a step is made from; see `addercost.kernels.narrow.round_rows`."""
 
 
-class RowSizes(NamedTuple):
+class RoundedSizes(NamedTuple):
     """rows: of x. features: of a row. padded: of a row of codes, whole vectors."""
 
     rows: Any
@@ -55,7 +55,7 @@ def rounded_rows(lanes: int) -> Any:
     """
     code = function(f"rounded_rows_{lanes}", *(POINTER,) * 4)
     x, codes, steps, numbers = code.function.args
-    sizes = loaded(code, RowSizes, numbers)
+    sizes = loaded(code, RoundedSizes, numbers)
     floats = vector(FLOAT, lanes)
     vectors = code.sdiv(code.add(sizes.features, I64(lanes - 1)), I64(lanes))
     with counted(code, sizes.rows) as row:

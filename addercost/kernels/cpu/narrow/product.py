@@ -48,7 +48,7 @@ def _block(x: Tensor, packed: PackedWeights, out: Tensor) -> None:
     plan.run(*(tensor.data_ptr() for tensor in (padded, starts, scales, words, out)))
 
 
-class Plan(NamedTuple):
+class ProductPlan(NamedTuple):
     """How to multiply some rows of codes by all weights. features: of a padded row. starts: numbers of int32
     that each row's sums begin with. start: the loop that computes them, and its numbers. calls: the shares.
     """
@@ -68,7 +68,7 @@ class Plan(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def plan_of(bits: int, batch: int, rows: int, row_bytes: int, out_stride: int, threads: int) -> Plan:
+def plan_of(bits: int, batch: int, rows: int, row_bytes: int, out_stride: int, threads: int) -> ProductPlan:
     """The plan for `batch` rows of codes, at most `MOST_ROWS`, and packed weights [rows, row_bytes].
     out_stride: elements from one row of the result to the next.
     """
@@ -88,7 +88,7 @@ def plan_of(bits: int, batch: int, rows: int, row_bytes: int, out_stride: int, t
                 numbers.append((loop, sizes, row * row_bytes, by_row, 4 * row))
         calls.append(NativeCall(_run, share.first_row * row_bytes, 4 * share.first_row, tuple(numbers)))
     start = starts_of_rows(bits), as_array(ProductSizes(batch, pieces, features, starts, 0))
-    return Plan(features, starts, start, tuple(calls))
+    return ProductPlan(features, starts, start, tuple(calls))
 
 
 def _run(x: int, starts: int, scales: int, words: int, out: int, numbers: Any) -> None:
