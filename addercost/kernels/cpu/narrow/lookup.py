@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -41,38 +42,51 @@ def lookup_product(x: Tensor, weights: LookupWeights) -> Tensor | None:
         return None
     kind = torch.int32 if weights.scales is None else torch.float32
     out = torch.empty(x.shape[0], weights.words.shape[0] * ROWS, dtype=kind)
-    for first in range(0, x.shape[0], MOST_ROWS):
-        _block(x[first : first + MOST_ROWS], weights, out[first : first + MOST_ROWS])
+    for rows, sums in zip(x.split(MOST_ROWS), out.split(MOST_ROWS), strict=True):
+        _block(rows, weights, sums)
     return out[:, : weights.outputs]
 
 
 def _block(x: Tensor, weights: LookupWeights, out: Tensor) -> None:
-    form, (blocks, chunks, _) = FORMS[weights.bits], weights.words.shape
-    lacking = chunks * CHUNK - x.shape[1]
+    plan = _plan(weights.bits, x.shape[0], *weights.words.shape[:2], out.stride(0), torch.get_num_threads())
+    lacking = plan.features - x.shape[1]
     padded = torch.nn.functional.pad(x, (0, lacking)) if lacking else x.contiguous()
-    batch, row_tables = x.shape[0], chunks * form.tables
-    tables = torch.empty(batch, row_tables * TABLE_BYTES, dtype=torch.uint8)
-    tables_of_rows(weights.bits)(padded.data_ptr(), tables.data_ptr(), batch * row_tables)
-    scales = weights.scales if weights.scales is not None else tables
+    tables = torch.empty(plan.n_tables * TABLE_BYTES, dtype=torch.uint8)
+    tables_of_rows(weights.bits)(padded.data_ptr(), tables.data_ptr(), plan.n_tables)
+    scales = tables if weights.scales is None else weights.scales
+    others = tables.data_ptr(), scales.data_ptr()
+    run_shares(plan.calls, weights.words.data_ptr(), out.data_ptr(), others)
 
-    def run(source: int, target: int, numbers: Any) -> None:
-        for loop, sizes, block, first_block in numbers:
-            factors = scales.data_ptr() + (
-                4 * ROWS * chunks * (first_block + block) if weights.bits == 4 else 0
-            )
-            words_of, sums_of = source + block * chunks * form.chunk_bytes, target + 4 * ROWS * block
-            loop(words_of, tables.data_ptr(), factors, sums_of, sizes)
 
+class _LookupPlan(NamedTuple):
+    """features: of a padded row of x. n_tables: of all rows. calls: the shares of the weights."""
+
+    features: int
+    n_tables: int
+    calls: tuple[NativeCall, ...]
+
+
+@lru_cache(maxsize=1024)
+def _plan(bits: int, batch: int, blocks: int, chunks: int, out_stride: int, threads: int) -> _LookupPlan:
+    """The plan for `batch` rows of x, at most `MOST_ROWS`, and weights of so many blocks and chunks."""
+    form = FORMS[bits]
+    row_tables, block_bytes = chunks * form.tables, chunks * form.chunk_bytes
     calls = []
-    for share in shares(1, blocks, weights.words.numel(), torch.get_num_threads()):
-        numbers = []
-        streams = STREAMS[weights.bits] if batch == 1 else 1
+    for share in shares(1, blocks, blocks * block_bytes, threads):
+        streams = STREAMS[bits] if batch == 1 else 1
         together = share.rows // streams * streams
+        numbers = []
         for block, blocks_of, of in ((0, together, streams), (together, share.rows - together, 1)):
             if blocks_of:
-                sizes = LookupSizes(blocks_of, chunks, tables.stride(0), out.stride(0))
-                loop = lookups_of_blocks(weights.bits, batch, of)
-                numbers.append((loop, as_array(sizes), block, share.first_row))
-        source = share.first_row * chunks * form.chunk_bytes
-        calls.append(NativeCall(run, source, 4 * ROWS * share.first_row, numbers))
-    run_shares(tuple(calls), weights.words.data_ptr(), out.data_ptr())
+                by_block = 4 * ROWS * chunks * (share.first_row + block) if bits == 4 else 0
+                sizes = as_array(LookupSizes(blocks_of, chunks, row_tables * TABLE_BYTES, out_stride))
+                loop = lookups_of_blocks(bits, batch, of)
+                numbers.append((loop, sizes, block * block_bytes, by_block, 4 * ROWS * block))
+        source, target = share.first_row * block_bytes, 4 * ROWS * share.first_row
+        calls.append(NativeCall(_run, source, target, tuple(numbers)))
+    return _LookupPlan(chunks * CHUNK, batch * row_tables, tuple(calls))
+
+
+def _run(tables: int, scales: int, words: int, out: int, numbers: Any) -> None:
+    for loop, sizes, words_byte, scale_byte, out_byte in numbers:
+        loop(words + words_byte, tables, scales + scale_byte, out + out_byte, sizes)

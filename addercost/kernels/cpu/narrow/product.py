@@ -33,8 +33,8 @@ def narrow_product(x: Tensor, packed: PackedWeights) -> Tensor:
         )
     kind = torch.int32 if packed.scales is None else torch.float32
     out = torch.empty(x.shape[0], packed.words.shape[0], dtype=kind)
-    for first in range(0, x.shape[0], MOST_ROWS):
-        _block(x[first : first + MOST_ROWS], packed, out[first : first + MOST_ROWS])
+    for rows, sums in zip(x.split(MOST_ROWS), out.split(MOST_ROWS), strict=True):
+        _block(rows, packed, sums)
     return out
 
 
