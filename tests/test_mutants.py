@@ -23,7 +23,7 @@ from tools.mutants.forks import NoResult, Task, in_forks
 from tools.mutants.idleness import Idleness, Process
 from tools.mutants.mutations import Mutant, changed_lines, mutants_of, mutated
 from tools.mutants.outcome import FirstFailure, Outcome, outcome_of
-from tools.mutants.recorded_tests import IMPORT, RecordedTests
+from tools.mutants.recorded_tests import IMPORT, OF_EVERY_CLASS, RecordedTests
 from tools.mutants.replacing import functions_by_place, replace_function
 
 SOURCE = '''\
@@ -219,6 +219,15 @@ def test_what_runs_during_an_import_is_for_all_tests() -> None:
     assert record.tests_for("x.py", (0, 0), 1.0) == ["b.py::g", "a.py::f", "c.py::h"]
     assert record.tests_for("x.py", (3, 3), 1.0) == ["a.py::f", "b.py::g"]
     assert record.tests_for("x.py", (5, 5), 1.0) == ["b.py::g"]
+
+
+def test_what_is_outside_of_functions_is_first_for_the_tests_of_every_class() -> None:
+    """They take longer than others, and reach a class through its package."""
+    form = f"{OF_EVERY_CLASS}::frozen"
+    record = RecordedTests({"x.py": {3: {"a.py::f"}}}, {"a.py::f": 0.1, form: 0.5, "b.py::g": 0.2})
+    assert Path(OF_EVERY_CLASS).is_file()
+    assert record.tests_for("x.py", (0, 0), 1.3) == [form, "a.py::f", "b.py::g"]
+    assert record.tests_for("x.py", (3, 3), 1.3) == ["a.py::f"]
 
 
 def test_a_fork_that_dies_or_hangs_has_no_result() -> None:

@@ -12,10 +12,13 @@ from addercost.cost.models import (
     COST_MODELS,
     PAPER_MODEL,
     RANKING_MODELS,
+    common_model,
     cost_model_named,
+    default_model,
     is_serial,
     listed_models,
 )
+from addercost.cost.target_registry import load_target
 from addercost.errors import ArgumentError
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +45,34 @@ def test_the_papers_is_serial_and_the_others_are_not():
     assert PAPER_MODEL == "latency-sum"
     # A file that a newer version wrote is shown all the same.
     assert not is_serial("a model to come")
+
+
+BOARD, BARE, GPU = (load_target(name) for name in ("raspberry-pi-5", "via-nano-2000", "rtx-3090"))
+"""A processor with a memory bandwidth, one without, and a GPU, whose table has no latencies."""
+
+
+@pytest.mark.parametrize(
+    ("targets", "model"),
+    [
+        pytest.param([], "throughput", id="none"),
+        pytest.param([BOARD], "roofline", id="a bandwidth"),
+        pytest.param([BOARD, load_target("raspberry-pi-4-b")], "roofline", id="two bandwidths"),
+        pytest.param([BARE], "throughput", id="no bandwidth"),
+        pytest.param([BARE, BOARD], "throughput", id="one has no bandwidth"),
+        pytest.param([GPU], "eager", id="a gpu"),
+        pytest.param([GPU, BOARD], "roofline", id="a gpu and a bandwidth"),
+        pytest.param([GPU, BARE], "throughput", id="a gpu and no bandwidth"),
+        pytest.param([GPU, BARE, BOARD], "throughput", id="all"),
+    ],
+)
+def test_targets_are_ranked_by_the_best_model_that_all_have_figures_for(targets, model):
+    assert common_model(targets) == model
+
+
+def test_kernels_are_asked_only_where_they_run_the_network():
+    """No kernels were timed on the board, so its next best model is taken."""
+    assert default_model(BOARD, has_kernels=True) == default_model(BOARD) == "roofline"
+    assert default_model(GPU, has_kernels=True) == "eager"
 
 
 def test_names_are_listed_as_a_sentence():

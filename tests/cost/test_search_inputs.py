@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from dataclasses import replace
-from types import SimpleNamespace
+from enum import Enum
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
+import yaml
 
+from addercost.arithmetic import Arithmetic
 from addercost.cost.accelerator import mapping_search as search
 from addercost.cost.accelerator.dataflow import MOVING
+from addercost.cost.accelerator.element import Element
+from addercost.counts.matrix_products import MatrixProduct
+from addercost.errors import ArgumentError
 from addercost.hardware import load_accelerator
 from addercost.hardware.schema.accelerator import Dataflow, Operand
 
@@ -131,22 +141,98 @@ def test_the_loops_of_a_layer_are_pixels_filters_and_terms() -> None:
     assert (made["id"], made["operand_source"]) == (0, {"I": 0, "W": 0})
 
 
+class Moves(Enum):
+    """The movements that ZigZag charges, by its names."""
+
+    RD_OUT_TO_LOW = 1
+    WR_IN_BY_LOW = 2
+    RD_OUT_TO_HIGH = 3
+    WR_IN_BY_HIGH = 4
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[SimpleNamespace]:
+    """What a ZigZag that searches nothing was asked. Every movement takes 8 pJ; the array alone takes 100
+    cycles, and 140 with its memories."""
+    found: list[SimpleNamespace] = []
+
+    def performance(layers: Any, hardware: str, mapping: str, **options: Any) -> tuple[Any, ...]:
+        made = yaml.safe_load(Path(hardware).read_text()), yaml.safe_load(Path(mapping).read_text())
+        found.append(SimpleNamespace(layers=layers, hardware=made[0], mapping=made[1], options=options))
+        serves = [memory["operands"] for memory in made[0]["memories"].values()]
+        moves = dict.fromkeys(Moves, 8.0)
+        by_operand = {
+            operand: [moves for operands in serves if name in operands]
+            for operand, name in made[1][0]["memory_operand_links"].items()
+        }
+        cost = SimpleNamespace(
+            ideal_temporal_cycle=100, latency_total2=140, mem_energy_breakdown_further=by_operand
+        )
+        return 0.0, 0.0, [[cost]]
+
+    port = "zigzag.hardware.architecture.memory_port"
+    for name in ("zigzag", "zigzag.api", "zigzag.hardware", "zigzag.hardware.architecture", port):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setattr(
+        sys.modules["zigzag.api"], "get_hardware_performance_zigzag", performance, raising=False
+    )
+    monkeypatch.setattr(sys.modules[port], "DataDirection", Moves, raising=False)
+    monkeypatch.setattr(search, "_searched", search._searched.__wrapped__)
+    return found
+
+
+ELEMENT = Element(Arithmetic.MAC, 1, 0.5, 4, 2.0, None, (), ())
+"""Inputs of a byte, filters of half a byte, sums of four; 2 pJ a site."""
+
+
+def test_a_search_is_for_the_padded_layer_on_the_array(asked: list[SimpleNamespace]) -> None:
+    """17 folds of 256 filters become 18 of 242, and 300 terms two folds of 150."""
+    found = search.searched_cost(MatrixProduct(5, 300, 17 * 256, 5 * 75, repeats=3), TPU, ELEMENT)
+    (one,) = asked
+    (layer,) = one.layers
+    assert layer["loop_sizes"] == [5, 18 * 242, 300]
+    assert layer["operand_precision"] == {"I": 8, "W": 4, "O": 32, "O_final": 8}
+    assert one.mapping[0]["spatial_mapping"] == {"D1": ["K, 242"], "D2": ["C, 150"]}
+    assert one.mapping[0]["memory_operand_links"] == {"I": "I1", "W": "I2", "O": "O"}
+    assert one.hardware["operational_array"]["sizes"] == [TPU.columns, TPU.rows]
+    assert one.options["opt"] == "energy"
+    # Three products after each other; the elements compute the sites of the layer, not of its padding.
+    assert (found.compute_cycles, found.cycles) == (300, 420)
+    assert found.energy_pj["elements"] == 3 * 5 * 300 * 17 * 256 * 2.0
+
+
 @pytest.mark.parametrize("buffered", [True, False], ids=["buffer", "no buffer"])
-def test_overlapping_windows_are_fetched_once_into_a_buffer(buffered: bool) -> None:
-    """Each movement takes 8 pJ. A quarter of the windows is distinct, so the two movements that bring inputs
-    from DRAM into a buffer take 2 pJ. Without a buffer the array fetches every window from DRAM."""
-    ports = pytest.importorskip("zigzag.hardware.architecture.memory_port")
-    levels = [level for level in search._levels(EYERISS) if buffered or level[1].role != "buffer"]
-    moves = dict.fromkeys(ports.DataDirection, 8.0)
-    found = {
-        name: [moves for _, _, operands in levels if operand in operands]
-        for operand, name in search._LAYER_OPERANDS.items()
-    }
-    made = list(search._energies(SimpleNamespace(mem_energy_breakdown_further=found), levels, 0.25))
-    whole = 8.0 * len(moves)
+def test_overlapping_windows_are_fetched_once_into_a_buffer(
+    asked: list[SimpleNamespace], buffered: bool
+) -> None:
+    """A quarter of the windows is distinct, so the two movements that bring inputs from DRAM into a buffer
+    take 2 pJ in place of 8. Without a buffer the array fetches every window from DRAM."""
+    array = replace(EYERISS, memories=EYERISS.memories if buffered else EYERISS.memories[::2])
+    found = search.searched_cost(MatrixProduct(784, 300, 140, 784 * 75), array, ELEMENT)
+    whole = 4 * 8.0
     fetched = whole - 6.0 if buffered else whole
-    buffer = ["global buffer"] * buffered
-    inputs = [(memory, fetched) for memory in (*buffer, "dram")]
-    filters = [(memory, whole) for memory in (*buffer, "dram")]
-    sums = [(memory, whole) for memory in ("registers", *buffer, "dram")]
-    assert made == [*inputs, *filters, *sums]
+    expected = {"registers": whole, "global buffer": fetched + 2 * whole, "dram": fetched + 2 * whole}
+    del found.energy_pj["elements"]
+    assert found.energy_pj == {memory.memory: expected[memory.memory] for memory in array.memories}
+
+
+def test_what_finds_no_mapping_names_the_product(
+    asked: list[SimpleNamespace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And logging is as it was."""
+
+    def none(*given: Any, **options: Any) -> None:
+        assert logging.root.manager.disable == logging.CRITICAL
+        raise IndexError
+
+    before = logging.root.manager.disable
+    monkeypatch.setattr(sys.modules["zigzag.api"], "get_hardware_performance_zigzag", none)
+    with pytest.raises(ArgumentError, match=r"a product of 5 × 300 by 300 × 999 on tpu-like: IndexError"):
+        search.searched_cost(MatrixProduct(5, 300, 999, 1500), TPU, ELEMENT)
+    assert logging.root.manager.disable == before
+
+
+@pytest.mark.parametrize(("t", "searches"), [(1, 0), (2, 1)], ids=["one step", "two steps"])
+def test_one_step_of_the_array_is_not_searched(asked: list[SimpleNamespace], t: int, searches: int) -> None:
+    search.searched_cost(MatrixProduct(t, 120, 84, t * 120), TPU, ELEMENT)
+    assert len(asked) == searches

@@ -38,12 +38,12 @@ from tools.mutants.forks import NoResult, Task, in_forks
 from tools.mutants.imported_anew import fail_unchanged, imported_anew
 from tools.mutants.mutations import Mutant, changed_lines, mutants_of
 from tools.mutants.outcome import Outcome
+from tools.mutants.recorded_tests import OF_EVERY_CLASS
 
-_DATA = "tests/test_data_classes.py"
 PARTS: Mapping[str, tuple[str, ...]] = {
     "addercost/units.py": ("tests/test_units.py",),
     "addercost/reading.py": ("tests/results", "tests/hardware"),
-    "addercost/counts/rules": ("tests/counts", _DATA),
+    "addercost/counts/rules": ("tests/counts", OF_EVERY_CLASS),
     # The instructions of an arithmetic and the kernels of a call are used only by costs.
     "addercost/counts": (
         "tests/counts",
@@ -52,7 +52,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
         "tests/cost/test_recipes_without_products.py",
         "tests/cost/test_lowering.py",
         "tests/cost/test_fastest_sequences.py",
-        _DATA,
+        OF_EVERY_CLASS,
     ),
     "addercost/cost": (
         "tests/cost",
@@ -60,15 +60,15 @@ PARTS: Mapping[str, tuple[str, ...]] = {
         "tests/hardware/test_devices.py",
         "tests/hardware/test_peaks.py",
         "tests/report/test_verdict.py",
-        _DATA,
+        OF_EVERY_CLASS,
     ),
-    "addercost/hardware": ("tests/hardware", "tests/cost/test_lowering.py", _DATA),
+    "addercost/hardware": ("tests/hardware", "tests/cost/test_lowering.py", OF_EVERY_CLASS),
     "addercost/results": (
         "tests/results",
         "tests/report",
         "tests/cli/test_validate.py",
         "tests/measure/test_intervals.py",
-        _DATA,
+        OF_EVERY_CLASS,
     ),
 }
 """What is mutated, and the tests that have to notice. A part inside another is counted apart."""

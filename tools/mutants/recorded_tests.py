@@ -25,6 +25,9 @@ import pytest
 from tools.mutants.direct_imports import direct_imports
 from tools.mutants.kept_results import OWN, forget_results
 
+OF_EVERY_CLASS = "tests/test_data_classes.py"
+"""Its tests look at the data classes of every file: at their decorators and at what a field is by default."""
+
 IMPORT = "import "
 """Begins the name that stands for the import of a module of tests, in place of a test's name."""
 
@@ -57,7 +60,8 @@ class RecordedTests:
         function gets an equal share of the time for its cases.
 
         Other tests may notice a change of lines that run during an import. Half of the time is for tests that
-        run another line of the file; for lines (0, 0), outside of functions, it is for all other tests.
+        run another line of the file; for lines (0, 0), outside of functions, it is for all other tests. There
+        the tests of every class come first.
         """
         in_file = self.running(file, (0, sys.maxsize))
         nearest, others = self.running(file, lines) if lines[1] else in_file, in_file
@@ -65,6 +69,7 @@ class RecordedTests:
             return self._in_turn(nearest, file, limit_s)
         if not lines[1]:
             others = set(self.seconds)
+            nearest = nearest | {name for name in others if name.startswith(OF_EVERY_CLASS)}
         nearest = nearest - imports(nearest)
         first = self._in_turn(nearest, file, limit_s / 2)
         return first + self._in_turn(others - nearest - imports(others), file, limit_s - self._sum(first))
@@ -79,7 +84,8 @@ class RecordedTests:
         for name in sorted(names, key=lambda name: (self.seconds.get(name, 0.0), name)):
             function = name.partition("[")[0]
             spent[function] += self.seconds.get(name, 0.0)
-            is_direct = file in self.imported.get(name.partition("::")[0], ())
+            module = name.partition("::")[0]
+            is_direct = module == OF_EVERY_CLASS or file in self.imported.get(module, ())
             order.append((not is_direct, spent[function], name))
         chosen = [name for _, _, name in sorted(order)]
         sums = itertools.accumulate(self._costs(chosen))
