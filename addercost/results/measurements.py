@@ -18,12 +18,12 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from addercost.errors import DataError
-from addercost.reading import AnyNumber, Count, NotNegative, Positive, Size, read_as
+from addercost.reading import AnyNumber, Count, NotNegative, Positive, Size, misfit, read_as
 from addercost.results.document import Document, checked_fields
 from addercost.results.intervals import half_width, interleaved_ratio, median_interval
 from addercost.results.plain import to_plain
@@ -190,12 +190,17 @@ class Measurements:
 
 
 def measurements_from_data(data: Any, source: str = "measurements", where: str = "") -> Measurements:
-    """Reads the document above. Raises DataError naming `source` and the field.
+    """Reads the document above. Raises DataError naming `source` and the field. A row whose samples are no
+    times, such as infinite ones, is left out; a negative sample is a fault of the document.
 
     where: the path of the measurements inside the document `source`, for messages.
     """
     fields = checked_fields(data, SCHEMA, f"{source}, {where}" if where else source)
     read = read_as(Measurements, fields, source, where)
+    for path, sample in _samples(read.rows):
+        if sample < 0:
+            inside = f"{where}.{path}" if where else path
+            raise misfit(source, inside, sample, "a number of at least 0")
     usable, left_out = [], list(read.left_out)
     for row in read.rows:
         why = _unusable(row)
@@ -209,6 +214,13 @@ def measurements_from_data(data: Any, source: str = "measurements", where: str =
 
 
 DOCUMENT = Document(SCHEMA, "measurements", Measurements, measurements_from_data)
+
+
+def _samples(rows: Sequence[MeasuredRow]) -> Iterator[tuple[str, float]]:
+    """(path in the document, seconds) of each sample."""
+    for i, row in enumerate(rows):
+        for name, samples in (("samples_s", row.samples_s), ("reference_samples_s", row.reference_samples_s)):
+            yield from ((f"rows[{i}].{name}[{j}]", sample) for j, sample in enumerate(samples))
 
 
 def _unusable(row: MeasuredRow) -> str:

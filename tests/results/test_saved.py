@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -242,9 +243,21 @@ def test_nan_in_measurements_leaves_the_row_out_and_says_so() -> None:
     )
 
 
+@pytest.mark.parametrize("where", ["", "subjects[0].measurements"], ids=["alone", "in a report"])
+@pytest.mark.parametrize("field", ["samples_s", "reference_samples_s"])
+@pytest.mark.parametrize("seconds", [-1e-9, float("-inf")], ids=str)
+def test_a_negative_time_is_refused_by_its_place(field: str, seconds: float, where: str) -> None:
+    data = sample_data.measurements(rows=2)
+    data["rows"][3][field] = [*data["rows"][3]["samples_s"][:-1], seconds]
+    place = f"{where}{'.' * bool(where)}rows[3].{field}[59] = {seconds}: expected a number of at least 0"
+    with pytest.raises(DataError, match=re.escape(f"f.json: {place}")):
+        measurements_from_data(data, "f.json", where)
+
+
 @pytest.mark.parametrize(
     ("samples", "words"),
     [
+        pytest.param([0.0] + [1.0] * 59, "1 of 60 samples are no positive number", id="no time"),
         pytest.param([1.0] * 59 + [float("inf")], "1 of 60 samples are no positive number", id="infinite"),
         pytest.param([1.0] * 58, "do not pair up", id="too few"),
     ],
@@ -281,7 +294,7 @@ def test_nan_in_a_prediction_is_refused() -> None:
 def test_measurements_without_a_usable_row() -> None:
     data = sample_data.measurements(rows=1)
     for row in data["rows"]:
-        row["samples_s"] = [-1.0]
+        row["samples_s"] = [0.0]
     with pytest.raises(DataError, match="no usable row"):
         measurements_from_data(data)
 
