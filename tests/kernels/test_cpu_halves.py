@@ -103,6 +103,30 @@ def test_a_store_rounds_once(dtype: torch.dtype, limits: tuple[float, float]) ->
 
 
 @HALVES
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["nchw", "nhwc"])
+@pytest.mark.parametrize(
+    ("channels", "geometry"),
+    [
+        pytest.param(5, Geometry(padding=(1, 1), groups=5), id="5"),
+        pytest.param(8, Geometry(stride=(2, 2), groups=8), id="8-stride-2"),
+        pytest.param(19, Geometry(padding=(2, 2), dilation=(2, 2), groups=19), id="19-dilation-2"),
+    ],
+)
+def test_a_depthwise_layer_sums_in_fp32(channels, geometry, layout, dtype, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    """Quarters, so that the sums are exact and only the store rounds. The kernel reads channels-last images
+    as they are: it is prepared."""
+    monkeypatch.setenv(dispatch.VARIABLE, "halide")
+    x, w = (torch.randint(-99, 99, size) / 4 for size in ((2, channels, 9, 7), (channels, 1, 3, 3)))
+    image = x.to(dtype).contiguous(memory_format=layout)
+    out = dispatch.adder_forward(image, w.to(dtype), geometry)
+    expected = dense_sums("adder", x.to(dtype), w.to(dtype), geometry).to(dtype)
+    assert torch.equal(out, expected) and out.is_contiguous(memory_format=output_layout(image))
+    prepared = dispatch.ready("adder_forward", image, w.to(dtype), geometry)
+    assert (prepared is not None) == (layout == torch.channels_last)
+    assert prepared is None or torch.equal(prepared(image, w.to(dtype)), expected)
+
+
+@HALVES
 def test_a_layer_in_half_precision_runs_its_kernel(dtype: torch.dtype) -> None:
     from addercost.layers import AdderConv2d
 

@@ -71,7 +71,8 @@ def _ready_sums(site: str, input: Tensor, weight: Tensor, geometry: Geometry) ->
     if not half and weight.dtype != torch.float32:
         return None
     if depthwise.takes(weight.shape, geometry.groups):
-        return depthwise.ready_of(site, input, weight, geometry) if site == "adder" and not half else None
+        site_of = in_half(site, weight.dtype)
+        return depthwise.ready_of(site_of, input, weight, geometry) if site == "adder" else None
     few_rows = rows.plan_of(input, weight, geometry) if site == "adder" else None
     return few_rows or dense.ready_of(in_half(site, weight.dtype), input, weight, geometry)
 
@@ -365,6 +366,9 @@ def _packed_forward(
 
 def _convolve(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
     if depthwise.takes(weight.shape, geometry.groups) and input.dtype in HALVES:
+        if dense.supports(in_half(site, input.dtype), input, weight) and depthwise.takes_half(input):
+            site = in_half(site, input.dtype)
+            return depthwise.convolve(site, input, weight, geometry, output_layout(input))
         wide = _convolve(site, input.float(), weight.float(), geometry)
         return None if wide is None else wide.to(input.dtype)
     site = in_half(site, input.dtype)

@@ -14,6 +14,7 @@ from addercost.kernels.cpu.depthwise.terms import SHORT_TAPS, Term, term
 from addercost.kernels.cpu.depthwise.tile import DepthwiseLoop, DepthwiseNumbers
 from addercost.kernels.cpu.depthwise.weights import LoopOrder, loop_order
 from addercost.kernels.cpu.ir.build import as_array
+from addercost.kernels.cpu.ir.halves import converts
 from addercost.kernels.cpu.processor import vector_bytes
 from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.problem import Geometry, output_layout
@@ -34,6 +35,17 @@ def takes(weight_size: tuple[int, ...], groups: int) -> bool:
     """Whether each channel has one filter of its own, at most `_LONGEST_ROW` wide."""
     filters, channels, _, columns = weight_size
     return channels == 1 and filters == groups and columns <= _LONGEST_ROW
+
+
+def takes_half(input: Tensor) -> bool:
+    """Whether the loop reads this image of half precision as it is: channels are neighbours, and one
+    instruction converts them. Masked loads of 16 bits, which rows need at borders, have none before AVX-512.
+    """
+    return _is_across(input) and converts(input.dtype)
+
+
+def _is_across(image: Tensor) -> bool:
+    return image.stride(1) == 1 and image.shape[1] > 1
 
 
 def convolve(
@@ -67,10 +79,12 @@ def convolve_signs(
 
 
 def ready_of(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Ready | None:
-    """`convolve` for fp32 operands of these sizes and strides, which may have no data. None where they have
-    to be copied first.
+    """`convolve` for floating-point operands of these sizes and strides, which may have no data. None where
+    they have to be copied or converted first.
     """
-    layout, across = output_layout(input), input.stride(1) == 1 and input.shape[1] > 1
+    layout, across = output_layout(input), _is_across(input)
+    if input.dtype != torch.float32 and not takes_half(input):
+        return None
     written = torch.channels_last if across else torch.contiguous_format
     if not _readable(input) or _viewable(weight) is not weight or written is not layout:
         return None
@@ -80,7 +94,7 @@ def ready_of(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Re
     views = input.shape, input.stride(), output.shape, output.stride(), None
     weights = weight.shape, weight.stride(), weight.dtype
     plan = _plan(site, *views, *weights, geometry, across, torch.get_num_threads())
-    return Ready(shape, layout, plan.write)
+    return Ready(shape, layout, plan.write, term(site).output)
 
 
 def _convolved(
@@ -99,7 +113,7 @@ def _convolved(
         input = input.contiguous()
     n, c, h, w = input.shape
     r, s = weight.shape[2:]
-    across = input.stride(1) == 1 and c > 1
+    across = _is_across(input)
     kind = torch.channels_last if across else torch.contiguous_format
     dtype = term(site).output
     output = torch.empty((n, c, *geometry.output_size((h, w), (r, s))), dtype=dtype, memory_format=kind)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import llvmlite.ir as ir
 import torch
 
 from addercost.kernels.cpu.ir.build import FLOAT, I1, I8, I16, I32, call
+from addercost.kernels.cpu.ir.halves import STORED
 from addercost.kernels.cpu.ir.vectors import absolute, constant, fma, vector, zeros
 
-IR_TYPES = {torch.float32: FLOAT, torch.uint8: I8, torch.int32: I32}
+IR_TYPES = {**STORED, torch.uint8: I8, torch.int32: I32}
 
 SHORT_TAPS = ((1 << 16) - 1) // 255
 """The most differences of bytes whose sum fits 16 bits."""
@@ -50,11 +51,22 @@ class Term:
         return IR_TYPES[self.output]
 
 
+IN_HALF = {
+    f"{site}_{str(dtype).removeprefix('torch.')}": (site, dtype)
+    for site in ("adder", "mac")
+    for dtype in (torch.float16, torch.bfloat16)
+}
+"""The arithmetics of half precision: the fp32 arithmetic that sums, and the type of images."""
+
+
 def term(site: str, many_taps: bool = False) -> Term:
-    """The term of "adder", "mac", "binary", "adder_u8", "adder_u8_scaled", "adder_gradient" or
-    "adder_gradient_sign".
+    """The term of "adder", "mac", "binary", "adder_u8", "adder_u8_scaled", "adder_gradient",
+    "adder_gradient_sign" or one of `IN_HALF`.
 
     many_taps: a filter has more than `SHORT_TAPS` taps, so sums of bytes need 32 bits."""
+    if site in IN_HALF:
+        name, dtype = IN_HALF[site]
+        return replace(term(name), input=dtype, output=dtype)
     if site.startswith("adder_u8"):
         scaled = site == "adder_u8_scaled"
         return Term(

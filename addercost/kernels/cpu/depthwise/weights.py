@@ -10,7 +10,18 @@ import torch
 from torch import Tensor
 
 from addercost.kernels.cpu.depthwise.terms import IR_TYPES
-from addercost.kernels.cpu.ir.build import FLOAT, POINTER, as_array, at, compiled, counted, function, loaded
+from addercost.kernels.cpu.ir.build import (
+    FLOAT,
+    I64,
+    POINTER,
+    as_array,
+    at,
+    compiled,
+    counted,
+    function,
+    loaded,
+)
+from addercost.kernels.cpu.ir.halves import load
 
 
 class WeightNumbers(NamedTuple):
@@ -48,7 +59,9 @@ class LoopOrder:
 
 def loop_order(taps: Tensor, tap_major: bool, dtype: torch.dtype) -> LoopOrder:
     """The order of `taps` [C, R·S], of which only sizes, strides and type are read, as dense elements of
-    `dtype`; with `tap_major`, as [R·S, C]. Floats that become int32 are 1 where negative, else 0."""
+    `dtype`; with `tap_major`, as [R·S, C]. Half precision becomes fp32. Floats that become int32 are 1 where
+    negative, else 0.
+    """
     channels, number = taps.shape
     if taps.dtype == dtype and taps.is_contiguous() and not tap_major:
         return LoopOrder(None, None, 0, dtype)
@@ -69,7 +82,9 @@ def _loop(given: torch.dtype, wanted: torch.dtype) -> Any:
         place = at(code, element, source, (c, numbers.by_channel), (tap, numbers.by_tap))
         to = at(code, stored, target, (c, numbers.to_channel), (tap, numbers.to_tap))
         value = code.load(place, typ=element)
-        if given != wanted:
+        if wanted == torch.float32 and given != wanted:
+            value = code.extract_element(load(code, given, 1, place), I64(0))
+        elif given != wanted:
             value = code.zext(code.fcmp_ordered("<", value, FLOAT(0.0)), stored)
         code.store(value, to)
     code.ret_void()

@@ -28,11 +28,12 @@ def load(code: Any, dtype: torch.dtype, lanes: int, place: Any, mask: Any = None
     kind = vector(STORED[dtype], lanes)
     align = 4 if dtype == torch.float32 else 2
     if mask is None:
-        return _as_fp32(code, dtype, code.load(place, align=align, typ=kind))
-    return _as_fp32(code, dtype, masked_load(code, kind, place, mask, align=align))
+        return as_fp32(code, dtype, code.load(place, align=align, typ=kind))
+    return as_fp32(code, dtype, masked_load(code, kind, place, mask, align=align))
 
 
-def _as_fp32(code: Any, dtype: torch.dtype, stored: Any) -> Any:
+def as_fp32(code: Any, dtype: torch.dtype, stored: Any) -> Any:
+    """A vector of fp32 from numbers of this format as they are stored."""
     floats = vector(FLOAT, stored.type.count)
     if dtype == torch.float16:
         return code.fpext(code.bitcast(stored, vector(_HALF, stored.type.count)), floats)
@@ -43,17 +44,27 @@ def _as_fp32(code: Any, dtype: torch.dtype, stored: Any) -> Any:
 
 
 def store(code: Any, dtype: torch.dtype, value: Any, place: Any) -> None:
-    """Rounds a number in fp32 to the nearest of this format, ties to even, and stores it. Any NaN becomes the
-    same one in bf16, since rounding could make a zero of it."""
+    """Rounds a number or a vector in fp32 to the nearest of this format, ties to even, and stores it. Any NaN
+    becomes the same one in bf16, since rounding could make a zero of it."""
     if dtype == torch.float32:
         code.store(value, place, align=4)
         return
+    floats = value.type
+
+    def like(element: Any) -> Any:
+        return vector(element, floats.count) if isinstance(floats, ir.VectorType) else element
+
     if dtype == torch.float16:
-        stored = code.bitcast(code.fptrunc(value, _HALF), I16)
+        stored = code.bitcast(code.fptrunc(value, like(_HALF)), like(I16))
     else:
-        bits = code.bitcast(value, I32)
-        odd = code.and_(code.lshr(bits, I32(16)), I32(1))
-        rounded = code.lshr(code.add(code.add(bits, I32(0x7FFF)), odd), I32(16))
-        is_nan = code.fcmp_unordered("uno", value, value)
-        stored = code.trunc(code.select(is_nan, I32(0x7FC0), rounded), I16)
+        words = like(I32)
+        one, half, last, nan = (_constant(words, number) for number in (1, 16, 0x7FFF, 0x7FC0))
+        bits = code.bitcast(value, words)
+        odd = code.and_(code.lshr(bits, half), one)
+        rounded = code.lshr(code.add(code.add(bits, last), odd), half)
+        stored = code.trunc(code.select(code.fcmp_unordered("uno", value, value), nan, rounded), like(I16))
     code.store(stored, place, align=2)
+
+
+def _constant(kind: Any, number: int) -> Any:
+    return constant(kind, number) if isinstance(kind, ir.VectorType) else kind(number)
