@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import re
 import signal
 import subprocess
 import time
@@ -21,11 +22,13 @@ from tools.mutants.collected import in_place
 from tools.mutants.direct_imports import direct_imports
 from tools.mutants.forks import NoResult, Task, in_forks
 from tools.mutants.idleness import Idleness, Process
+from tools.mutants.kept_results import OWN
 from tools.mutants.mutations import Mutant, changed_lines, mutants_of, mutated
 from tools.mutants.outcome import FirstFailure, Outcome, outcome_of
 from tools.mutants.recorded_tests import IMPORT, OF_EVERY_CLASS, RecordedTests
 from tools.mutants.replacing import functions_by_place, replace_function
 
+ROOT = Path(__file__).parents[1]
 SOURCE = '''\
 def half(n: int | None, exact: bool = True) -> float | None:
     """Of n - 1."""
@@ -106,6 +109,29 @@ def test_a_function_is_replaced_where_it_is_used(tmp_path: Path, monkeypatch: py
     functions = functions_by_place({str(file)})
     replace_function(functions[mutant.around.place], mutant.around.place, mutated(mutant))
     assert half.of(3) == [6]
+
+
+def test_a_function_is_found_where_the_collector_leaves_it_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it leaves what was imported for the tests."""
+    file = tmp_path / "frozen_number.py"
+    file.write_text("def of(n):\n    return n / 2\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("frozen_number")
+    gc.freeze()
+    assert len(functions_by_place({str(file)})) == 1
+
+
+def test_what_imports_the_package_is_not_imported_before_a_mutant_is_made() -> None:
+    """It would import our modules without a change, and no test would notice any."""
+    folders = {
+        folder.name
+        for folder in ROOT.iterdir()
+        if folder.is_dir() and not folder.name.startswith(".")
+        if any(re.search("(from|import) addercost", file.read_text()) for file in folder.rglob("*.py"))
+    }
+    assert folders <= {*OWN}
 
 
 def test_each_test_function_has_the_same_time_and_its_quickest_case_first() -> None:

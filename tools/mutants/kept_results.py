@@ -9,7 +9,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-OWN = ("addercost", "tests", "tools")
+OWN = ("addercost", "benchmarks", "examples", "tests", "tools")
+"""The folders whose modules import ours. None of them may be imported before a mutant is made."""
 _LEFT = ("addercost.trace", "addercost.sources", "addercost.extensions")
 """Packages that are left out: no mutants are made there, and some of their functions register objects with
 torch, which can be done only once.

@@ -24,6 +24,8 @@ def replace_source(file: str, source: str) -> None:
 
 def functions_by_place(files: set[str]) -> dict[Place, list[FunctionType]]:
     """Every function of the files that exists in this process."""
+    # tests/conftest.py freezes what was imported, and the collector does not list what is frozen.
+    gc.unfreeze()
     found: dict[Place, list[FunctionType]] = defaultdict(list)
     for one in gc.get_objects():
         # isinstance would ask a weak proxy for the class of its object, which may no longer exist.
