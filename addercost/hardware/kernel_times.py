@@ -21,6 +21,9 @@ from addercost.input_files import read_text
 from addercost.reading import Positive, json_data, misfit, read_as
 
 SCHEMA = "addercost/kernel-times/2"
+EARLIER = "addercost/kernel-times/1"
+"""Far runs of kernels were timed with their instructions out of the caches. Networks were timed as now."""
+
 CONTIGUOUS, CHANNELS_LAST = "contiguous", "channels-last"
 """Layouts of images: NCHW and NHWC."""
 
@@ -31,6 +34,10 @@ QUIET, ALL_SPEEDS = "quiet", "all"
 """Which moments were timed: those at the machine's best known speed, or all as they came."""
 
 _HINT = "measure it again with `addercost calibrate --kernels`"
+
+
+class EarlierTimesError(DataError):
+    """A file has times of kernels that mean something else now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +205,12 @@ def from_json(text: str, source: str) -> KernelTimes:
     """Reads the text that `to_json` wrote. Raises DataError, which names `source`, for anything else."""
     data = json_data(text, source)
     found = data.get("schema") if isinstance(data, Mapping) else None
-    if found != SCHEMA:
+    if found == EARLIER and data.get("samples"):
+        raise EarlierTimesError(
+            f"{source} has kernels that an earlier version timed in another way",
+            f"{_HINT}, with the --threads, --dtype and --layout of its name",
+        )
+    if found not in (SCHEMA, EARLIER):
         raise DataError(f"{source} has schema {found!r}, expected {SCHEMA!r}", _HINT)
     try:
         read = read_as(_Document, data, source)

@@ -9,8 +9,19 @@ import torch
 from addercost.cli import run
 from addercost.cost.calibrated.formats import in_quantised_network
 from addercost.errors import DataError
-from addercost.hardware.kernel_times import COMPILED, Conditions, KernelTimes, NetworkSample, to_json
+from addercost.hardware.kernel_times import (
+    COMPILED,
+    EARLIER,
+    SCHEMA,
+    Conditions,
+    KernelSample,
+    KernelTimes,
+    NetworkSample,
+    to_json,
+)
+from addercost.measure.case import parse_case
 from addercost.measure.kernel_times import measure, timed_networks
+from addercost.measure.kernel_times.case_kernels import own_kernel
 from addercost.measure.kernel_times.networks import RandomNetwork
 from addercost.measure.kernel_times.timed_networks import QuantizedNetwork
 from addercost.measure.kernel_times.timing import KernelRuns
@@ -112,6 +123,23 @@ def test_a_file_goes_on_with_the_engine_that_timed_it(tmp_path, monkeypatch, bef
             measure._begun(path, conditions)
     else:
         assert measure._begun(path, conditions).conditions == conditions
+
+
+def test_kernels_that_were_timed_in_an_earlier_way_are_put_aside_and_networks_are_not(tmp_path):
+    conditions = Conditions("Some Core 6-1-2", 1, "float32", "2.0")
+    path, said = tmp_path / "kernels.json", []
+    network = NetworkSample("a", (), (1.0,))
+    for samples in (
+        (),
+        (KernelSample(own_kernel(parse_case("1,16,8,8,24,3,2,1"), "adder"), (1.0,), (1.0,), (1.0,)),),
+    ):
+        earlier = to_json(KernelTimes(conditions, samples, (network,))).replace(SCHEMA, EARLIER)
+        path.write_text(earlier)
+        found = measure._begun(path, conditions, said.append)
+        assert found.networks == (() if samples else (network,)) and found.conditions == conditions
+        assert path.exists() == (not samples)
+    kept = tmp_path / "kernels.json.earlier"
+    assert kept.read_text() == earlier and str(kept) in said[0] and len(said) == 1
 
 
 def test_of_compiled_networks_no_kernels_are_drawn_and_each_is_compiled(monkeypatch):

@@ -22,6 +22,7 @@ from addercost.hardware.kernel_times import (
     EAGER,
     QUIET,
     Conditions,
+    EarlierTimesError,
     KernelSample,
     KernelTimes,
     NetworkSample,
@@ -136,7 +137,7 @@ def measure_kernels(
     both cases.
     """
     torch.set_num_threads(settings.threads)
-    found = _begun(path, conditions_of(settings))
+    found = _begun(path, conditions_of(settings), progress)
     speed = open_reference_speed()
     end = time.monotonic() + 60 * settings.minutes
     saved = time.monotonic()
@@ -158,10 +159,20 @@ def measure_kernels(
     return found
 
 
-def _begun(path: Path, conditions: Conditions) -> KernelTimes:
+def _begun(
+    path: Path, conditions: Conditions, progress: Callable[[str], None] = lambda text: None
+) -> KernelTimes:
+    """What `path` has, or nothing. A file whose kernels were timed in an earlier way is kept under another
+    name."""
+    nothing = KernelTimes(conditions, (), ())
     if not path.exists():
-        return KernelTimes(conditions, (), ())
-    found = read_kernel_times(path)
+        return nothing
+    try:
+        found = read_kernel_times(path)
+    except EarlierTimesError as error:
+        kept = path.replace(path.with_name(f"{path.name}.earlier"))
+        progress(f"{error.message}; it is kept as {kept}")
+        return nothing
     if not found.conditions.engine:
         # Nothing was timed by an engine before.
         found = replace(found, conditions=replace(found.conditions, engine=conditions.engine))
