@@ -15,8 +15,14 @@ _ALLOCATIONS = frozenset(
     (torch.empty, torch.empty_strided, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn)
 )
 _INITIALISATIONS = frozenset(
-    ("uniform_", "normal_", "fill_", "zero_", "mul_", "add_", "clamp_", "erfinv_", "trunc_normal_", "random_")
+    (
+        *("uniform_", "normal_", "fill_", "zero_", "mul_", "add_", "clamp_", "erfinv_", "random_"),
+        *(name for name in nn.init.__all__ if name.endswith("_")),
+    )
 )
+"""Methods of tensors, and functions of torch.nn.init. transformers puts others of the same names in their
+place, and calls both with `tensor=`.
+"""
 
 
 class _Call(NamedTuple):
@@ -62,13 +68,10 @@ class DataFree(TorchFunctionMode):
         if func in _ALLOCATIONS and kwargs.get("device") is None:
             out = func(*args, **{**kwargs, "device": "meta"})
             return self._kept(func, args, kwargs, out, ())
-        if (
-            args
-            and isinstance(args[0], Tensor)
-            and args[0].is_meta
-            and getattr(func, "__name__", "") in _INITIALISATIONS
-        ):
-            return self._kept(func, args, kwargs, args[0], (args[0],))
+        if getattr(func, "__name__", "") in _INITIALISATIONS:
+            written = args[0] if args else kwargs.get("tensor")
+            if isinstance(written, Tensor) and written.is_meta:
+                return self._kept(func, args, kwargs, written, (written,))
         if not self._keeps_calls:
             return _together(func, args, kwargs)
         given = [*_tensors((args, kwargs))]

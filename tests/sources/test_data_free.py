@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from addercost.counts.model import count
 from addercost.sources.data_free import DataFree
@@ -101,3 +103,29 @@ def test_values_are_not_lost_where_others_have_none() -> None:
         with pytest.raises(NotImplementedError, match="no data"):
             kept.copy_(torch.zeros(3))
     assert kept.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "name", ["uniform_", "normal_", "trunc_normal_", "constant_", "ones_", "xavier_normal_", "kaiming_uniform_"]
+)
+def test_initialising_weights_computes_nothing(name: str) -> None:
+    """Neither by the function of torch nor by one of its name that transformers puts in its place. The values
+    are computed when they are asked for.
+    """
+    more = {"val": 2.0} if name == "constant_" else {}
+    initialise = getattr(nn.init, name)
+    called: list[str] = []
+
+    class Noted(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            called.append(str(func))
+            return func(*args, **(kwargs or {}))
+
+    mode = DataFree(keeps_calls=True)
+    with mode:
+        weight = nn.Parameter(torch.empty(8, 8))
+        with Noted():
+            assert initialise(weight, **more) is weight
+            torch.overrides.handle_torch_function(initialise, (weight,), tensor=weight, **more)
+    assert called == []
+    assert mode.with_values(weight.detach()).abs().max() > 0
