@@ -26,11 +26,11 @@ from addercost.cost.target_registry import load_target
 from addercost.counts.lengths import CountsByLength, Layers
 from addercost.counts.memory import used_weight_bytes
 from addercost.counts.model import ModelCounts, count
-from addercost.counts.weight_formats import WEIGHT_FORMATS
+from addercost.counts.weight_formats import WEIGHT_FORMATS, WeightFormat
 from addercost.counts.what_if import apply, parse
 from addercost.counts.what_if.cache import cache_bytes
 from addercost.counts.what_if.layer_calls import layer_indices
-from addercost.counts.what_if.weights import with_stored_weights
+from addercost.counts.what_if.weights import with_stored_tables, with_stored_weights
 from addercost.hardware import load_energy
 from addercost.results.language_model import LanguageModelReport, PhaseReport, TextCost, TokenTime
 from addercost.sources.gguf_decoder import read_decoder
@@ -109,14 +109,15 @@ def language_model(
 
     cache_format = next((parse(text)[1] for text in what_if if text.startswith("cache=")), None)
 
+    def stored_in(weight: str) -> WeightFormat | None:
+        return WEIGHT_FORMATS[formats[weight]] if weight in formats else None
+
     def changed(trace: Trace) -> Trace:
         if formats and stored_there:
             trace = with_stored_weights(
-                trace,
-                layer_indices(trace),
-                lambda path, weight: WEIGHT_FORMATS[formats[weight]] if weight in formats else None,
-                activations is not None,
+                trace, layer_indices(trace), lambda path, weight: stored_in(weight), activations is not None
             )
+            trace = with_stored_tables(trace, stored_in)
         return _changed(trace, what_if)
 
     def counted(phase: Phase) -> ModelCounts:

@@ -106,7 +106,8 @@ def test_values_are_not_lost_where_others_have_none() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["uniform_", "normal_", "trunc_normal_", "constant_", "ones_", "xavier_normal_", "kaiming_uniform_"]
+    "name",
+    ["uniform_", "normal_", "trunc_normal_", "constant_", "ones_", "xavier_normal_", "kaiming_uniform_"],
 )
 def test_initialising_weights_computes_nothing(name: str) -> None:
     """Neither by the function of torch nor by one of its name that transformers puts in its place. The values

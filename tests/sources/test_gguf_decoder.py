@@ -19,9 +19,15 @@ BYTES = {Q4_K: 144 / 256, Q6_K: 210 / 256, F16: 2}
 
 
 def llama(
-    tmp_path: Path, settings: dict[str, int] | None = None, value: int = Q6_K, name: str = "llama"
+    tmp_path: Path,
+    settings: dict[str, int] | None = None,
+    value: int = Q6_K,
+    name: str = "llama",
+    table: int = F16,
 ) -> Path:
-    """attn_v is of type `value`, tables are in 16 bits, everything else is Q4_K."""
+    """attn_v is of type `value`, the table of tokens of type `table`, the output layer in 16 bits, everything
+    else is Q4_K.
+    """
     numbers = {
         "block_count": LAYERS,
         "embedding_length": H,
@@ -37,7 +43,7 @@ def llama(
         "attn_q": (H, H), "attn_k": (H, H // 2), "attn_v": (H, H // 2), "attn_output": (H, H),
         "ffn_gate": (H, INNER), "ffn_up": (H, INNER), "ffn_down": (INNER, H),
     }  # fmt: skip
-    tensors, offset = [tensor("token_embd.weight", (H, VOCABULARY), F16, 0)], 2 * H * VOCABULARY
+    tensors, offset = [tensor("token_embd.weight", (H, VOCABULARY), table, 0)], 2 * H * VOCABULARY
     tensors.append(tensor("output.weight", (H, VOCABULARY), F16, offset))
     offset += 2 * H * VOCABULARY
     for block in range(LAYERS):
@@ -84,6 +90,19 @@ def test_weights_count_in_the_formats_of_the_file(tmp_path: Path, capsys: pytest
     assert token["cache_bytes"] == 17 * 2 * 2 * 2 * 64 * 2
     sites = q4 + values + VOCABULARY * H + LAYERS * 2 * 4 * 17 * 64
     assert token["mac_sites"] == sites
+
+
+def test_a_stored_table_is_read_row_by_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A token reads one row of H weights in Q4_K, 144 bytes for 256, and brings it back: a product and a sum
+    each, and for each of 8 blocks a product with its scale and one with its minimum.
+    """
+    wide = report(capsys, llama(tmp_path))
+    narrow = report(capsys, llama(tmp_path, table=Q4_K))
+    assert wide["weight_bytes"] - narrow["weight_bytes"] == VOCABULARY * H * 2 - VOCABULARY * 144
+    before, after = wide["phases"][1], narrow["phases"][1]
+    assert before["moved_bytes"] - after["moved_bytes"] == 2 * H - 144
+    more = {kind: n - before["operations"]["fp16"][kind] for kind, n in after["operations"]["fp16"].items()}
+    assert {kind: n for kind, n in more.items() if n} == {"mul": H + 2 * 8, "add": H}
 
 
 def test_activations_may_be_integers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,6 +87,27 @@ def with_stored_weights(
     return replace(trace, calls=tuple(calls))
 
 
+def with_stored_tables(trace: Trace, form: Callable[[str], WeightFormat | None]) -> Trace:
+    """The trace with stored tables of embeddings, whose rows are converted back as they are read.
+
+    form: the format of a table, from the name of the parameter; None leaves it as it is.
+    """
+    calls: list[OpCall] = []
+    for call in trace.calls:
+        found = form(call.tensor("weight").name) if call.name == "aten.embedding" else None
+        calls += [call] if found is None else _looked_up(call, found)
+    return replace(trace, calls=tuple(calls))
+
+
+def _looked_up(call: OpCall, form: WeightFormat) -> list[OpCall]:
+    table, out = call.tensor("weight"), call.output
+    narrow = {"weight": replace(table, dtype=form.dtype)}
+    rows = TensorSpec((out.numel // table.shape[-1], table.shape[-1]), form.dtype, IN_REGISTERS)
+    read = replace(call, args={**call.args, **narrow}, outputs=(replace(out, role=IN_REGISTERS),))
+    back = {"op": "addercost.dequantize_weight.default", "args": {"weight": rows, "axis": 1}, "tags": ()}
+    return [read, replace(call, **back)]
+
+
 def _block(path: str) -> int:
     """The number of the model's block that contains a path: 7 for `model.layers.7.mlp`, and 0 without a
     number.
