@@ -185,7 +185,10 @@ def phase_report(
         complete=counts.complete,
         costs=(*map(_phase_cost, by.costs(counts)), *map(_phase_cost_of_array, on_accelerators)),
         energies=(
-            *(PhaseEnergy(e.hardware, e.total_j, e.complete) for e in by.energies(counts)),
+            *(
+                PhaseEnergy(e.hardware, e.total_j, e.complete, tuple(map(str, e.missing)))
+                for e in by.energies(counts)
+            ),
             *(PhaseEnergy(e.hardware, e.total_j, e.complete) for e in on_accelerators),
         ),
     )

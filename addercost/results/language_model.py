@@ -47,11 +47,14 @@ class PhaseCost:
 
 @dataclass(frozen=True, slots=True)
 class PhaseEnergy:
-    """Predicted joules of one forward."""
+    """Predicted joules of one forward. missing: figures that are not known, which makes the joules a lower
+    bound.
+    """
 
     hardware: Text
     joules: NotNegative
     complete: bool = True
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

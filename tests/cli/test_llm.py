@@ -327,3 +327,17 @@ def test_a_missing_figure_is_one_line(spec: str, capsys: pytest.CaptureFixture[s
     lines = " ".join(out.split()).split("a lower bound: ")[1:]
     assert len(lines) == len({line.partition(": ")[0] for line in lines})
     assert "in a prompt" in lines[0] and "in a token at batch 1" in lines[0] and "decode" not in out
+
+
+def test_an_energy_that_is_a_lower_bound_says_what_it_lacks(
+    spec: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The table has no energies of bf16. A token takes a product at each of its sites, and more."""
+    found = rows(capsys, spec, "--new", "0", "--energy", "45nm")[1]
+    (energy,) = found["energies"]
+    (mul,) = (text for text in energy["missing"] if "mul (bf16)" in text)
+    charged = found["operations"]["bf16"]["mul"]
+    assert not energy["complete"] and charged >= found["mac_sites"]
+    assert mul == f"45nm has no figure for the energy of mul (bf16): {charged:,} not charged"
+    _, out, _ = said(capsys, spec, *SHORT, "--new", "0", "--energy", "45nm")
+    assert "a lower bound: 45nm has no figure for the energy of mul (bf16)" in " ".join(out.split())

@@ -101,11 +101,11 @@ def with_stored_tables(trace: Trace, form: Callable[[str], WeightFormat | None])
 
 def _looked_up(call: OpCall, form: WeightFormat) -> list[OpCall]:
     table, out = call.tensor("weight"), call.output
-    narrow = {"weight": replace(table, dtype=form.dtype)}
     rows = TensorSpec((out.numel // table.shape[-1], table.shape[-1]), form.dtype, IN_REGISTERS)
-    read = replace(call, args={**call.args, **narrow}, outputs=(replace(out, role=IN_REGISTERS),))
-    back = {"op": "addercost.dequantize_weight.default", "args": {"weight": rows, "axis": 1}, "tags": ()}
-    return [read, replace(call, **back)]
+    args = {**call.args, "weight": replace(table, dtype=form.dtype)}
+    read = replace(call, args=args, outputs=(replace(out, role=IN_REGISTERS),))
+    op = "addercost.dequantize_weight.default"
+    return [read, replace(call, op=op, args={"weight": rows, "axis": 1}, tags=())]
 
 
 def _block(path: str) -> int:

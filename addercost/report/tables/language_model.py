@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from addercost.analysis.accelerators import ARRAY
@@ -150,13 +151,13 @@ def _lower_bounds(report: LanguageModelReport) -> Iterator[str]:
     several = any(phase.batch != first for phase in report.phases)
     found: dict[str, dict[str, str]] = {}
     for phase in report.phases:
-        for cost in phase.costs:
-            for text in cost.missing:
-                figure, colon, amount = text.rpartition(": ")
-                if colon:
-                    found.setdefault(figure, {}).setdefault(_FORWARDS[phase.phase], amount)
-                else:
-                    found.setdefault(text, {})
+        missing = [cost.missing for cost in phase.costs] + [energy.missing for energy in phase.energies]
+        for text in chain.from_iterable(missing):
+            figure, colon, amount = text.rpartition(": ")
+            if colon:
+                found.setdefault(figure, {}).setdefault(_FORWARDS[phase.phase], amount)
+            else:
+                found.setdefault(text, {})
     for figure, amounts in found.items():
         where = ", ".join(f"{amount} in {forward}" for forward, amount in amounts.items())
         at_batch = f" at batch {first}" if where and several else ""
