@@ -19,10 +19,11 @@ from addercost.analysis.language_model import (
     token_times,
 )
 from addercost.api import default_cpus
-from addercost.arithmetic import Arithmetic
+from addercost.arithmetic import Arithmetic, arithmetic_named
 from addercost.cost.models import default_model, usable_model
 from addercost.cost.target import STREAMED, Target
 from addercost.cost.target_registry import load_target
+from addercost.counts.arithmetics import DEFINITIONS
 from addercost.counts.lengths import CountsByLength, Layers
 from addercost.counts.memory import used_weight_bytes
 from addercost.counts.model import ModelCounts, count
@@ -31,6 +32,7 @@ from addercost.counts.what_if import apply, parse
 from addercost.counts.what_if.cache import cache_bytes
 from addercost.counts.what_if.layer_calls import layer_indices
 from addercost.counts.what_if.weights import with_stored_tables, with_stored_weights
+from addercost.errors import ArgumentError
 from addercost.hardware import load_energy
 from addercost.results.language_model import LanguageModelReport, PhaseReport, TextCost, TokenTime
 from addercost.sources.gguf_decoder import read_decoder
@@ -94,6 +96,15 @@ def language_model(
         else WantedAccelerators(tuple(accelerators)),
         hardware_path,
     )
+    stored_there = not any(text.startswith("weights=") for text in what_if)
+    wanted = arithmetic_named(arithmetic) if arithmetic is not None else None
+    if wanted is not None and DEFINITIONS[wanted].weight_bits is not None:
+        if not stored_there:
+            raise ArgumentError(
+                f"layers in {wanted.value} store their weights in a format of their own",
+                "leave --weights or --as out; counted together, weights would be brought back and not used",
+            )
+        stored_there = False
     formats: Mapping[str, str] = {}
     if model.endswith(GGUF):
         described = read_decoder(Path(model))
@@ -104,7 +115,6 @@ def language_model(
     if context is None:
         context = min(USUAL_CONTEXT, (decoder.positions or USUAL_CONTEXT + 1) - 1)
     by = replace(by, targets=tuple((_with_streamed(target), model) for target, model in by.targets))
-    stored_there = not any(text.startswith("weights=") for text in what_if)
     decoder.check(max(prompt + new, context + 1))
 
     cache_format = next((parse(text)[1] for text in what_if if text.startswith("cache=")), None)
