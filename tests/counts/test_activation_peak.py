@@ -42,3 +42,7 @@ def test_a_cache_is_as_many_storages_as_are_kept() -> None:
     assert activation_peak_bytes(trace_of(storages), (5,)) == 10
     assert activation_peak_bytes(trace_of(storages), ()) == 15
     assert activation_peak_bytes(trace_of(None), ()) is None
+
+
+def test_without_calls_nothing_is_in_use() -> None:
+    assert activation_peak_bytes(Trace("model", (), {}, {}, storages=()), ()) == 0

@@ -115,6 +115,16 @@ def test_where_every_fourth_length_differs_few_are_traced() -> None:
     assert found.layers(600) == every_fourth(600)
 
 
+def test_a_layer_at_every_fourth_length_shows_in_a_short_range() -> None:
+    """A parabola of the lengths 0, 3 and 6 from the first one is checked at 5: 3 is known, and 4 is even."""
+
+    def at(length: int) -> Layers:
+        return (layer(8, 8 + (length % 4 == 1)),)
+
+    found = CountsByLength(at, 512, 518, 2)
+    assert [found.layers(length) for length in range(512, 519)] == [at(length) for length in range(512, 519)]
+
+
 def test_a_length_on_a_piece_needs_no_neighbours() -> None:
     found = CountsByLength(lambda length: (layer(length, length),), 1, 40, 1)
     assert not found.sampled

@@ -86,6 +86,19 @@ def test_the_bytes_that_a_layer_moves(name: str, rounded: bool) -> None:
     assert counts.mac_sites == ROWS * WEIGHTS
 
 
+def test_a_batch_of_weights_has_a_scale_for_each_output_of_each() -> None:
+    """Two products of [3, 256] · [256, 4]: weights of a byte, eight scales of two bytes, inputs and outputs
+    of two."""
+    x = TensorSpec((2, ROWS, INPUTS), "bfloat16", "input")
+    w = TensorSpec((2, INPUTS, OUTPUTS), "bfloat16", "parameter", "w")
+    out = TensorSpec((2, ROWS, OUTPUTS), "bfloat16")
+    call = OpCall("aten.bmm.default", "", {"self": x, "mat2": w}, (out,), 0)
+    counts = count(apply(Trace("products", (call,), {"": "Products"}, {"w": 2 * WEIGHTS}), "weights=int8"))
+    (layer,) = counts.layers
+    assert layer.bytes_read == 2 * WEIGHTS + 2 * 2 * OUTPUTS + 2 * x.numel
+    assert layer.bytes_written == 2 * out.numel
+
+
 def brought_back(name: str) -> Counter[tuple[OpClass, str]]:
     """Operations of w = d·q + m or d·(q - middle), weight by weight; of nested blocks d = D·s and m = M·t."""
     form, n = WEIGHT_FORMATS[name], Counter[tuple[OpClass, str]]()
