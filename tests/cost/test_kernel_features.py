@@ -125,3 +125,10 @@ def test_operators_that_take_unlike_time_are_distinct_within_a_family():
 def test_the_first_two_columns_are_numbers_of_names():
     """The family and the operator: every other column is a quantity."""
     assert CATEGORIES == (0, 1)
+
+
+def test_a_linear_layer_of_ours_has_a_site_for_each_weight_of_each_row():
+    """Six rows of five inputs to seven outputs."""
+    kernel = call("addercost.adder_linear", tensor(2, 3, 7), input=tensor(2, 3, 5), weight=weight(7, 5))
+    moved = bytes_of((2, 3, 5)), bytes_of((7, 5)), bytes_of((2, 3, 7))
+    assert sizes_of(kernel) == Sizes("adder linear", 6 * 5 * 7, *moved, c=5, k=7, h=6, p=6)

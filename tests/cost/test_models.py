@@ -19,7 +19,9 @@ from addercost.cost.models import (
     listed_models,
 )
 from addercost.cost.target_registry import load_target
+from addercost.cost.verdict import CONTESTS, contest_cycles
 from addercost.errors import ArgumentError
+from addercost.trace.record import Trace
 
 ROOT = Path(__file__).parents[2]
 
@@ -97,3 +99,9 @@ def test_a_model_lacks_and_assumes_nothing_unless_it_says_so():
     assert dict(model.missing(None, [], 0)) == {}
     assert list(model.assumes(None)) == list(model.assumes_of([])) == []
     assert not (model.is_serial or model.needs_memory or model.ranks_targets)
+
+
+def test_a_network_that_takes_no_time_has_no_ratio():
+    """One without a layer: 0 / 0 cycles."""
+    nothing = Trace("nothing", (), {}, {})
+    assert contest_cycles(nothing, CONTESTS[0], BOARD, "throughput", False).ratio is None
