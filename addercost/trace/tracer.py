@@ -189,8 +189,8 @@ def _trace_real(
     available = _available_memory_bytes()
     if available is not None and needed > available // 2:
         raise TraceError(
-            f"{name} needs values to run, and its weights take {needed / 2**30:.1f} GiB "
-            f"of the {available / 2**30:.1f} GiB that are free",
+            f"{name} needs values to run, and its weights take {needed / 2**30:.1f} GiB, more than half of "
+            f"the {available / 2**30:.1f} GiB that are free",
             "trace a smaller configuration of it, or make its control flow independent of tensor values",
         )
 
