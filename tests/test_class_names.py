@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,9 +14,8 @@ def shared_names(files: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     """The public classes at the top of several modules, with those. files: name and text of each module."""
     places = defaultdict(list)
     for name, text in files:
-        for statement in ast.parse(text).body:
-            if isinstance(statement, ast.ClassDef) and not statement.name.startswith("_"):
-                places[statement.name].append(name)
+        for public in re.findall(r"^class ([^\W_]\w*)", text, flags=re.MULTILINE):
+            places[public].append(name)
     return {name: found for name, found in places.items() if len(found) > 1}
 
 

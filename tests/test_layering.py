@@ -77,11 +77,16 @@ def part_of(module: str) -> str | None:
     return None
 
 
+@cache
+def parsed(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
 def imported(source: str, modules: Iterable[str]) -> list[str]:
     """Every module of ours that `source` imports, wherever the statement stands."""
     known = set(modules)
     found = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -99,7 +104,7 @@ def imported(source: str, modules: Iterable[str]) -> list[str]:
 def run_time_imports(source: str) -> set[str]:
     """The first names of what `source` imports, but for what only type checkers read."""
     found = set()
-    waiting: list[ast.AST] = [ast.parse(source)]
+    waiting: list[ast.AST] = [parsed(source)]
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.Import):
@@ -236,19 +241,26 @@ def test_torch_stays_at_the_edge() -> None:
     ] == []
 
 
+LIGHT = (
+    "import addercost",
+    "import addercost.cli.group, addercost.cli.profile, addercost.cli.compare, addercost.cli.reproduce",
+    "import addercost.cli.report, addercost.cli.plot, addercost.cli.diff, addercost.cli.check",
+    "import addercost.counts.model, addercost.results.trace",
+    "import addercost.report.shown",
+    "import addercost.hardware",
+    "import addercost.cli.train, addercost.report.tables.accuracy, addercost.train.settings",
+    "import addercost.cli.sweep, addercost.cli.query, addercost.sweep.child_process.supervisor",
+    "import addercost.cli.bench, addercost.report.tables.timings, addercost.report.tables.bench_diff",
+    "import addercost.report.formats.chrome_trace, addercost.measure.journal",
+)
+
+
+# All of them in one process; `make test-all` starts one for each, which takes a third of a second.
 @pytest.mark.parametrize(
     "statement",
     [
-        "import addercost",
-        "import addercost.cli.group, addercost.cli.profile, addercost.cli.compare, addercost.cli.reproduce",
-        "import addercost.cli.report, addercost.cli.plot, addercost.cli.diff, addercost.cli.check",
-        "import addercost.counts.model, addercost.results.trace",
-        "import addercost.report.shown",
-        "import addercost.hardware",
-        "import addercost.cli.train, addercost.report.tables.accuracy, addercost.train.settings",
-        "import addercost.cli.sweep, addercost.cli.query, addercost.sweep.child_process.supervisor",
-        "import addercost.cli.bench, addercost.report.tables.timings, addercost.report.tables.bench_diff",
-        "import addercost.report.formats.chrome_trace, addercost.measure.journal",
+        pytest.param("; ".join(LIGHT), id="all"),
+        *(pytest.param(statement, marks=pytest.mark.exhaustive) for statement in LIGHT),
     ],
 )
 def test_importing_is_light(statement: str) -> None:

@@ -131,6 +131,15 @@ WORK = {
 }
 
 
+SIGNALS = pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGINT, id="SIGINT"),
+        pytest.param(signal.SIGTERM, id="SIGTERM", marks=pytest.mark.exhaustive),
+    ],
+)
+
+
 # `make test` sends the two signals in turns.
 @pytest.mark.parametrize(
     ("work", "number"),
@@ -155,7 +164,7 @@ def test_a_signal_ends_the_call(number: int, work: str, tmp_path: Path) -> None:
     assert (process.returncode, stderr) == (128 + number, f"{words[signal.Signals(number)]}\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@SIGNALS
 def test_a_signal_waits_for_what_must_not_be_cut_off(number: int, tmp_path: Path) -> None:
     work = f"""from addercost.supervision import signals_wait
 with signals_wait():
@@ -178,7 +187,7 @@ def run_to_its_end(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@SIGNALS
 def test_a_signal_before_the_work_begins_ends_the_call(number: int, tmp_path: Path) -> None:
     """It comes while the child has signals blocked, and is raised as soon as it takes them."""
     late = (
@@ -195,7 +204,7 @@ def test_a_signal_before_the_work_begins_ends_the_call(number: int, tmp_path: Pa
     assert (done.returncode, done.stderr) == (128 + number, f"{word}\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@SIGNALS
 def test_a_signal_after_the_work_changes_nothing(number: int, tmp_path: Path) -> None:
     """It comes while the child says how its work ended."""
     text = (

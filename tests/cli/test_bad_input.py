@@ -241,6 +241,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.exhaustive
 def test_a_full_stdout() -> None:
     command = f"{sys.executable} -m addercost hardware list > /dev/full"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
@@ -254,11 +255,13 @@ def test_debug_shows_the_traceback() -> None:
         run(["profile", "missing.py", "--debug"])
 
 
+# tests/test_supervision.py sends the same signals to calls that start no torch.
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("number", "code", "line"),
     [
         pytest.param(signal.SIGINT, 130, "interrupted", id="Ctrl-C"),
-        pytest.param(signal.SIGTERM, 143, "terminated", id="SIGTERM", marks=pytest.mark.exhaustive),
+        pytest.param(signal.SIGTERM, 143, "terminated", id="SIGTERM"),
     ],
 )
 def test_a_signal_while_a_model_loads(number: int, code: int, line: str, tmp_path: Path) -> None:

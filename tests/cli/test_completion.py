@@ -72,8 +72,8 @@ def test_tables_of_a_folder_of_ones_own(tmp_path: Path) -> None:
     ("shell", "words", "expected"),
     [
         ("bash", "profile torchvision:swin_v2_b", "swin_v2_b"),
-        ("zsh", "plot ici", "icicle"),
-        ("fish", "plot ici", "icicle"),
+        pytest.param("zsh", "plot ici", "icicle", marks=pytest.mark.exhaustive),
+        pytest.param("fish", "plot ici", "icicle", marks=pytest.mark.exhaustive),
     ],
 )
 def test_an_answer_comes_without_torch_and_without_a_message(shell: str, words: str, expected: str) -> None:

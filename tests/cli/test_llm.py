@@ -150,7 +150,7 @@ def test_what_does_not_fit_says_what_would(spec: str, capsys: pytest.CaptureFixt
         pytest.param(LLAMA, 0, "1G", 3, id="two phases"),
         pytest.param(LLAMA, 40, "1G", 6, id="text"),
         # Of the cache, the line between no token and all gives the length; the next one is too long.
-        pytest.param(LLAMA, 0, "48k", 5, id="memory"),
+        pytest.param(LLAMA, 0, "48k", 5, id="memory", marks=pytest.mark.exhaustive),
         pytest.param(LLAMA, 0, "1k", 3, id="weights alone are too large"),
         # 31 tokens are kept at most, and 21 fit: 70, 48, 24 (half of 48), 21 and 22 tokens.
         pytest.param({**LLAMA, "model_type": "mistral", "sliding_window": 32}, 0, "42k", 8, id="window"),
@@ -273,7 +273,11 @@ def test_the_cache_is_no_activation(spec: str, capsys: pytest.CaptureFixture[str
 
 @pytest.mark.parametrize(
     ("board", "size"),
-    [("raspberry-pi-zero-2-w", "537 MB"), ("rp2350", "532 kB"), ("pixel-8", "8.59 GB")],
+    [
+        pytest.param("raspberry-pi-zero-2-w", "537 MB", marks=pytest.mark.exhaustive),
+        ("rp2350", "532 kB"),
+        pytest.param("pixel-8", "8.59 GB", marks=pytest.mark.exhaustive),
+    ],
     ids=str,
 )
 def test_the_memory_of_a_board_is_known(

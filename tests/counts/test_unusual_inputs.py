@@ -214,11 +214,12 @@ LLAMA_2B = (32000, 8192, 2, 64, 64, 22016)
 LLAMA_405B = (128256, 16384, 126, 128, 8, 53248)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("shape", "limit_gib"),
     [
         pytest.param(LLAMA_2B, 1.5, id="2B"),
-        pytest.param(LLAMA_405B, 2.0, id="405B", marks=pytest.mark.exhaustive),
+        pytest.param(LLAMA_405B, 2.0, id="405B"),
     ],
 )
 def test_a_language_model_is_traced_in_memory_that_does_not_grow_with_it(

@@ -112,6 +112,7 @@ def test_a_profile_follows_its_schema_and_a_damaged_one_does_not(
         assert not validator.is_valid(damaged)
 
 
+@pytest.mark.exhaustive
 def test_the_tutorial_shows_what_it_prints(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     found = [(tutorial.shown(cell), text) for cell, text in tutorial.run(tutorial.read())]

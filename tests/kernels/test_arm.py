@@ -41,10 +41,11 @@ def test_a_lane_sums_four_bytes_on_arm(arm: bool, monkeypatch: pytest.MonkeyPatc
     assert request.arithmetic.packed == request.arithmetic.lane_bytes == (4 if arm else 8)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("target", "steps"),
     [
-        pytest.param(arm_check.TARGET, ("uabd", "uaddlp", "uadalp"), id="neon", marks=pytest.mark.exhaustive),
+        pytest.param(arm_check.TARGET, ("uabd", "uaddlp", "uadalp"), id="neon"),
         pytest.param(arm_check.DOT_PRODUCT, ("uabd", "udot"), id="dot-product"),
     ],
 )

@@ -71,11 +71,12 @@ def test_each_call_sees_its_own_tensors(filter_size: int) -> None:
 
 
 def test_views_that_torch_has_only_marked_as_negated() -> None:
-    x = torch.randn(1, 4, 5, 5, dtype=torch.complex64).conj().imag
+    # The kernel of the test before.
+    x = torch.randn(2, 5, 6, 7, dtype=torch.complex64).conj().imag
     assert x.is_neg()
-    w = torch.randn(3, 4, 3, 3)
-    output = ops.adder.conv2d(x, w, None, [1, 1], [0, 0], [1, 1], 1, "full")
-    expected = reference.adder_forward(x.resolve_neg().contiguous(), w, Geometry())
+    w = torch.randn(4, 5, 3, 3)
+    output = ops.adder.conv2d(x, w, None, [1, 1], [1, 1], [1, 1], 1, "full")
+    expected = reference.adder_forward(x.resolve_neg().contiguous(), w, Geometry(padding=(1, 1)))
     torch.testing.assert_close(output, expected)
 
 
@@ -91,6 +92,7 @@ def test_an_axis_of_one_element_has_the_stride_of_its_view() -> None:
     assert strides == [[12, 1, 1]] * 2
 
 
+@pytest.mark.exhaustive
 def test_the_gradient_of_a_column_of_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(dispatch.VARIABLE, "halide")
     x, w, geometry = torch.randn(1, 2, 25, 2), torch.randn(64, 2, 2, 4), Geometry((2, 2), (0, 3), (1, 2))

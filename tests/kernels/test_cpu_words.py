@@ -44,7 +44,7 @@ POINTWISE = [
     pytest.param((1, 64, 1, 3), 8, Geometry(), False, id="fewer-pixels-than-lanes"),
     pytest.param((1, 2048, 7, 7), 32, Geometry(), False, id="long-sums"),
 ]
-FAST = ("groups", "stride-3")
+FAST = ("groups",)
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,12 @@ WORDS = [
     pytest.param((1, 128, 6, 9), (8, 3), Geometry(padding=(1, 1), dilation=(1, 2), groups=2), id="groups"),
     pytest.param((2, 1, 5, 6), (1, 3), Geometry(padding=(1, 1)), id="one-channel-and-filter"),
 ]
+FAST_WORDS = ("groups", "one-channel-and-filter")
 
 
-@pytest.mark.parametrize(("image", "filters", "geometry", "layout"), all_crossed(WORDS, LAYOUTS))
+@pytest.mark.parametrize(
+    ("image", "filters", "geometry", "layout"), all_crossed(all_but(FAST_WORDS, WORDS), LAYOUTS)
+)
 def test_words_come_in_and_go_out(image, filters, geometry, layout, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(lookup, "looks_up_here", lambda: False)
     x = torch.randn(image).contiguous(memory_format=layout)
@@ -132,7 +135,7 @@ def test_a_nan_between_strides_is_not_read() -> None:
     assert torch.equal(out, reference.binary_packed_forward(x, words, factors, shape, geometry))
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", all_but(("nchw",), LAYOUTS))
 def test_nothing_of_a_call_is_left_for_the_next(layout: torch.memory_format) -> None:
     words, factors, shape = packed_layer(8, 40, 3)
     geometry = Geometry(padding=(1, 1))
@@ -144,9 +147,10 @@ def test_nothing_of_a_call_is_left_for_the_next(layout: torch.memory_format) -> 
 
 
 def test_calls_from_several_threads_share_no_memory() -> None:
-    words, factors, shape = packed_layer(32, 64, 3)
+    # The kernel of the test before.
+    words, factors, shape = packed_layer(8, 40, 3)
     geometry = Geometry(padding=(1, 1))
-    images = [torch.randn(1, 64, 12, 12) for _ in range(8)]
+    images = [torch.randn(2, 40, 5, 6) for _ in range(8)]
     expected = [reference.binary_packed_forward(x, words, factors, shape, geometry) for x in images]
 
     def run(index: int) -> bool:

@@ -51,7 +51,7 @@ def compiled(function: Any, constants: dict[str, Any], pointer: str, architectur
     [
         pytest.param("adder", "*fp32", {"FADD": 2 * STEP}, id="adder"),
         pytest.param("mac", "*fp32", {"FFMA": STEP}, id="mac", marks=pytest.mark.exhaustive),
-        pytest.param("adder_u8", "*i32", {"VABSDIFF4": STEP}, id="adder-u8"),
+        pytest.param("adder_u8", "*i32", {"VABSDIFF4": STEP}, id="adder-u8", marks=pytest.mark.exhaustive),
         pytest.param(
             "adder_half2",
             "*i32",

@@ -62,7 +62,7 @@ def test_any_weight(weights: list[float]) -> None:
     ("filters", "taps", "layout"),
     all_crossed(
         all_but(
-            ("5-9", "64-9"),
+            ("64-9",),
             [
                 pytest.param(k, taps, id=f"{k}-{taps}")
                 for k, taps in ((3, 1), (5, 9), (40, 16), (64, 9), (200, 144))
@@ -100,8 +100,9 @@ def test_rounded_weights_are_taken_as_they_are() -> None:
 
 
 def test_a_weight_that_is_nan_stays_nan_in_the_kernel() -> None:
-    w = torch.randn(20, 3, 1, 1)
-    w[7, 1] = math.nan
-    out = dispatch.shift_forward(torch.randn(1, 3, 4, 4), w, Geometry())
-    assert out[:, 7].isnan().all()
-    assert out.isnan().sum() == out[:, 7].numel()
+    # The kernel of the test before.
+    w = torch.randn(4, 3, 3, 3)
+    w[2, 1] = math.nan
+    out = dispatch.shift_forward(torch.randn(2, 3, 6, 6), w, Geometry())
+    assert out[:, 2].isnan().all()
+    assert out.isnan().sum() == out[:, 2].numel()

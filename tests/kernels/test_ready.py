@@ -141,7 +141,8 @@ def prepared(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 LONG = (
     *("one column", "channels last", "shift", "linear, many rows", "linear, transposed"),
-    *("codes, every second column", "codes, depthwise"),
+    *("codes", "codes, every second column", "codes, depthwise", "quantised, linear"),
+    *("quantised, double precision", "fp16", "bf16, linear", "fp16, fused"),
 )
 """Those that compile a kernel which no other test of this file runs."""
 

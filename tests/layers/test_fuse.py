@@ -25,6 +25,7 @@ from addercost.layers import (
     pack_binary,
     quantize_network,
 )
+from tests.kernels.geometries import all_crossed, cases
 
 
 def with_statistics(model: nn.Module) -> nn.Module:
@@ -143,6 +144,7 @@ def test_other_floats(dtype: torch.dtype) -> None:
         assert torch.equal(FusedAdder(layer)(x), layer(x))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 def test_a_fused_model_converted_to_half_precision(
     dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
@@ -237,8 +239,12 @@ ANY_SHORTCUT = {
 }
 
 
-@pytest.mark.parametrize("codes_out", [False, True], ids=["floats-out", "codes-out"])
-@pytest.mark.parametrize("kind", ANY_SHORTCUT)
+@pytest.mark.parametrize(
+    ("kind", "codes_out"),
+    all_crossed(
+        [pytest.param(kind, id=kind) for kind in ANY_SHORTCUT], cases(floats_out=False, codes_out=True)
+    ),
+)
 def test_any_shortcut_of_a_byte_layer(kind: str, codes_out: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     shape, shortcut, groups = ANY_SHORTCUT[kind]
     layer = FusedAdder(AdderConv2d(8, 8, 3, padding=1, groups=groups), None, RELU)
@@ -335,16 +341,19 @@ def test_compile_and_export_see_one_operator() -> None:
         assert calls == [f"addercost.{name}.default"]
 
 
-def test_operators_pass_opcheck() -> None:
+@pytest.mark.parametrize(
+    "adds", [pytest.param(False, id="alone", marks=pytest.mark.exhaustive), pytest.param(True, id="adds")]
+)
+def test_operators_pass_opcheck(adds: bool) -> None:
     fused = FusedAdder(AdderConv2d(4, 6, 3, stride=2, groups=2), limits=RELU)
     x = torch.randn(2, 4, 7, 7)
-    for shortcut in (None, torch.randn(2, 6, 3, 3)):
-        place = (x, fused.weight, fused.factors, shortcut, *fused.limits, *fused.geometry)
-        torch.library.opcheck(torch.ops.addercost.adder_conv2d_fused.default, place)
+    shortcut = torch.randn(2, 6, 3, 3) if adds else None
+    place = (x, fused.weight, fused.factors, shortcut, *fused.limits, *fused.geometry)
+    torch.library.opcheck(torch.ops.addercost.adder_conv2d_fused.default, place)
     codes, w = torch.randint(0, 256, (2, 4, 7, 7), dtype=torch.uint8), fused.weight.byte()
-    for input, step, shortcut in ((codes, None, None), (x, 0.7, torch.randn(2, 6, 3, 3))):
-        place = (input, w, fused.factors, shortcut, 0.1, 3, *RELU, step, 9, *fused.geometry)
-        torch.library.opcheck(torch.ops.addercost.adder_conv2d_coded.default, place)
+    input, step = (x, 0.7) if adds else (codes, None)
+    place = (input, w, fused.factors, shortcut, 0.1, 3, *RELU, step, 9, *fused.geometry)
+    torch.library.opcheck(torch.ops.addercost.adder_conv2d_coded.default, place)
 
 
 def test_state_is_saved_and_loaded() -> None:

@@ -13,7 +13,7 @@ from addercost.errors import ArgumentError, ShapeError
 from addercost.kernels import dispatch, signs
 from addercost.kernels.problem import Geometry
 from addercost.layers import BinaryConv2d, BinaryLinear, PackedBinary, fuse, pack_binary
-from tests.kernels.geometries import all_crossed, cases
+from tests.kernels.geometries import all_but, all_crossed, cases
 from tests.layers.test_fuse import with_statistics
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
@@ -58,6 +58,8 @@ CHAINS: dict[str, tuple[Callable[[], list[nn.Module]], tuple[int, ...]]] = {
     "linear, no rows": (lambda: [*linear(50, 64), *linear(64, 33), *linear(33, 10)], (0, 50)),
 }  # fmt: skip
 
+FAST = ("whole words", "ragged", "one by one", "groups and dilation", "linear, no rows")
+
 
 def unfused(model: nn.Sequential) -> nn.Sequential:
     """The packed network with its batch norms folded, and with HardTanh and floats between its layers."""
@@ -78,7 +80,10 @@ def passing(model: nn.Module) -> list[bool]:
 @pytest.mark.parametrize("kernel", ["", "reference"], ids=["kernels", "reference"])
 @pytest.mark.parametrize(
     ("kind", "layout"),
-    all_crossed([pytest.param(kind, id=kind) for kind in CHAINS], cases(nchw=LAYOUTS[0], nhwc=LAYOUTS[1])),
+    all_crossed(
+        all_but(FAST, [pytest.param(kind, id=kind) for kind in CHAINS]),
+        cases(nchw=LAYOUTS[0], nhwc=LAYOUTS[1]),
+    ),
 )
 def test_signs_give_the_bits_of_floats(kind, layout, kernel, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     torch.manual_seed(4)
@@ -265,6 +270,7 @@ def test_compile_and_export_see_one_operator_a_layer() -> None:
     assert calls == ["addercost.binary_conv2d_signs.default", "addercost.binary_conv2d_packed.default"]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("groups", [1, 2])
 def test_operators_pass_opcheck(groups: int) -> None:
     layer = pack_binary(BinaryConv2d(64, 40, 3, stride=2, padding=1, groups=groups))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from addercost.errors import ArgumentError, ShapeError
 from addercost.layers import AdderConv2d, AdderLinear, BinaryConv2d, quantize_adder
@@ -109,14 +109,30 @@ def test_state_survives_a_checkpoint_and_has_no_parameters() -> None:
     assert torch.equal(first(x), second(x))
 
 
-def test_operator_passes_opcheck() -> None:
-    x = torch.randint(0, 256, (2, 4, 6, 5), dtype=torch.uint8)
+@pytest.mark.parametrize(
+    ("name", "x", "others"),
+    [
+        pytest.param("adder_conv2d_u8", torch.arange(240, dtype=torch.uint8), (), id="bytes"),
+        pytest.param(
+            "adder_conv2d_quantized",
+            torch.linspace(-2, 2, 240),
+            (torch.tensor(0.02), None),
+            id="floats",
+            marks=pytest.mark.exhaustive,
+        ),
+        pytest.param(
+            "adder_conv2d_quantized",
+            torch.linspace(-2, 2, 240),
+            (torch.tensor(0.02), torch.arange(6.0)),
+            id="bias",
+        ),
+    ],
+)
+def test_operators_pass_opcheck(name: str, x: Tensor, others: tuple[Tensor | None, ...]) -> None:
     w = torch.randint(0, 256, (6, 2, 3, 3), dtype=torch.uint8)
     place = ([2, 1], [1, 1], [1, 1], 2)
-    torch.library.opcheck(torch.ops.addercost.adder_conv2d_u8.default, (x, w, 7, *place))
-    for bias in (None, torch.randn(6)):
-        arguments = (torch.randn(2, 4, 6, 5), w, torch.tensor(0.02), bias, 7, *place)
-        torch.library.opcheck(torch.ops.addercost.adder_conv2d_quantized.default, arguments)
+    operator = getattr(torch.ops.addercost, name).default
+    torch.library.opcheck(operator, (x.view(2, 4, 6, 5), w, *others, 7, *place))
 
 
 def test_bad_input_of_the_operator() -> None:
@@ -143,6 +159,7 @@ def test_bad_input() -> None:
         )
 
 
+@pytest.mark.exhaustive
 def test_accuracy_on_digits_changes_by_less_than_two_points(one_thread: None) -> None:
     datasets = pytest.importorskip("sklearn.datasets", reason="the digits come with scikit-learn")
     torch.manual_seed(0)

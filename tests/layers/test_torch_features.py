@@ -233,6 +233,7 @@ def test_torchscript_takes_a_traced_layer_and_not_its_source(conv: Any) -> None:
             torch.jit.script(scripted)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "conv",
     [

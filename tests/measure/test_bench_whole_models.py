@@ -18,6 +18,7 @@ from addercost.measure.session import BenchSettings
 from addercost.results.measurements import MeasuredRow, Measurements, PredictedTime
 
 
+@pytest.mark.usefixtures("either_kernel")
 def test_whole_models(device: ScriptedDevice, tmp_path: Path, monkeypatch, capsys) -> None:
     """The compiler fails: its rows are marked, eager ones and training steps go on."""
 
@@ -32,8 +33,8 @@ def test_whole_models(device: ScriptedDevice, tmp_path: Path, monkeypatch, capsy
     small.write_text(
         "import torch\n"
         "from torch import nn\n"
-        "model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 10))\n"
-        "example_inputs = (torch.randn(1, 1, 8, 8),)\n"
+        "model = nn.Sequential(nn.Conv2d(4, 4, 3, groups=4), nn.BatchNorm2d(4))\n"
+        "example_inputs = (torch.randn(1, 4, 8, 8),)\n"
     )
     out = tmp_path / "out.json"
     assert bench(
@@ -53,7 +54,8 @@ def test_whole_models(device: ScriptedDevice, tmp_path: Path, monkeypatch, capsy
     assert "g++ is missing" in failed[0].reason
 
 
-def test_a_whole_model_is_converted(device: ScriptedDevice, monkeypatch) -> None:
+@pytest.mark.usefixtures("either_kernel")
+def test_a_whole_model_is_converted(device: ScriptedDevice) -> None:
     """The adder row runs adder layers, in every mode, and its reference none."""
     from addercost.kernels import dispatch
 
@@ -117,9 +119,9 @@ def test_measure_model_in_python(device: ScriptedDevice) -> None:
 
     import addercost
 
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 16, 5))
+    model = nn.Sequential(nn.Conv2d(4, 4, 3, groups=4), nn.Conv2d(4, 4, (1, 3), groups=4))
     settings = addercost.BenchSettings(arithmetics=(addercost.Arithmetic.MAC,), training=True)
-    found = addercost.measure_model(model, torch.zeros(2, 3, 6, 6), settings=settings)
+    found = addercost.measure_model(model, torch.zeros(2, 4, 6, 6), settings=settings)
     assert isinstance(found, Measurements)
-    assert {row.case for row in found.rows if row.path} == {"2,3,6,6,4,3,1,0", "linear:2,64,5"}
+    assert {row.case for row in found.rows if row.path} == {"2,4,6,6,4,3,1,0,4", "2,4,4,4,4,1x3,1,0,4"}
     assert [row.implementation for row in found.rows if not row.path] == ["training step"]

@@ -64,6 +64,7 @@ def test_dry_run_needs_no_gpu_and_names_every_network(parts: Any) -> None:
     assert "tests" in done.stdout
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_one_line_says_so(tmp_path: Path) -> None:
     done = subprocess.run(
@@ -251,6 +252,7 @@ def without_packages(code: str, *arguments: str) -> subprocess.CompletedProcess[
     )
 
 
+@pytest.mark.exhaustive
 def test_the_gpu_path_runs_where_packages_are_missing() -> None:
     """Everything that the parts import, and the shapes of a network."""
     done = without_packages(

@@ -49,6 +49,7 @@ def validate(*arguments: str) -> int:
     return run(["validate", *arguments, *QUICK])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("any_speed")
 def test_networks_and_layers_stand_beside_their_predictions(tmp_path: Path) -> None:
     """LeNet-5-BN has 416,520 sites in every arithmetic; the largest network is left out and named."""
@@ -141,7 +142,7 @@ def test_networks_in_8_bits_are_quantised_and_those_without_such_a_form_are_name
     assert torch.backends.quantized.engine == ENGINE
 
 
-@pytest.mark.usefixtures("any_speed")
+@pytest.mark.usefixtures("any_speed", "either_kernel")
 def test_a_killed_run_times_no_row_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from addercost.measure import bench
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
+
+import pytest
 
 from addercost.analysis.subjects import Wanted, subject_from_profiles
 from addercost.arithmetic import Arithmetic, OpCounts
 from addercost.cost.models import PAPER_MODEL
 from addercost.counts.conventions import convention_named
 from addercost.counts.model import LayerCounts, ModelCounts
+from addercost.report.html import parts
 from addercost.report.html.page import to_page
 from addercost.results.profile import Profile
 from addercost.results.report import Report, Subject
@@ -86,10 +90,18 @@ def report(paths: Sequence[str], cpus: tuple[str, ...] = CPUS) -> Report:
     return Report("made-up", (subject(paths, cpus),))
 
 
+@contextmanager
+def without_figures() -> Iterator[None]:
+    """Pages are made without their figures, which take seconds to draw."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "page_figure", lambda *_, **__: parts.PageFigure("", "", "", ""))
+        yield
+
+
 @cache
 def page(*paths: str) -> str:
-    """The HTML page of such a report. Its figures take seconds, so tests share it."""
-    return to_page(report(paths))
+    """The HTML page of such a report for one processor. Its figures take seconds, so tests share it."""
+    return to_page(report(paths, CPUS[1:]))
 
 
 def nested(layers: int) -> list[str]:

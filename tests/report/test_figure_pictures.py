@@ -30,8 +30,14 @@ def committed(name: str, width: str) -> Image.Image:
         return found.convert("RGB")
 
 
+FAST = ("compare", "pareto", "predicted-vs-measured", "curves")
+"""One figure of a model, of published networks, of measurements and of training records."""
+
+
 @pytest.mark.parametrize("width", [WIDTHS[0], pytest.param(WIDTHS[1], marks=EXHAUSTIVE)])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [name if name in FAST else pytest.param(name, marks=EXHAUSTIVE) for name in NAMES]
+)
 def test_a_figure_looks_as_it_did(name: str, width: str) -> None:
     """After a wanted change: `python tests/report/figure_pictures.py`, and look at what it drew."""
     made = picture(shown(name, PlotOptions(width)), width)
@@ -88,7 +94,9 @@ def outside(figure: Any) -> list[str]:
     ("width", "inches"),
     [pytest.param("single", 3.5), pytest.param("double", 7.2, marks=EXHAUSTIVE)],
 )
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [kind if kind in FAST else pytest.param(kind, marks=EXHAUSTIVE) for kind in KINDS]
+)
 def test_the_figure_fits_column_and_page_and_no_text_is_cut(kind: str, width: str, inches: float) -> None:
     """The figure is as wide as the column, nothing drawn leaves it, and ten inches of A4 remain between
     margins.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from contextlib import nullcontext
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
@@ -121,12 +122,14 @@ def test_ids_are_unique_and_links_lead_somewhere(hostile: str) -> None:
             assert value in ids
 
 
-@pytest.fixture(scope="module")
-def two_models() -> str:
-    """The page of a model, of the same with a third layer, and of measurements."""
+@pytest.fixture(scope="module", params=["without", pytest.param("with", marks=pytest.mark.exhaustive)])
+def two_models(request: pytest.FixtureRequest) -> str:
+    """The page of a model, of the same with a third layer, and of measurements: without its figures, which
+    take seconds, and with them."""
     subjects = (made_models.subject(paths, cpus=(CPU,)) for paths in (["a", "b"], ["a", "b", "c"]))
     measurements = measurements_from_data(sample_data.measurements())
-    return to_page(Report("two", tuple(subjects), (measurements,)))
+    with made_models.without_figures() if request.param == "without" else nullcontext():
+        return to_page(Report("two", tuple(subjects), (measurements,)))
 
 
 def test_several_models_and_measurements_on_one_page(two_models: str) -> None:
@@ -223,6 +226,7 @@ def test_ten_thousand_layers_stay_usable() -> None:
     assert len(json.loads(Page(page).scripts[-2][1])["subjects"][0]["profiles"][0]["layers"]) == 10_000
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "paths",
     [
@@ -234,6 +238,7 @@ def test_small_models(paths: list[str]) -> None:
     assert "Every operator has a counting rule" in to_page(made_models.report(paths, cpus=("via-nano-2000",)))
 
 
+@pytest.mark.exhaustive
 def test_all_zero_counts() -> None:
     profile = made_models.profile(["a", "b"], 0)
     zeros = type(profile)(

@@ -67,7 +67,14 @@ def test_records_without_gradient_norms() -> None:
 
 
 @pytest.mark.parametrize(
-    ("counts", "panels"), [((6, 6), 2), ((6, 6, 6, 6), 4), ((20,), 1), ((3, 16), 2)], ids=str
+    ("counts", "panels"),
+    [
+        pytest.param((6, 6), 2, marks=pytest.mark.exhaustive),
+        pytest.param((6, 6, 6, 6), 4, marks=pytest.mark.exhaustive),
+        ((20,), 1),
+        ((3, 16), 2),
+    ],
+    ids=str,
 )
 def test_filters_of_every_run_are_shown(counts: tuple[int, ...], panels: int) -> None:
     runs = [

@@ -49,7 +49,8 @@ def test_report_round_trip_through_json_and_the_page(tmp_path: Path) -> None:
     assert report_from_data(json.loads(made.to_json())) == made
     few = made_models.report(["plain", *made_models.HOSTILE[:3]], cpus=())
     page = tmp_path / "r.html"
-    page.write_text(to_page(few), encoding="utf-8")
+    with made_models.without_figures():
+        page.write_text(to_page(few), encoding="utf-8")
     assert read_saved(page) == few
 
 

@@ -36,6 +36,7 @@ class Net(torch.nn.Module):
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
+@pytest.mark.exhaustive
 def test_nothing_that_a_model_prints_gets_into_the_result(tmp_path: Path) -> None:
     (tmp_path / "noisy.py").write_text(NOISY)
     arguments = ["profile", "noisy.py", "--input", "2x3", "--cpu", "none", "--format", "json"]
@@ -57,8 +58,15 @@ def saved_trace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("output_format", ["table", "json"])
-@pytest.mark.parametrize("end", ["/dev/full", "&-"], ids=["full", "closed"])
+@pytest.mark.parametrize(
+    ("end", "output_format"),
+    [
+        pytest.param("/dev/full", "table", id="full-table"),
+        pytest.param("/dev/full", "json", id="full-json", marks=pytest.mark.exhaustive),
+        pytest.param("&-", "table", id="closed-table", marks=pytest.mark.exhaustive),
+        pytest.param("&-", "json", id="closed-json"),
+    ],
+)
 def test_stdout_that_takes_nothing_ends_with_5(
     tmp_path: Path, saved_trace: Path, end: str, output_format: str
 ) -> None:

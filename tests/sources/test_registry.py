@@ -144,8 +144,13 @@ def test_completion(
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        pytest.param("addercost profile zoo:vgg", "zoo:vgg-small", id="SPEC"),
-        pytest.param("addercost diff a.json zoo:vgg", "zoo:vgg-small", id="the second SPEC"),
+        pytest.param("addercost profile zoo:vgg", "zoo:vgg-small", id="SPEC", marks=pytest.mark.exhaustive),
+        pytest.param(
+            "addercost diff a.json zoo:vgg",
+            "zoo:vgg-small",
+            id="the second SPEC",
+            marks=pytest.mark.exhaustive,
+        ),
         pytest.param("addercost plot roofline zoo:vgg", "zoo:vgg-small", id="one of several"),
     ],
 )
@@ -180,7 +185,7 @@ def test_kinds_need_no_torch() -> None:
     assert done.stdout.strip() == "lenet5-bn (1, 3, 224, 224)"
 
 
-@pytest.mark.parametrize("saved", ["profile", "trace"])
+@pytest.mark.parametrize("saved", ["trace", pytest.param("profile", marks=pytest.mark.exhaustive)])
 def test_what_was_saved_is_profiled_without_torch(saved: str, tmp_path: Path) -> None:
     files = {"profile": tmp_path / "profile.json", "trace": tmp_path / "trace.json"}
     output = ["--format", "json", "-o", str(files["profile"])]

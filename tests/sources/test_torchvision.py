@@ -130,6 +130,7 @@ OWN_OPERATORS = {
 }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("kind", "schemas", "line"),
     [

@@ -134,6 +134,7 @@ def listening() -> set[tuple[str, int]]:
     }
 
 
+@pytest.mark.exhaustive
 def test_a_cluster_of_our_own_listens_on_the_loopback_alone() -> None:
     """Scheduler, workers and dashboard: whoever reaches them can run code."""
     # Clusters that other tests have closed may go on to listen for a while.

@@ -193,7 +193,7 @@ def _keep_device(device: str, has_it: Any, let_go: Any) -> None:
 
 def test_one_measurement_at_a_time_on_a_device() -> None:
     """While a process has the device no other gets it; once that process was killed, another does."""
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     has_it, let_go = context.Event(), context.Event()
     other = context.Process(target=_keep_device, args=("cpu", has_it, let_go))
     other.start()

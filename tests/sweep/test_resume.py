@@ -149,6 +149,7 @@ def test_a_full_disk_stops_the_sweep_and_keeps_what_is_whole(
     assert sweep(what, tmp_path / "out", engine=here).chunks_done_before == 2
 
 
+@pytest.mark.exhaustive
 def test_a_worker_killed_in_the_middle_loses_nothing(space: str, swept_nine: Path, tmp_path: Path) -> None:
     """Two workers, of which one is killed, make what one process made."""
     killed: list[int] = []
@@ -193,6 +194,7 @@ def test_a_child_process_killed_from_outside_costs_no_row(
     assert contents(tmp_path / "out") == contents(swept_nine)
 
 
+@pytest.mark.exhaustive
 def test_workers_that_always_die_end_the_sweep(
     space: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

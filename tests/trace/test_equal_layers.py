@@ -301,7 +301,7 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 
 
-FAST = ("llama", "mistral")
+FAST = ("llama",)
 
 
 @pytest.mark.parametrize(

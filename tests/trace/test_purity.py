@@ -168,6 +168,7 @@ TRACERS: dict[str, Callable[..., Any]] = {
 }
 
 
+@pytest.mark.usefixtures("either_kernel")
 @pytest.mark.parametrize("tracer", TRACERS)
 @pytest.mark.parametrize("arithmetic", WITH_LAYERS)
 @pytest.mark.parametrize("name", ["lenet5-bn", pytest.param("resnet20-cifar", marks=pytest.mark.exhaustive)])

@@ -14,7 +14,6 @@ from addercost.models.zoo import ZOO
 from addercost.train.prepare import prepare
 from addercost.train.rates import adder_weights, layer_weights
 from addercost.train.settings import TrainSettings
-from tests.kernels.geometries import all_crossed
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +35,17 @@ def test_a_batch_norm_follows_every_adder_layer(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "arithmetic"),
-    all_crossed(*([pytest.param(each, id=str(each)) for each in them] for them in (ZOO, WITH_LAYERS))),
+    [
+        pytest.param(
+            name,
+            arithmetic,
+            id=f"{name}-{arithmetic}",
+            # `make test` takes the arithmetics in turns.
+            marks=() if arithmetic is WITH_LAYERS[place % len(WITH_LAYERS)] else pytest.mark.exhaustive,
+        )
+        for place, name in enumerate(ZOO)
+        for arithmetic in WITH_LAYERS
+    ],
 )
 def test_as_many_classes_as_the_data(name: str, arithmetic: Arithmetic) -> None:
     with torch.device("meta"):
@@ -44,8 +53,11 @@ def test_as_many_classes_as_the_data(name: str, arithmetic: Arithmetic) -> None:
         assert model(torch.empty(ZOO[name].input_shape)).shape == (1, 37)
 
 
+# The reference takes 3 s for the adders of LeNet++.
 @pytest.mark.parametrize("arithmetic", WITH_LAYERS)
-@pytest.mark.parametrize("name", ["lenet5-bn", "lenet++", "resnet20-cifar"])
+@pytest.mark.parametrize(
+    "name", ["lenet5-bn", pytest.param("lenet++", marks=pytest.mark.exhaustive), "resnet20-cifar"]
+)
 def test_every_weight_gets_a_gradient(name: str, arithmetic: Arithmetic) -> None:
     """In particular through binary layers, which learn nothing behind a ReLU: its signs are all +1."""
     torch.manual_seed(0)

@@ -93,7 +93,13 @@ def test_features_are_the_models_own(folder: str) -> None:
     assert list(record.features.label) == labels.tolist()
 
 
-@pytest.mark.parametrize("kind", ["curves", "gradients", "filters", "histogram", "features"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("curves", "gradients", "features"),
+        *(pytest.param(kind, marks=pytest.mark.exhaustive) for kind in ("filters", "histogram")),
+    ],
+)
 def test_pictures(kind: str, folder: str) -> None:
     """Drawn from the folder, the same bytes each time."""
     pictures = [Path(f"{kind}-{i}.svg") for i in range(2)]

@@ -6,8 +6,6 @@ import json
 import math
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,46 +13,47 @@ import pytest
 import torch
 
 from addercost.errors import ArgumentError, DataError
+from addercost.train import run
 from addercost.train.checkpoint import read_checkpoint
 from addercost.train.epochs import Trainer
 from addercost.train.run import TrainingReport, Watch, train
 from addercost.train.settings import Optimizer, TrainSettings
 
 FILES = ("log.csv", "log.json", "training.json", "predictions.csv")
-SCRIPT = """
-import os, signal, sys
-from pathlib import Path
-from addercost.results import files
-from addercost.train.run import Watch, train
-from addercost.train.settings import Optimizer, TrainSettings
+SETTINGS: dict[str, Any] = {"epochs": 3, "batch": 200, "augment": True, "seed": 5, "image_size": 8}
 
-def die(*_):
+
+def die(*_: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
-when, every = sys.argv[1], int(sys.argv[2])
-steps, watch = 0, Watch()
-if when == "step":
-    def count(epoch, done, of):
-        if (epoch, done) == (1, 4):
-            die()
-    watch = Watch(step=count)
-elif when == "rename":
-    replace, renamed = os.replace, []
-    def limited(source, target):
-        renamed.append(target)
-        die() if Path(target).name == "checkpoint.pt" and len(renamed) > 3 else replace(source, target)
-    os.replace = limited
-elif when == "log":
-    import addercost.train.run as module
-    written, write_log = [], module.write_log
-    def limited(*arguments):
-        written.append(1)
-        die() if len(written) == 2 else write_log(*arguments)
-    module.write_log = limited
-settings = TrainSettings("net.py:Net", "digits", **eval(sys.argv[3]))
-train(settings, Path("killed/run"), checkpoint_every=every, watch=watch)
-"""
-SETTINGS: dict[str, Any] = {"epochs": 3, "batch": 200, "augment": True, "seed": 5, "image_size": 8}
+
+def train_until_killed(when: str, checkpoint_every: int, settings: TrainSettings) -> None:
+    """Trains into `killed/run` and dies at that moment of the second epoch."""
+    watch = Watch()
+    if when == "step":
+
+        def step(epoch: int, done: int, of: int) -> None:
+            if (epoch, done) == (1, 4):
+                die()
+
+        watch = Watch(step=step)
+    elif when == "rename":
+        replace, renamed = os.replace, list[Any]()
+
+        def limited(source: Any, target: Any) -> None:
+            renamed.append(target)
+            die() if Path(target).name == "checkpoint.pt" and len(renamed) > 3 else replace(source, target)
+
+        os.replace = limited  # type: ignore[assignment]
+    else:
+        write_log, written = run.write_log, list[int]()
+
+        def counted(*arguments: Any) -> None:
+            written.append(1)
+            die() if len(written) == 2 else write_log(*arguments)
+
+        run.write_log = counted
+    train(settings, Path("killed/run"), checkpoint_every=checkpoint_every, watch=watch)
 
 
 def state(folder: Path) -> dict[str, Any]:
@@ -92,15 +91,19 @@ def unbroken(folder: str = "whole/run", **changes: Any) -> TrainingReport:
 def test_killed_and_resumed(
     when: str, checkpoint_every: int, position: tuple[int, int], small_net: str
 ) -> None:
-    """By SIGKILL, in the second epoch."""
-    settings = {**SETTINGS, "optimizer": Optimizer.NAG.value}
+    """By SIGKILL, in the second epoch. The killed process is a fork, which has imported torch already.
+    `small_net` computes on one thread, so the fork needs none that it lacks."""
+    wanted = TrainSettings("net.py:Net", "digits", **SETTINGS, optimizer=Optimizer.NAG)
     Path("killed").mkdir()
-    arguments = [sys.executable, "-c", SCRIPT, when, str(checkpoint_every), repr(settings)]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=100)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    child = os.fork()
+    if not child:
+        try:
+            train_until_killed(when, checkpoint_every, wanted)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     killed = Path("killed/run")
     assert state(killed)["position"] == position
-    wanted = TrainSettings("net.py:Net", "digits", **{**settings, "optimizer": Optimizer.NAG})
     resumed = train(wanted, killed, resume=True)
     whole = unbroken(optimizer=Optimizer.NAG)
     assert not resumed.remarks
