@@ -64,6 +64,13 @@ def undrawn_validation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(style, "figure_bytes", lambda drawn, output: b"")
 
 
+@pytest.fixture(params=["reference", pytest.param("compiled", marks=pytest.mark.exhaustive)])
+def either_kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our layers run by the reference; in `make test-all` a second time by kernels, which take seconds to
+    compile."""
+    monkeypatch.setenv("ADDERCOST_KERNEL", "reference" if request.param == "reference" else "")
+
+
 class SkipCounter:
     """Counts the reasons of skipped tests, and fails the run for a reason that is not in `MAY_SKIP`."""
 
