@@ -147,3 +147,11 @@ def test_a_layer_in_half_precision_runs_its_kernel(dtype: torch.dtype) -> None:
     with torch.inference_mode():
         assert torch.equal(layer(x), layer(x))
     assert dispatch.runs["adder_forward", "halide"] == before + 2
+
+
+@HALVES
+@pytest.mark.parametrize("half", ["image", "weight"])
+def test_a_depthwise_layer_of_two_formats_is_not_prepared(half: str, dtype: torch.dtype) -> None:
+    x, w = torch.randn(1, 8, 5, 5).contiguous(memory_format=torch.channels_last), torch.randn(8, 1, 3, 3)
+    x, w = (x.to(dtype), w) if half == "image" else (x, w.to(dtype))
+    assert dispatch.ready("adder_forward", x, w, Geometry(groups=8)) is None

@@ -365,10 +365,8 @@ def _packed_forward(
 
 
 def _convolve(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
-    if depthwise.takes(weight.shape, geometry.groups) and input.dtype in HALVES:
-        if dense.supports(in_half(site, input.dtype), input, weight) and depthwise.takes_half(input):
-            site = in_half(site, input.dtype)
-            return depthwise.convolve(site, input, weight, geometry, output_layout(input))
+    is_depthwise = depthwise.takes(weight.shape, geometry.groups)
+    if is_depthwise and input.dtype in HALVES and not depthwise.takes_half(input, weight):
         wide = _convolve(site, input.float(), weight.float(), geometry)
         return None if wide is None else wide.to(input.dtype)
     site = in_half(site, input.dtype)

@@ -37,11 +37,12 @@ def takes(weight_size: tuple[int, ...], groups: int) -> bool:
     return channels == 1 and filters == groups and columns <= _LONGEST_ROW
 
 
-def takes_half(input: Tensor) -> bool:
-    """Whether the loop reads this image of half precision as it is: channels are neighbours, and one
-    instruction converts them. Masked loads of 16 bits, which rows need at borders, have none before AVX-512.
+def takes_half(input: Tensor, weight: Tensor) -> bool:
+    """Whether the loop reads these operands of half precision as they are: they are of one type, channels are
+    neighbours, and one instruction converts them. Masked loads of 16 bits, which rows need at borders, have
+    none before AVX-512.
     """
-    return _is_across(input) and converts(input.dtype)
+    return input.dtype == weight.dtype and _is_across(input) and converts(input.dtype)
 
 
 def _is_across(image: Tensor) -> bool:
@@ -83,7 +84,7 @@ def ready_of(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Re
     they have to be copied or converted first.
     """
     layout, across = output_layout(input), _is_across(input)
-    if input.dtype != torch.float32 and not takes_half(input):
+    if input.dtype != weight.dtype or (input.dtype != torch.float32 and not takes_half(input, weight)):
         return None
     written = torch.channels_last if across else torch.contiguous_format
     if not _readable(input) or _viewable(weight) is not weight or written is not layout:

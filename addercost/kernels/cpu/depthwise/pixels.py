@@ -12,7 +12,7 @@ from typing import Any
 
 from addercost.kernels.cpu.depthwise.tile import DepthwiseLoop, TileCode
 from addercost.kernels.cpu.ir.build import FLOAT, I64, at, counted, least
-from addercost.kernels.cpu.ir.halves import STORED, as_fp32, store
+from addercost.kernels.cpu.ir.halves import as_fp32, store
 from addercost.kernels.cpu.ir.vectors import vector
 
 
@@ -42,10 +42,7 @@ def across_channels(loop: DepthwiseLoop) -> Any:
                 for u in range(loop.tile):
                     value = made.finished(u, factors)
                     place = at(code, term.result, out, (numbers.tx, u))
-                    if term.output in STORED:
-                        store(code, term.output, value, place)
-                    else:
-                        code.store(value, place, align=4)
+                    store(code, term.output, value, place)
     return made.compiled()
 
 
@@ -82,8 +79,7 @@ def _add_row(
             there = code.icmp_unsigned("<", code.add(x, I64(column)), numbers.w)
             readable = code.select(there, place, made.blank)
             value = code.load(readable, align=1, typ=vector(term.element, loop.lanes))
-            if term.input in STORED:
-                value = as_fp32(code, term.input, value)
+            value = as_fp32(code, term.input, value)
             made.watch(value, column)
             for u, s in pairs:
                 sums[u] = made.added(sums, u, value, taps[s], stationary)

@@ -9,6 +9,7 @@ from typing import Any
 import llvmlite.ir as ir
 import torch
 
+from addercost.kernels.cpu.dense.sites import HALVES, in_half
 from addercost.kernels.cpu.ir.build import FLOAT, I1, I8, I16, I32, call
 from addercost.kernels.cpu.ir.halves import STORED
 from addercost.kernels.cpu.ir.vectors import absolute, constant, fma, vector, zeros
@@ -51,11 +52,7 @@ class Term:
         return IR_TYPES[self.output]
 
 
-IN_HALF = {
-    f"{site}_{str(dtype).removeprefix('torch.')}": (site, dtype)
-    for site in ("adder", "mac")
-    for dtype in (torch.float16, torch.bfloat16)
-}
+IN_HALF = {in_half(site, dtype): (site, dtype) for site in ("adder", "mac") for dtype in HALVES}
 """The arithmetics of half precision: the fp32 arithmetic that sums, and the type of images."""
 
 

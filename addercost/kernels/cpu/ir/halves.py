@@ -33,20 +33,21 @@ def load(code: Any, dtype: torch.dtype, lanes: int, place: Any, mask: Any = None
 
 
 def as_fp32(code: Any, dtype: torch.dtype, stored: Any) -> Any:
-    """A vector of fp32 from numbers of this format as they are stored."""
-    floats = vector(FLOAT, stored.type.count)
+    """A vector of fp32 from stored numbers of half precision; numbers of another type as they are."""
+    lanes = stored.type.count
     if dtype == torch.float16:
-        return code.fpext(code.bitcast(stored, vector(_HALF, stored.type.count)), floats)
+        return code.fpext(code.bitcast(stored, vector(_HALF, lanes)), vector(FLOAT, lanes))
     if dtype == torch.bfloat16:
-        words = vector(I32, stored.type.count)
-        return code.bitcast(code.shl(code.zext(stored, words), constant(words, 16)), floats)
+        words = vector(I32, lanes)
+        return code.bitcast(code.shl(code.zext(stored, words), constant(words, 16)), vector(FLOAT, lanes))
     return stored
 
 
 def store(code: Any, dtype: torch.dtype, value: Any, place: Any) -> None:
-    """Rounds a number or a vector in fp32 to the nearest of this format, ties to even, and stores it. Any NaN
-    becomes the same one in bf16, since rounding could make a zero of it."""
-    if dtype == torch.float32:
+    """Stores a number or a vector. In fp16 and bf16, fp32 is rounded to the nearest, ties to even. Any NaN
+    becomes the same one in bf16, since rounding could make a zero of it.
+    """
+    if dtype not in (torch.float16, torch.bfloat16):
         code.store(value, place, align=4)
         return
     floats = value.type
@@ -58,13 +59,9 @@ def store(code: Any, dtype: torch.dtype, value: Any, place: Any) -> None:
         stored = code.bitcast(code.fptrunc(value, like(_HALF)), like(I16))
     else:
         words = like(I32)
-        one, half, last, nan = (_constant(words, number) for number in (1, 16, 0x7FFF, 0x7FC0))
+        one, half, last, nan = (constant(words, number) for number in (1, 16, 0x7FFF, 0x7FC0))
         bits = code.bitcast(value, words)
         odd = code.and_(code.lshr(bits, half), one)
         rounded = code.lshr(code.add(code.add(bits, last), odd), half)
         stored = code.trunc(code.select(code.fcmp_unordered("uno", value, value), nan, rounded), like(I16))
     code.store(stored, place, align=2)
-
-
-def _constant(kind: Any, number: int) -> Any:
-    return constant(kind, number) if isinstance(kind, ir.VectorType) else kind(number)
