@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -104,8 +104,11 @@ class TokenRow:
         return mean_at_usual_speed(self.seconds, self.factor, self.usual_factor)
 
 
-Runs = tuple[tuple[float, float], ...]
-"""(seconds, the machine's factor) of every run."""
+class Runs(NamedTuple):
+    """Seconds and the machine's factor of every run. factors: empty where no reference was timed."""
+
+    seconds: tuple[float, ...]
+    factors: tuple[float, ...]
 
 
 def measured(form: str) -> dict[str, Runs]:
@@ -145,12 +148,12 @@ def _timed(runs: int, run: Callable[[], Any], after: Callable[[], None]) -> Runs
         run()
         return time.perf_counter() - start
 
-    found = []
+    blocks = []
     for _ in range(runs + 2):
-        block = speed.block(seconds)
-        found.append((block.value, speed.factor(block)))
+        blocks.append(speed.block(seconds))
         after()
-    return tuple(found[2:])
+    kept = blocks[2:]
+    return Runs(tuple(block.value for block in kept), tuple(map(speed.factor, kept)))
 
 
 def predicted(form: str) -> dict[str, PhaseReport | str]:
@@ -178,12 +181,10 @@ def predicted(form: str) -> dict[str, PhaseReport | str]:
     return found
 
 
-def row(form: str, phase: str, runs: Runs) -> TokenRow:
-    """A row without estimates."""
-    seconds, factors = zip(*runs, strict=True)
+def without_estimates(form: str, phase: str, runs: Runs) -> TokenRow:
     tokens = PROMPT if phase == "prefill" else 1
     usual = usual_factor(load_target("host"), form if form == "int8" else FORMATS[form].dtype)
-    return TokenRow(form, phase, tokens, seconds, factors, usual, {}, (), {})
+    return TokenRow(form, phase, tokens, *runs, usual, {}, (), {})
 
 
 def with_estimates(form: str, timed: dict[str, Runs]) -> list[TokenRow]:
@@ -194,7 +195,7 @@ def with_estimates(form: str, timed: dict[str, Runs]) -> list[TokenRow]:
         costs = {model: item.costs[0] for model, item in reports.items() if not isinstance(item, str)}
         made.append(
             replace(
-                row(form, phase, runs),
+                without_estimates(form, phase, runs),
                 predicted={model: cost.seconds for model, cost in costs.items()},
                 bounds=tuple(model for model, cost in costs.items() if not cost.complete),
                 refused={model: item for model, item in reports.items() if isinstance(item, str)},
@@ -260,7 +261,7 @@ def main() -> None:
         kept = json.loads(stored.read_text())["rows"]
         times = {
             form: {
-                each["phase"]: tuple(zip(each["seconds"], each["factors"], strict=True))
+                each["phase"]: Runs(tuple(each["seconds"]), tuple(each.get("factors", ())))
                 for each in kept
                 if each["format"] == form
             }
@@ -269,7 +270,11 @@ def main() -> None:
     else:
         times = {form: measured(form) for form in FORMATS}
     if options.times_only:
-        found = [row(form, phase, runs) for form, phases in times.items() for phase, runs in phases.items()]
+        found = [
+            without_estimates(form, phase, runs)
+            for form, phases in times.items()
+            for phase, runs in phases.items()
+        ]
     else:
         found = [each for form in FORMATS for each in with_estimates(form, times[form])]
     machine = str(load_target("host").name)

@@ -1,4 +1,4 @@
-"""What ZigZag is told of a layer and of an array, without a search: folds, levels of memory, ports, loops."""
+"""The description of a layer and of an array that ZigZag gets: folds, levels of memory, ports and loops."""
 
 from __future__ import annotations
 

@@ -55,13 +55,13 @@ class Sizes(NamedTuple):
 
 def weight_bytes(call: KernelCall) -> int:
     """Bytes of the parameters that the kernel reads."""
-    return sum(read.n_bytes for read in _read(call) if read.is_weight)
+    return sum(read.n_bytes for read in _read(call, family_of(call)) if read.is_weight)
 
 
-def _read(call: KernelCall) -> list[Operand]:
+def _read(call: KernelCall, family: str) -> list[Operand]:
     """The operands as far as they are read. A look-up reads no more of its table than it puts out."""
     operands = list(call.operands())
-    if family_of(call) == "lookup" and call.outputs:
+    if family == "lookup" and call.outputs:
         table, out = operands[0], call.outputs[0]
         if out.n_bytes < table.n_bytes:
             operands[0] = replace(table, shape=out.shape)
@@ -70,7 +70,7 @@ def _read(call: KernelCall) -> list[Operand]:
 
 def sizes_of(call: KernelCall) -> Sizes:
     family = family_of(call)
-    operands = _read(call)
+    operands = _read(call, family)
     moved = (
         sum(o.n_bytes for o in operands if not o.is_weight),
         sum(o.n_bytes for o in operands if o.is_weight),

@@ -46,6 +46,14 @@ def shares(images: int, rows: int, elements: int, threads: int) -> list[Share]:
     return [Share(0, images, 0, rows)]
 
 
+def by_streams(rows: int, streams: int) -> list[tuple[int, int, int]]:
+    """(first row, rows, streams) of the part that a loop reads from so many places at once, whose rows divide
+    by `streams`, and of the rest, which is read from one place. Empty parts are left out.
+    """
+    together = rows // streams * streams
+    return [part for part in ((0, together, streams), (together, rows - together, 1)) if part[1]]
+
+
 def _parts(size: int, number: int) -> list[tuple[int, int]]:
     ends = [size * part // number for part in range(number + 1)]
     return [(begin, end - begin) for begin, end in pairwise(ends)]

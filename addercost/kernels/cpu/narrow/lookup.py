@@ -17,7 +17,7 @@ from addercost.kernels.cpu.narrow.lookup_loops import (
     shuffles_here,
     tables_of_rows,
 )
-from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
+from addercost.kernels.cpu.shares import NativeCall, by_streams, run_shares, shares
 from addercost.kernels.narrow_lookup import CHUNK, FORMS, ROWS, LookupWeights
 
 MOST_ROWS = 4
@@ -74,14 +74,12 @@ def _plan(bits: int, batch: int, blocks: int, chunks: int, out_stride: int, thre
     calls = []
     for share in shares(1, blocks, blocks * block_bytes, threads):
         streams = STREAMS[bits] if batch == 1 else 1
-        together = share.rows // streams * streams
         numbers = []
-        for block, blocks_of, of in ((0, together, streams), (together, share.rows - together, 1)):
-            if blocks_of:
-                by_block = 4 * ROWS * chunks * (share.first_row + block) if bits == 4 else 0
-                sizes = as_array(LookupSizes(blocks_of, chunks, row_tables * TABLE_BYTES, out_stride))
-                loop = lookups_of_blocks(bits, batch, of)
-                numbers.append((loop, sizes, block * block_bytes, by_block, 4 * ROWS * block))
+        for block, blocks_of, of in by_streams(share.rows, streams):
+            by_block = 4 * ROWS * chunks * (share.first_row + block) if bits == 4 else 0
+            sizes = as_array(LookupSizes(blocks_of, chunks, row_tables * TABLE_BYTES, out_stride))
+            loop = lookups_of_blocks(bits, batch, of)
+            numbers.append((loop, sizes, block * block_bytes, by_block, 4 * ROWS * block))
         source, target = share.first_row * block_bytes, 4 * ROWS * share.first_row
         calls.append(NativeCall(_run, source, target, tuple(numbers)))
     return _LookupPlan(chunks * CHUNK, batch * row_tables, tuple(calls))

@@ -11,7 +11,7 @@ from torch import Tensor
 from addercost.errors import ShapeError
 from addercost.kernels.cpu.ir.build import as_array
 from addercost.kernels.cpu.narrow.loops import ProductSizes, lanes, product_of_rows, starts_of_rows
-from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
+from addercost.kernels.cpu.shares import NativeCall, by_streams, run_shares, shares
 from addercost.kernels.narrow import PIECE, PackedWeights
 
 MOST_ROWS = 4
@@ -78,14 +78,12 @@ def plan_of(bits: int, batch: int, rows: int, row_bytes: int, out_stride: int, t
     calls = []
     for share in shares(1, rows, rows * row_bytes, threads):
         streams = STREAMS if STREAMS * batch <= MOST_ROWS else 1
-        together = share.rows // streams * streams
         numbers = []
-        for row, rows_of, of in ((0, together, streams), (together, share.rows - together, 1)):
-            if rows_of:
-                by_row = 4 * pieces * (share.first_row + row) if bits == 4 else 0
-                sizes = as_array(ProductSizes(rows_of, pieces, features, starts, out_stride))
-                loop = product_of_rows(bits, batch, of)
-                numbers.append((loop, sizes, row * row_bytes, by_row, 4 * row))
+        for row, rows_of, of in by_streams(share.rows, streams):
+            by_row = 4 * pieces * (share.first_row + row) if bits == 4 else 0
+            sizes = as_array(ProductSizes(rows_of, pieces, features, starts, out_stride))
+            loop = product_of_rows(bits, batch, of)
+            numbers.append((loop, sizes, row * row_bytes, by_row, 4 * row))
         calls.append(NativeCall(_run, share.first_row * row_bytes, 4 * share.first_row, tuple(numbers)))
     start = starts_of_rows(bits), as_array(ProductSizes(batch, pieces, features, starts, 0))
     return ProductPlan(features, starts, start, tuple(calls))
