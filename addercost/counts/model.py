@@ -257,10 +257,11 @@ def _routed_rows(tracer: str, operators: Collection[str]) -> tuple[str, ...]:
 
 
 class _Counted(NamedTuple):
-    """What one call counts. name: of its operator, without the overload. sites: that count as such. moved:
-    bytes read and written."""
+    """What one call counts. name: of its operator, without the overload. short: the same without the
+    library's name, such as "mm". sites: that count as such. moved: bytes read and written."""
 
     name: str
+    short: str
     work: OperatorWork | None
     sites: int
     counts: OpCounts
@@ -273,6 +274,7 @@ def _counted(call: OpCall, rule: CountingConvention) -> _Counted:
     moved = packed_traffic(call, work)
     return _Counted(
         call.name,
+        call.name.rpartition(".")[2],
         work,
         work.mac_sites if work is not None and work.sites else 0,
         rule.counts(call, work) if work is not None else OpCounts(),
@@ -301,7 +303,7 @@ class _LayerSum:
 
     def add(self, call: OpCall, counted: _Counted) -> None:
         self.calls.append(call)
-        name = counted.name.rpartition(".")[2]
+        name = counted.short
         self.ops[name] = self.ops.get(name, 0) + 1
         self.weights[name] = self.weights.get(name, 0) + counted.counts.total + counted.sites
         self.parts.append(counted.counts)

@@ -25,7 +25,8 @@ class OpInfo(NamedTuple):
     keeps_role: the output has the role of the input. changes_shape: the operator changes the shape of the
     tensor that it is given. writes: positions of the arguments that it writes. aliases: its outputs are
     arguments, or share memory with them. facts: computes further arguments from the values of the given ones.
-    of_positions: the values of its outputs can be computed cheaply from those of its arguments.
+    of_positions: the values of its outputs can be computed cheaply from those of its arguments. returns_one:
+    it returns a single tensor, not a list or several.
     """
 
     op: str
@@ -40,6 +41,7 @@ class OpInfo(NamedTuple):
     higher_order: bool = False
     facts: Facts | None = None
     of_positions: bool = False
+    returns_one: bool = False
 
     def written(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
         """The arguments that the operator writes."""
@@ -94,6 +96,7 @@ def op_info(func: Any) -> OpInfo:
         aliases=any(alias is not None for alias in aliases),
         facts=_FACTS.get(f"{namespace}.{name}"),
         of_positions=namespace == "aten" and name in OF_POSITIONS,
+        returns_one=[str(value.type) for value in schema.returns] == ["Tensor"],
     )
 
 

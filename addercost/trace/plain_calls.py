@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -12,10 +13,15 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes, is_traceable_wrapper_subclass
 from torch.utils._pytree import tree_flatten
 
-from addercost.trace.op_info import OpInfo, known_op_info
+from addercost.trace.op_info import OpInfo
 from addercost.trace.position_values import PositionValues
 from addercost.trace.record import IN_REGISTERS, KEPT_SCORES, ArgValue, OpCall, TensorSpec, map_tensors
 from addercost.trace.sparse import PARTS, keep_stored, stored_values
+
+_NUMBERS = (bool, int, float, str, complex)
+_PLAIN = frozenset((*_NUMBERS, type(None)))
+"""Types of arguments that are plain data already."""
+_SEQUENCES = (list, tuple)
 
 
 class PlainCalls:
@@ -63,13 +69,13 @@ class PlainCalls:
     def _plain(
         self,
         func: Any,
+        info: OpInfo,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         out: Any,
         path: str,
         more_tags: tuple[str, ...],
     ) -> OpCall:
-        info = known_op_info(func)
         values: dict[str, ArgValue] = {}
         given = len(args)
         for position, name in enumerate(info.arguments):
@@ -79,7 +85,10 @@ class PlainCalls:
                 value = kwargs[name]
             else:
                 value = info.defaults[position]
-            if isinstance(value, torch.ScriptObject) and hasattr(value, "unpack"):
+            kind = type(value)
+            if kind in _PLAIN:
+                values[name] = value
+            elif kind is torch.ScriptObject and hasattr(value, "unpack"):
                 values[name] = self._unpacked(value, path)
                 values |= _place_of(value)
             else:
@@ -94,13 +103,12 @@ class PlainCalls:
         role, source = self._output_role(info, values)
         if info.keeps_role and isinstance(out, Tensor) and given and info.name not in PARTS:
             keep_stored(out, args[0])
-        outputs = out if isinstance(out, tuple | list) else (out,)
+        outputs = out if isinstance(out, _SEQUENCES) else (out,)
         specs = tuple(
-            self._remember(value, role, source) for value in _flat(outputs) if isinstance(value, Tensor)
+            [self._remember(value, role, source) for value in _flat(outputs) if isinstance(value, Tensor)]
         )
         if info.of_positions and self.follows_positions:
-            written = info.written(args, kwargs) if info.writes else ()
-            self.positions.made(info.name, func, args, kwargs, outputs, written)
+            self.positions.made(info, func, args, kwargs, outputs)
         elif info.writes:
             self.positions.written(info.written(args, kwargs))
         tags = (*info.tags, *more_tags) if more_tags else info.tags
@@ -132,15 +140,11 @@ class PlainCalls:
                 return known
             name, role = self._known.get(id(value), ("", "constant"))
             return self._remember(value, role, name)
-        if value is None or isinstance(value, bool | int | float | str | complex):
-            return value
-        if isinstance(value, list | tuple):
+        if type(value) in _PLAIN or isinstance(value, _NUMBERS):
+            return value  # type: ignore[no-any-return]
+        if isinstance(value, _SEQUENCES):
             return tuple([self._value(item) for item in value])
-        if isinstance(value, torch.dtype):
-            return str(value).removeprefix("torch.")
-        if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
-            return str(value)
-        return str(value)
+        return dtype_name(value) if isinstance(value, torch.dtype) else str(value)
 
     def _unpacked(self, packed: Any, path: str) -> ArgValue:
         """The tensors inside a quantised layer's packed parameters. They are the layer's parameters."""
@@ -193,18 +197,17 @@ class PlainCalls:
         self.positions.forget(key)
 
 
-_DTYPES: dict[torch.dtype, str] = {}
+@cache
+def dtype_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def tensor_spec(tensor: Tensor, role: str, name: str = "", number: int = 0) -> TensorSpec:
-    dtype = _DTYPES.get(tensor.dtype)
-    if dtype is None:
-        dtype = _DTYPES[tensor.dtype] = str(tensor.dtype).removeprefix("torch.")
     try:
         shape = tuple([int(size) for size in tensor.shape])
     except (RuntimeError, AttributeError):
         shape = _nested_shape(tensor)
-    return TensorSpec(shape, dtype, role, name, stored_values(tensor), number)
+    return TensorSpec(shape, dtype_name(tensor.dtype), role, name, stored_values(tensor), number)
 
 
 def _nested_shape(tensor: Tensor) -> tuple[int, ...]:
@@ -242,7 +245,7 @@ def _with_inner(tensor: Any) -> Iterator[Tensor]:
 
 def _flat(values: Any) -> Any:
     for value in values:
-        if isinstance(value, tuple | list):
+        if isinstance(value, _SEQUENCES):
             yield from _flat(value)
         else:
             yield value

@@ -26,10 +26,12 @@ from addercost.trace.attended_scores import (
     say_given,
 )
 from addercost.trace.even_choices import chosen, even_choice
+from addercost.trace.op_info import OpInfo
 from addercost.trace.remade_tensors import (
     MOST_CALLS,
     MOST_ELEMENTS,
     MOST_KEPT,
+    NO_NAMED,
     ONLY_SHAPED,
     Kept,
     RemadeTensor,
@@ -42,6 +44,8 @@ from addercost.trace.remade_tensors import (
 
 _FEW = 64
 """Values."""
+_PLAIN = frozenset((bool, int, float, str, type(None)))
+_SEQUENCES = (list, tuple)
 
 
 class PositionValues:
@@ -60,26 +64,28 @@ class PositionValues:
 
     def made(
         self,
-        name: str,
+        info: OpInfo,
         func: Any,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         outputs: Sequence[Any],
-        written: Sequence[Any],
     ) -> None:
-        """Records that a call of one of `OF_POSITIONS` made these outputs and wrote these arguments."""
-        recipe = self._recipe(name, func, args, kwargs)
+        """Records that a call of an operator `of_positions` made these outputs."""
+        recipe = self._recipe(info.name, func, args, kwargs)
+        written = info.written(args, kwargs) if info.writes else ()
         if written and not (recipe is not None and len(written) == 1 and self._rewritten(recipe, written[0])):
             self.written(written)
         if recipe is None:
-            self._chosen(name, chosen(name, func, args, kwargs, outputs), outputs)
+            self._chosen(info.name, chosen(info.name, func, args, kwargs, outputs), outputs)
             return
-        if not all(map(storage_without_data, outputs)) or any(out.numel() > MOST_ELEMENTS for out in outputs):
+        storages = list(map(storage_without_data, outputs))
+        if None in storages or any(out.numel() > MOST_ELEMENTS for out in outputs):
             return
-        single = len(outputs) == 1 and len(func._schema.returns) == 1 and not _makes_list(func)
-        for at, out in enumerate(outputs):
-            one = recipe if single else RemadeTensor(func, recipe.args, recipe.kwargs, at, recipe.calls)
-            self._known_as(one, out)
+        for at, (out, storage) in enumerate(zip(outputs, storages, strict=True)):
+            one = recipe
+            if not info.returns_one:
+                one = RemadeTensor(func, recipe.args, recipe.kwargs, at)
+            self._known_as(one, out, storage)
 
     def _chosen(self, name: str, choice: tuple[Tensor, int] | None, outputs: Sequence[Any]) -> None:
         """Records a choice among scores without values. outputs: the last one has the chosen positions."""
@@ -87,25 +93,24 @@ class PositionValues:
             return
         self.choices.add(name)
         positions = outputs[-1]
-        if (
-            self.assume_even_choices
-            and storage_without_data(positions)
-            and positions.numel() <= MOST_ELEMENTS
-        ):
+        storage = storage_without_data(positions) if self.assume_even_choices else None
+        if storage is not None and positions.numel() <= MOST_ELEMENTS:
             scores, dim = choice
             shape = scores.shape, positions.shape
-            self._known_as(RemadeTensor(lambda: even_choice(*shape, dim), (), {}, None, 1), positions)
+            recipe = RemadeTensor(lambda: even_choice(*shape, dim))
+            self._known_as(recipe, positions, storage)
 
     def constant(self, tensor: Tensor, values: Tensor) -> None:
         """Records that the forward made this tensor, which has no data, from these values."""
         key = id(tensor)
-        self._known_as(RemadeTensor(lambda: values, (), {}, None, 1), tensor)
+        recipe = RemadeTensor(lambda: values)
+        self._known_as(recipe, tensor, storage_without_data(tensor))
         self._constants[key] = weakref.ref(tensor, lambda _: self.forget(key))
 
-    def _known_as(self, recipe: RemadeTensor, tensor: Tensor) -> None:
-        recipe.place = StoragePlace.of(tensor)
+    def _known_as(self, recipe: RemadeTensor, tensor: Tensor, storage: int | None) -> None:
+        recipe.place = StoragePlace.of(tensor, storage)
         self._recipes[id(tensor)] = recipe
-        self._of_storages.setdefault(recipe.place.storage, set()).add(id(tensor))
+        self._of_storages.setdefault(storage, set()).add(id(tensor))
 
     def _rewritten(self, recipe: RemadeTensor, target: Tensor) -> bool:
         """Updates the recipes of a storage after a call with `recipe` wrote `target` into it. Returns whether
@@ -113,23 +118,22 @@ class PositionValues:
 
         The other tensors of the storage then have their old values, with the written ones among them.
         """
-        at = StoragePlace.of(target)
+        at = StoragePlace.of(target, storage_without_data(target))
         keys = [key for key in self._of_storages.get(at.storage, ()) if self._is_at(key, at.storage)]
         if at.storage is None or not keys:
             return False
         elements = target.untyped_storage().nbytes() // at.itemsize
         old = [self._recipes[key] for key in keys]
         whole = next((one for one in old if one.place.is_whole(elements)), None)
-        calls = 1 + max(recipe.calls, whole.calls if whole is not None else 0)
         if (
             whole is None
             or elements > MOST_KEPT
-            or calls > MOST_CALLS
+            or max(recipe.calls, whole.calls) >= MOST_CALLS
             or any(one.place.itemsize != at.itemsize for one in old)
         ):
             return False
         for key, one in zip(keys, old, strict=True):
-            new = RemadeTensor(written_at, (whole, recipe, at, one.place), {}, None, calls)
+            new = RemadeTensor(written_at, (whole, recipe, at, one.place))
             new.place = one.place
             self._recipes[key] = new
         self._not_shown(target, keys)
@@ -148,33 +152,31 @@ class PositionValues:
     def _recipe(
         self, name: str, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> RemadeTensor | None:
+        only_shaped = name in ONLY_SHAPED
         try:
             kept = [
-                self._kept(value, name in ONLY_SHAPED and position == 0)
+                self._kept(value, only_shaped and not position) if type(value) not in _PLAIN else value
                 for position, value in enumerate(args)
             ]
-            named = {key: self._kept(value) for key, value in kwargs.items()}
+            named = {key: self._kept(value) for key, value in kwargs.items()} if kwargs else NO_NAMED
         except UnknownError:
             return None
-        calls = 1 + max(
-            (part.calls for part in tree_leaves((kept, named)) if isinstance(part, RemadeTensor)), default=0
-        )
-        return RemadeTensor(func, kept, named, None, calls) if calls <= MOST_CALLS else None
+        recipe = RemadeTensor(func, kept, named)
+        return recipe if recipe.calls <= MOST_CALLS else None
 
     def _kept(self, value: Any, shape_is_enough: bool = False) -> Any:
         """An argument in the form in which a recipe keeps it. Raises UnknownError."""
-        if isinstance(value, list | tuple):
-            return [self._kept(item) for item in value]
         if not isinstance(value, Tensor):
-            return value
+            return [self._kept(item) for item in value] if isinstance(value, _SEQUENCES) else value
         recipe = self._recipes.get(id(value))
         if recipe is not None:
             return recipe
         known = known_values(value)
-        if known is not None and known is not value and storage_without_data(value) is not None:
-            recipe = RemadeTensor(lambda: known, (), {}, None, 1)
+        storage = storage_without_data(value) if known is not None and known is not value else None
+        if storage is not None:
+            recipe = RemadeTensor(lambda: known)
             recipe.of_inputs = is_given(value)
-            self._known_as(recipe, value)
+            self._known_as(recipe, value, storage)
             return recipe
         if known is not None and not known.is_inference():
             return Kept(known, is_given(value))
@@ -262,7 +264,3 @@ def _valued(value: Any) -> Any:
     if isinstance(value, Tensor):
         return known_values(value)
     return torch.device("cpu") if isinstance(value, torch.device) else value
-
-
-def _makes_list(func: Any) -> bool:
-    return str(func._schema.returns[0].type) == "List[Tensor]"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TypeAlias
 
 NUMBER_FORMATS = {
@@ -179,7 +180,7 @@ class OpCall(_Known):
     @property
     def name(self) -> str:
         """The operator without its overload: "aten.convolution"."""
-        return self.op.rpartition(".")[0]
+        return _without_overload(self.op)
 
     def tensor(self, name: str) -> TensorSpec:
         """The tensor argument of that name. Raises KeyError if it is missing and TypeError if it is not a
@@ -231,6 +232,11 @@ class OpCall(_Known):
         made = OpCall(self.op, module, args, outputs, index, self.tags)
         object.__setattr__(made, "_like", self.like)
         return made
+
+
+@cache
+def _without_overload(op: str) -> str:
+    return op.rpartition(".")[0]
 
 
 def _tensors(values: Iterable[ArgValue]) -> Iterator[TensorSpec]:

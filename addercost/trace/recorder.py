@@ -75,7 +75,7 @@ class Recorder(PlainCalls, TorchDispatchMode):
         self._real = tracer == "real"
         self.refused: tuple[Any, tuple[Any, ...], dict[str, Any]] | None = None
         """The last operator that raised, with its arguments."""
-        self._raw: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any, str, tuple[str, ...]]] = []
+        self._raw: list[tuple[Any, OpInfo, tuple[Any, ...], dict[str, Any], Any, str, tuple[str, ...]]] = []
         self._gradients = gradients
         self._decompositions = decompositions
         self._more_tags: tuple[str, ...] = ()
@@ -101,10 +101,10 @@ class Recorder(PlainCalls, TorchDispatchMode):
         path = self._stack.path
         if self._gradients is not None:
             path = self._gradients.path(path)
+        info = known_op_info(func)
         fast = FAST_SHAPES.get(func) if self._meta else None
         out = fast(*args, **kwargs) if fast is not None else NotImplemented
         if out is NotImplemented:
-            info = known_op_info(func)
             if info.higher_order and info.name in CONTROL_FLOW:
                 with self:
                     return CONTROL_FLOW[info.name](*args, **kwargs)
@@ -116,7 +116,7 @@ class Recorder(PlainCalls, TorchDispatchMode):
             if info.writes:
                 self._written.about_to_write(info.written(args, kwargs))
             try:
-                out = self._on_meta(func, args, kwargs) if self._meta else func(*args, **kwargs)
+                out = self._on_meta(func, info, args, kwargs) if self._meta else func(*args, **kwargs)
             except Exception:
                 # Whether it needed data is asked later, because answering runs the operator with data.
                 self.refused = None if self._real else (func, args, kwargs)
@@ -126,8 +126,8 @@ class Recorder(PlainCalls, TorchDispatchMode):
             if not info.aliases:
                 self._written.made(out)
         if self.storage_times is not None:
-            self._note_storages(self.storage_times, func, out)
-        self._raw.append((func, args, kwargs, out, path, self._more_tags))
+            self._note_storages(self.storage_times, func, info, out)
+        self._raw.append((func, info, args, kwargs, out, path, self._more_tags))
         if not self._keep_tensors or self._sparse is not None:
             self.flush()
         if self._real:
@@ -136,8 +136,8 @@ class Recorder(PlainCalls, TorchDispatchMode):
             self._calls[-1] = self._sparse.noted(self._calls[-1], type(self._stack.path) is not Idle)
         return out
 
-    def _note_storages(self, times: StorageTimes, func: Any, out: Any) -> None:
-        if known_op_info(func).aliases:
+    def _note_storages(self, times: StorageTimes, func: Any, info: OpInfo, out: Any) -> None:
+        if info.aliases:
             return
         times.made(out)
         if func is _ADD and type(self._stack.path) is Idle:
@@ -186,8 +186,7 @@ class Recorder(PlainCalls, TorchDispatchMode):
                 self.storage_times.forget_since(known_storages)
         return out
 
-    def _on_meta(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        info = known_op_info(func)
+    def _on_meta(self, func: Any, info: OpInfo, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if info.changes_shape:
             # The calls so far must be recorded with the shape that this tensor still has.
             self.flush()
@@ -282,8 +281,8 @@ class Recorder(PlainCalls, TorchDispatchMode):
 
     def flush(self) -> None:
         """Makes the calls that were not yet made plain data."""
-        for func, args, kwargs, out, path, tags in self._raw:
-            self._calls.append(self._plain(func, args, kwargs, out, path, tags))
+        for raw in self._raw:
+            self._calls.append(self._plain(*raw))
         self._raw.clear()
 
 

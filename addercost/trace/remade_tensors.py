@@ -5,12 +5,12 @@ tensors.
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 from torch._ops import OpOverload
-from torch.utils._pytree import tree_leaves
 
 MOST_ELEMENTS = 1 << 24
 MOST_CALLS = 200
@@ -64,9 +64,9 @@ class StoragePlace(NamedTuple):
     storage: int | None
 
     @classmethod
-    def of(cls, tensor: Tensor) -> StoragePlace:
-        size, stride, offset = tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset())
-        return cls(size, stride, offset, tensor.itemsize, storage_without_data(tensor))
+    def of(cls, tensor: Tensor, storage: int | None) -> StoragePlace:
+        """storage: what `storage_without_data` says of the tensor."""
+        return cls(tensor.shape, tensor.stride(), int(tensor.storage_offset()), tensor.itemsize, storage)
 
     def is_whole(self, elements: int) -> bool:
         """Whether the tensor is the whole of a storage with this many elements, in order."""
@@ -79,25 +79,32 @@ class StoragePlace(NamedTuple):
 
 
 _NOWHERE = StoragePlace((), (), 0, 1, None)
+NO_NAMED: Mapping[str, Any] = {}
+"""No arguments by name."""
 
 
 class RemadeTensor:
     """A call whose output has the tensor's values.
 
-    at: which of several outputs; None for the only one. of_inputs: the values depend on what a caller gave.
+    at: which of several outputs; None for the only one. calls: the length of the longest chain of calls that
+    leads to the values. of_inputs: the values depend on what a caller gave.
     """
 
     __slots__ = ("__weakref__", "args", "at", "calls", "func", "kwargs", "of_inputs", "place", "values")
     _with_most: ClassVar[weakref.ref[RemadeTensor] | None] = None
     """The recipe that keeps the larger values."""
 
-    def __init__(self, func: Any, args: Any, kwargs: Any, at: int | None, calls: int) -> None:
-        self.func, self.args, self.kwargs, self.at, self.calls = func, args, kwargs, at, calls
+    def __init__(
+        self, func: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] = NO_NAMED, at: int | None = None
+    ) -> None:
+        self.func, self.args, self.kwargs, self.at = func, args, kwargs, at
         self.values: Tensor | None = None
         self.place = _NOWHERE
-        self.of_inputs: bool = any(
-            part.of_inputs for part in tree_leaves((args, kwargs)) if isinstance(part, RemadeTensor | Kept)
-        )
+        self.calls, self.of_inputs = 1, False
+        for part in _parts(args, kwargs.values()):
+            self.of_inputs |= part.of_inputs
+            if type(part) is RemadeTensor and part.calls >= self.calls:
+                self.calls = part.calls + 1
 
     def computed(self) -> Tensor:
         if self.values is not None:
@@ -132,6 +139,19 @@ class Kept:
 
     def __init__(self, tensor: Tensor, of_inputs: bool) -> None:
         self.tensor, self.version, self.of_inputs = tensor, tensor._version, of_inputs
+
+
+def _parts(*sequences: Iterable[Any]) -> list[RemadeTensor | Kept]:
+    """The recipes and tensors in these sequences, and in the lists inside them."""
+    found: list[RemadeTensor | Kept] = []
+    for values in sequences:
+        for value in values:
+            kind = type(value)
+            if kind is RemadeTensor or kind is Kept:
+                found.append(value)
+            elif kind is list or kind is tuple:
+                found += _parts(value)
+    return found
 
 
 class ShapeAlone:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from addercost.api import trace_model
 from addercost.counts.model import count
+from addercost.trace.op_info import known_op_info
 from addercost.trace.position_values import PositionValues
 from addercost.trace.record import KEPT_SCORES
 from tests.counts.oracle import Function
@@ -320,7 +321,7 @@ def test_a_write_where_a_tensor_was_before_forgets_no_other() -> None:
     """
     positions, arange = PositionValues(), torch.ops.aten.arange.default
     first, second = torch.empty(L, device="meta"), torch.empty(L, device="meta")
-    positions.made("arange", arange, (L,), {}, (second,), ())
+    positions.made(known_op_info(arange), arange, (L,), {}, (second,))
     positions._of_storages[first.untyped_storage()._cdata] = {id(second)}
     positions.written([first])
     assert positions.few_values(second) == tuple(range(L))

@@ -233,11 +233,11 @@ class BlockRecorder(FrameRecorder):
 
     def _plain(self, *raw: Any) -> OpCall:
         call = super()._plain(*raw)
-        func, args, kwargs, out = raw[:4]
+        func, info, args, kwargs, out = raw[:5]
         if may_be_recognised(call.name):
             self.recognisable = True
             self._give_up()
-        elif func.__class__ is torch._ops.OpOverload and torch.Tag.inplace_view in func.tags:
+        elif info.changes_shape:
             self._give_up()
             self._seen.clear()
         elif id(func) in _FAST and not self._more_tags:
