@@ -22,6 +22,8 @@ rates of tiles on an Emerald Rapids core within 13 %. An adder layer of 1×1 fil
 first-level cache, takes 0.7 to 0.8 times as long as predicted. If two loads a cycle ran free beside the
 arithmetic, it would be 0."""
 
+_COUNTS_BITS = frozenset({"avx512vpopcntdq", "avx512bitalg", "avx512vbmi2", "avx512vnni"})
+
 
 @dataclass(frozen=True, slots=True)
 class Core:
@@ -51,6 +53,27 @@ def jit_target() -> Any:
     if target.arch == hl.TargetArch.ARM and "dotprod" in host_features() and not os.environ.get(_VARIABLE):
         # Halide 21 does not look for this instruction.
         target = target.with_feature(hl.TargetFeature.ARMDotProd)
+    return target
+
+
+@cache
+def target_of_signs() -> Any:
+    """The same for a kernel of signs, which counts bits.
+
+    Ice Lake, Tiger Lake and Rocket Lake count the bits of each lane in one instruction. Halide 21 has names
+    with this instruction for two later cores only. For a kernel of signs the name of Sapphire Rapids is as
+    good: what else that name allows is for fp16, bf16, bytes and matrix tiles, and such a kernel has integers
+    of 32 bits and fp32 only.
+    """
+    target = jit_target()
+    named = (hl.TargetFeature.AVX512_Zen4, hl.TargetFeature.AVX512_SapphireRapids)
+    if (
+        host_features() >= _COUNTS_BITS
+        and target.has_feature(hl.TargetFeature.AVX512_Cannonlake)
+        and not os.environ.get(_VARIABLE)
+        and not any(map(target.has_feature, named))
+    ):
+        target = target.with_feature(hl.TargetFeature.AVX512_SapphireRapids)
     return target
 
 

@@ -21,7 +21,7 @@ from addercost.kernels.cpu.dense.algorithm import Algorithm
 from addercost.kernels.cpu.dense.interleave import schedule_interleaved
 from addercost.kernels.cpu.dense.kernel_class import KernelClass
 from addercost.kernels.cpu.dense.sites import SITES
-from addercost.kernels.cpu.processor import jit_target
+from addercost.kernels.cpu.processor import jit_target, target_of_signs
 
 Guard, Whole = hl.TailStrategy.GuardWithIf, hl.TailStrategy.RoundUp
 
@@ -35,7 +35,12 @@ def compile_kernel(kernel: KernelClass) -> Any:
     the output's shape and layout, follows these.
     """
     output, arguments = scheduled(kernel)
-    return output.compile_to_callable(arguments, jit_target())
+    return output.compile_to_callable(arguments, target_of(kernel))
+
+
+def target_of(kernel: KernelClass) -> Any:
+    """Halide's name of the processor for this kernel."""
+    return target_of_signs() if SITES[kernel.site].of_words else jit_target()
 
 
 def scheduled(kernel: KernelClass) -> tuple[Any, list[Any]]:
