@@ -24,6 +24,7 @@ from addercost.cost.models import default_model, usable_model
 from addercost.cost.target import STREAMED, Target
 from addercost.cost.target_registry import load_target
 from addercost.counts.arithmetics import DEFINITIONS
+from addercost.counts.call_work import work_of
 from addercost.counts.lengths import CountsByLength, Layers
 from addercost.counts.memory import used_weight_bytes
 from addercost.counts.model import ModelCounts, count
@@ -148,8 +149,9 @@ def language_model(
         counts = count(in_use, arithmetic=arithmetic)
         token_cost = phase_report(counts, batch, 1, context, cached(written), written.activation_bytes, by)
         phases += [prefill, token_cost]
-        stored = decoder.weight_bytes + used_weight_bytes(in_use)
-        stored -= used_weight_bytes(written.trace)
+        stored_as = (arithmetic_named(arithmetic).value,) if arithmetic else ()
+        used = used_weight_bytes(_changed(in_use, stored_as), work_of)
+        stored = decoder.weight_bytes + used - used_weight_bytes(written.trace)
 
         # All traces record memory, since a trace without it has some more calls, which are views.
         def layers_at(length: int, batch: int = batch, known: Layers = counts.layers) -> Layers:

@@ -237,11 +237,15 @@ def alternative_option(help_text: str) -> Option:
 
 
 def arithmetics_option(help_text: str | None, default: str | None, brief: str = "") -> Option:
-    """--as of a command that counts in several arithmetics. brief: what `--help` says."""
+    """--as of a command that counts in several arithmetics, in one list or one option each. brief: what
+    `--help` says.
+    """
     return click.option(
         "--as",
         "arithmetics",
-        default=default,
+        multiple=True,
+        callback=lambda _context, _option, lists: ",".join(lists) if lists else None,
+        default=(default,) if default else (),
         show_default=default is not None,
         metavar="LIST",
         help=help_text,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from addercost.arithmetic import Arithmetic
@@ -70,15 +70,26 @@ def _is_empty(call: OpCall) -> bool:
     return bool(call.outputs) and not any(spec.numel for spec in call.outputs)
 
 
-def used_weight_bytes(trace: Trace) -> int:
+def used_weight_bytes(
+    trace: Trace, work_of: Callable[[OpCall], OperatorWork | None] = lambda call: None
+) -> int:
     """Bytes of the parameters that the calls use. Each parameter counts once, in the narrowest format in
     which a call uses it.
+
+    work_of: a call's work, from which its arithmetic follows. Weights then count as this stores them.
     """
     found: dict[str, int] = {}
+    shares: dict[int, tuple[str, int] | None] = {}
     for call in trace.calls:
+        alike = id(call.like)
+        if alike not in shares:
+            shares[alike] = _packed(call, work_of(call))
+        packed = shares[alike]
+        weight = call.tensor(packed[0]) if packed is not None else None
         for spec in call.parameters():
+            n_bytes = packed[1] if packed is not None and spec is weight else spec.n_bytes
             # A layer may use a table of embeddings in another format than the look-up.
-            found[spec.name] = min(found.get(spec.name, spec.n_bytes), spec.n_bytes)
+            found[spec.name] = min(found.get(spec.name, n_bytes), n_bytes)
     return sum(found.values())
 
 
@@ -107,19 +118,27 @@ def packed_traffic(call: OpCall, work: OperatorWork | None) -> tuple[int, int]:
     them. A binary layer also reads one factor for each filter.
     """
     read, written = traffic(call)
-    if work is None or not work.sites:
+    packed = _packed(call, work)
+    if packed is None:
         return read, written
-    site = next((site for site in work.sites if site.weighted), None)
+    name, n_bytes = packed
+    return read - call.tensor(name).n_bytes + n_bytes, written
+
+
+def _packed(call: OpCall, work: OperatorWork | None) -> tuple[str, int] | None:
+    """The name of the argument with the layer's weight, and its bytes as the layer's arithmetic stores it,
+    with its factors. None where it is stored in its own format.
+    """
+    site = next((site for site in work.sites if site.weighted), None) if work is not None else None
     bits = DEFINITIONS[site.arithmetic].weight_bits if site is not None else None
     weight = _weight(call) if bits is not None else None
     if site is None or bits is None or weight is None:
-        return read, written
+        return None
     name, spec = weight
-    packed = math.ceil(spec.numel * bits / 8)
     filters = spec.shape[-1] if name in ("mat2", "batch2", "other") else spec.shape[0]
     scaled = site.arithmetic is Arithmetic.XNOR and site.scaled
     factors = replace(spec, shape=(filters,)).n_bytes if scaled else 0
-    return read - spec.n_bytes + packed + factors, written
+    return name, math.ceil(spec.numel * bits / 8) + factors
 
 
 def _weight(call: OpCall) -> tuple[str, TensorSpec] | None:

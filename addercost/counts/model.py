@@ -5,7 +5,7 @@ listed.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -146,13 +146,17 @@ def count(
     operators: dict[str, _OperatorSum] = {}
     uncounted: dict[str, list[OpCall]] = {}
     first_use: set[str] = set()
-    known: dict[int, _Counted] = {}
+    # Rules ask neither for names nor for numbers of tensors, so equal calls are counted once.
+    known: dict[Hashable, _Counted] = {}
     for call in trace.calls:
-        # Rules ask neither for names nor for numbers of tensors, so calls of equal layers are counted once.
-        alike = id(call.like)
-        counted = known.get(alike)
+        repeated = id(call.like)
+        counted = known.get(repeated)
         if counted is None:
-            counted = known[alike] = _counted(call, rule)
+            pattern = call.pattern()
+            counted = known.get(pattern)
+            if counted is None:
+                counted = known[pattern] = _counted(call, rule)
+            known[repeated] = counted
         row = rows.get(call.module)
         if row is None:
             row = rows[call.module] = _LayerSum(call.module, trace.modules.get(call.module, ""))

@@ -8,7 +8,7 @@ by their names in the schema. Counting rules read `call.shape("weight")`, never 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TypeAlias
@@ -225,6 +225,14 @@ class OpCall(_Known):
         except AttributeError:
             return self
 
+    def pattern(self) -> Hashable:
+        """What the call has beside its module, its index, and the names and numbers of its tensors. 1, 1.0
+        and True are different arguments.
+        """
+        values = self.args.values()
+        arguments = tuple(self.args), tuple(map(type, values)), _patterns(values)
+        return self.op, self.tags, arguments, _patterns(self.outputs)
+
     def repeated(
         self, module: str, args: Mapping[str, ArgValue], outputs: tuple[TensorSpec, ...], index: int
     ) -> OpCall:
@@ -232,6 +240,19 @@ class OpCall(_Known):
         made = OpCall(self.op, module, args, outputs, index, self.tags)
         object.__setattr__(made, "_like", self.like)
         return made
+
+
+def _patterns(values: Iterable[ArgValue]) -> tuple[Hashable, ...]:
+    return tuple(
+        [
+            (value.shape, value.dtype, value.role, value.stored)
+            if value.__class__ is TensorSpec
+            else _patterns(value)
+            if value.__class__ is tuple
+            else value
+            for value in values
+        ]
+    )
 
 
 @cache

@@ -20,6 +20,11 @@ def test_compare(addercost: Run) -> None:
     assert int(rows["xnor"]["xnor"]) == 416_520
 
 
+def test_arithmetics_may_be_a_list_or_an_option_each(addercost: Run) -> None:
+    each = addercost("compare", "zoo:lenet5-bn", "--as", "adder", "--as", "mac,xnor", "--format", "csv")
+    assert each == addercost("compare", "zoo:lenet5-bn", "--as", "adder,mac,xnor", "--format", "csv")
+
+
 def test_compare_bounds_a_ratio_where_figures_are_missing(addercost: Run) -> None:
     """The VIA Nano's table has no division: 22 of them are missing on both sides. The binary network lacks
     shifts as well, so that nothing bounds its ratio.

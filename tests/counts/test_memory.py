@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from addercost.counts.call_work import work_of
 from addercost.counts.memory import packed_traffic, touched_experts, traffic, used_weight_bytes
 from addercost.counts.model import LayerCounts, count
+from addercost.counts.what_if import apply
 from addercost.trace.record import IN_REGISTERS, OpCall, TensorSpec, Trace
 from addercost.trace.tracer import trace
 from tests.counts.oracle import traced
@@ -204,6 +205,16 @@ def test_weights_are_read_once_in_the_narrowest_format_that_a_layer_uses() -> No
     )
     assert used_weight_bytes(Trace("net", calls, {}, {})) == 10 + 12
     assert used_weight_bytes(Trace("net", calls[::-1], {}, {})) == 10 + 12
+
+
+def test_weights_count_as_an_arithmetic_stores_them() -> None:
+    """Ternary weights have two bits, signs one with a factor of four bytes for each filter. Biases stay."""
+    made = trace(nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10)), meta(2, 64))
+    weights, biases = 64 * 32 + 32 * 10, 32 + 10
+    assert used_weight_bytes(made, work_of) == used_weight_bytes(made) == FP32 * (weights + biases)
+    assert used_weight_bytes(apply(made, "ternary"), work_of) == weights * 2 // 8 + FP32 * biases
+    signs = used_weight_bytes(apply(made, "xnor"), work_of)
+    assert signs == weights // 8 + FP32 * (32 + 10) + FP32 * biases
 
 
 def test_a_bag_of_a_single_number_reads_it_once() -> None:
