@@ -16,10 +16,10 @@ from tests.kernels.geometries import all_but, all_crossed, cases, numbers
 from tests.kernels.operands import operands
 
 dense = pytest.importorskip("addercost.kernels.cpu.dense.convolution")
+processor = pytest.importorskip("addercost.kernels.cpu.processor")
+rule = pytest.importorskip("addercost.kernels.cpu.dense.rule")
 
-
-vector_bytes = pytest.importorskip("addercost.kernels.cpu.processor").vector_bytes
-
+vector_bytes = processor.vector_bytes
 
 EXHAUSTIVE = pytest.mark.exhaustive
 
@@ -53,14 +53,15 @@ def test_resnet_50_needs_few_compilations() -> None:
 def test_every_size_has_a_tile_that_fits_the_registers(site: str, bytes_: int) -> None:
     from addercost.kernels.cpu.dense.extents import Extents
     from addercost.kernels.cpu.dense.request import KernelRequest
-    from addercost.kernels.cpu.dense.rule import default_schedule
     from addercost.kernels.cpu.dense.sites import SITES
-    from addercost.kernels.cpu.processor import Core
 
-    core, stationary = Core(bytes_, 32 if bytes_ == 64 else 16, 2.0, 0.0), len(SITES[site].stationary)
+    core, stationary = (
+        processor.Core(bytes_, 32 if bytes_ == 64 else 16, 2.0, 0.0),
+        len(SITES[site].stationary),
+    )
     for filters, columns in itertools.product((*range(1, 70), 96, 256), (*range(1, 20), 56, 3136)):
         extents = Extents(1, 8, filters, 7, columns, 3, 3, 1, 1, 1, columns + 2)
-        schedule = default_schedule(KernelRequest(site, extents, True, True, site == "xnor"), core)
+        schedule = rule.default_schedule(KernelRequest(site, extents, True, True, site == "xnor"), core)
         assert schedule.vectors * schedule.pixels * (1 + stationary) <= core.registers
 
 
@@ -85,6 +86,9 @@ def test_the_adders_inner_loop_is_its_arithmetic(across: bool, tmp_path: Path) -
     assert loop.count("vsubps") == loop.count("vfmadd") == 8
     assert loop.count("{1to16}") == 8
     assert loop.count("vaddps") == loop.count("Spill") == 0
+
+
+ZEN_4 = processor.Core(vector_bytes=64, registers=32, ports=2.0, load_cycles=0.0)
 
 
 @pytest.mark.skipif(vector_bytes() != 64, reason="tiles for the 32 registers of AVX-512")
@@ -120,10 +124,12 @@ def test_rows_are_joined_and_planes_read_where_it_pays(image, filters, layout, j
     geometry = Geometry(padding=(filters[1] // 2, filters[2] // 2))
     x, w = operands(image, filters, geometry, layout)
     place = (x.shape, x.stride(), w.shape, w.stride(), geometry, layout)
-    kernel = dense._plan("adder", *place, 1).kernel
-    assert (kernel.joined, kernel.across) == (joined, across)
+    alone, shared = (
+        rule.default_schedule(dense._plan("adder", *place, threads).request, ZEN_4) for threads in (1, 5)
+    )
+    assert (alone.joined, alone.across) == (joined, across)
     # One image has one row then, and its four blocks of filters are all that threads can share.
-    assert dense._plan("adder", *place, 5).kernel.joined is False
+    assert shared.joined is False
 
 
 # Of 4,104 taps a block has four tiles of 16 filters: here there are eight, in two groups, on three images.
