@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections.abc import Sequence
 from typing import ClassVar
 
 import pytest
@@ -61,14 +62,17 @@ class ScriptedLoops:
         return rounds * UNROLL * cycles / 2e9
 
 
-def scripted(monkeypatch, machine: ScriptedMachine) -> Calibration:
-    """A calibration on loops whose seconds pass on the clock of `machine`."""
+def scripted(monkeypatch, machine: ScriptedMachine, factors: Sequence[float] = (1.0,)) -> Calibration:
+    """A calibration on loops whose seconds pass on the clock of `machine`. factors: how many times as long
+    each run of a loop takes, over and over.
+    """
+    each = itertools.cycle(factors)
     probes = [probe for probe in x86_probes(AVX2) if probe.op in ("fp32_add", "fp32_max", "xor")][:3]
     loops = [loop for loop in x86_loops(AVX512 | {"avx512vl"}) if loop.name == "adder"][:1]
     assert vectors_of(loops[0]) == 16
 
     def seconds(loop, rounds):
-        took = ScriptedLoops.seconds(loop, rounds) * machine.factor(machine.t)
+        took = ScriptedLoops.seconds(loop, rounds) * machine.factor(machine.t) * next(each)
         machine.t += took
         return took
 
@@ -108,6 +112,16 @@ def test_a_machine_of_two_speeds_is_measured_in_its_quiet_moments(monkeypatch):
     assert [r.latency_cycles.median for r in found.results] == pytest.approx([1, 2, 3])
     assert found.clock_hz.median == pytest.approx(2e9), "not the slower clock"
     assert found.operator_call_s.median == pytest.approx(1e-6)
+
+
+def test_a_guest_that_shares_the_core_for_less_than_a_sample_changes_nothing(monkeypatch):
+    """Every third run takes 2.5 times as long, and no reference shows it."""
+    found = scripted(monkeypatch, ScriptedMachine(), (1.0, 1.0, 2.5))
+    assert [r.latency_cycles.median for r in found.results] == pytest.approx([1, 2, 3])
+    assert [r.latency_cycles.spread for r in found.results] == pytest.approx([0, 0, 0], abs=1e-9)
+    (loop,) = found.loops
+    assert loop.cycles.median == pytest.approx(0.75)
+    assert found.clock_hz.median == pytest.approx(2e9)
 
 
 def test_ports_as_a_table_has_them():
