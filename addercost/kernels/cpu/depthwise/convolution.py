@@ -15,6 +15,7 @@ from addercost.kernels.cpu.depthwise.tile import DepthwiseLoop, DepthwiseNumbers
 from addercost.kernels.cpu.depthwise.weights import LoopOrder, loop_order
 from addercost.kernels.cpu.ir.build import as_array
 from addercost.kernels.cpu.ir.halves import converts
+from addercost.kernels.cpu.ir.native import masks_bytes
 from addercost.kernels.cpu.processor import vector_bytes
 from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.problem import Geometry, output_layout
@@ -38,11 +39,11 @@ def takes(weight_size: tuple[int, ...], groups: int) -> bool:
 
 
 def takes_half(input: Tensor, weight: Tensor) -> bool:
-    """Whether the loop reads these operands of half precision as they are: they are of one type, channels are
-    neighbours, and one instruction converts them. Masked loads of 16 bits, which rows need at borders, have
-    none before AVX-512.
+    """Whether the loop reads these operands of half precision as they are: they are of one type, and one
+    instruction converts them. Rows need masked loads of 16 bits at borders, which have one as well.
     """
-    return input.dtype == weight.dtype and _is_across(input) and converts(input.dtype)
+    readable = _is_across(input) or masks_bytes()
+    return input.dtype == weight.dtype and readable and converts(input.dtype)
 
 
 def _is_across(image: Tensor) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from addercost.kernels.cpu.depthwise.tile import DepthwiseLoop, TileCode
 from addercost.kernels.cpu.ir.build import FLOAT, I8, I32, I64, at, counted, least
+from addercost.kernels.cpu.ir.halves import align_of, as_fp32, as_stored
 from addercost.kernels.cpu.ir.vectors import (
     addresses,
     constant,
@@ -62,11 +63,12 @@ def along_rows(loop: DepthwiseLoop) -> Any:
                         taps.add(masked=True)
             out = at(code, term.result, plane_target, (p, numbers.ty), (q, 1))
             for u in range(loop.tile):
-                value, place = made.finished(u, factors), at(code, term.result, out, (numbers.ty, u))
+                value = as_stored(code, term.output, made.finished(u, factors))
+                place, align = at(code, term.result, out, (numbers.ty, u)), align_of(term.output)
                 if kept is None:
-                    code.store(value, place, align=4)
+                    code.store(value, place, align=align)
                 else:
-                    masked_store(code, value, place, kept, align=4)
+                    masked_store(code, value, place, kept, align=align)
     return made.compiled()
 
 
@@ -167,13 +169,13 @@ class _Taps:
         start = at(code, made.term.element, code.select(there, start, made.blank), (self.x, 1))
         read = {offset: self._read(start, offset, masked) for offset in self.masks}
         inputs = [read[_offset(loop, s)] for s in range(loop.filter_x)]
-        if loop.stride_x != 2:
-            return inputs
-        firsts = [s * loop.dilation_x % 2 for s in range(loop.filter_x)]
-        return [
-            picked_of(code, both, range(first, 2 * loop.lanes, 2))
-            for first, both in zip(firsts, inputs, strict=True)
-        ]
+        if loop.stride_x == 2:
+            firsts = [s * loop.dilation_x % 2 for s in range(loop.filter_x)]
+            inputs = [
+                picked_of(code, both, range(first, 2 * loop.lanes, 2))
+                for first, both in zip(firsts, inputs, strict=True)
+            ]
+        return [as_fp32(code, made.term.input, x) for x in inputs]
 
     def _read(self, start: Any, offset: int, masked: bool) -> Any:
         """The columns at `offset` from `start`. With `masked`, columns outside the image are the fill

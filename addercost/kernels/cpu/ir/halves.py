@@ -13,6 +13,7 @@ from addercost.kernels.cpu.ir.vectors import constant, masked_load, vector
 from addercost.kernels.cpu.processor import is_arm
 
 _HALF = ir.HalfType()
+_HALVES = (torch.float16, torch.bfloat16)
 STORED = {torch.float32: FLOAT, torch.float16: I16, torch.bfloat16: I16}
 """The type in which loops load and store the numbers of a format: bits where LLVM has to convert them."""
 
@@ -26,7 +27,7 @@ def load(code: Any, dtype: torch.dtype, lanes: int, place: Any, mask: Any = None
     """A vector of fp32 from numbers of this format at address `place`. Lanes that the mask does not select
     are 0."""
     kind = vector(STORED[dtype], lanes)
-    align = 4 if dtype == torch.float32 else 2
+    align = align_of(dtype)
     if mask is None:
         return as_fp32(code, dtype, code.load(place, align=align, typ=kind))
     return as_fp32(code, dtype, masked_load(code, kind, place, mask, align=align))
@@ -44,24 +45,31 @@ def as_fp32(code: Any, dtype: torch.dtype, stored: Any) -> Any:
 
 
 def store(code: Any, dtype: torch.dtype, value: Any, place: Any) -> None:
-    """Stores a number or a vector. In fp16 and bf16, fp32 is rounded to the nearest, ties to even. Any NaN
-    becomes the same one in bf16, since rounding could make a zero of it.
+    """Stores a number or a vector, in half precision as `as_stored` makes it."""
+    code.store(as_stored(code, dtype, value), place, align=align_of(dtype))
+
+
+def align_of(dtype: torch.dtype) -> int:
+    """Bytes that the address of a number of this type is a multiple of."""
+    return 2 if dtype in _HALVES else 4
+
+
+def as_stored(code: Any, dtype: torch.dtype, value: Any) -> Any:
+    """A number or a vector as it is stored. In fp16 and bf16, fp32 is rounded to the nearest, ties to even.
+    Any NaN becomes the same one in bf16, since rounding could make a zero of it.
     """
-    if dtype not in (torch.float16, torch.bfloat16):
-        code.store(value, place, align=4)
-        return
+    if dtype not in _HALVES:
+        return value
     floats = value.type
 
     def like(element: Any) -> Any:
         return vector(element, floats.count) if isinstance(floats, ir.VectorType) else element
 
     if dtype == torch.float16:
-        stored = code.bitcast(code.fptrunc(value, like(_HALF)), like(I16))
-    else:
-        words = like(I32)
-        one, half, last, nan = (constant(words, number) for number in (1, 16, 0x7FFF, 0x7FC0))
-        bits = code.bitcast(value, words)
-        odd = code.and_(code.lshr(bits, half), one)
-        rounded = code.lshr(code.add(code.add(bits, last), odd), half)
-        stored = code.trunc(code.select(code.fcmp_unordered("uno", value, value), nan, rounded), like(I16))
-    code.store(stored, place, align=2)
+        return code.bitcast(code.fptrunc(value, like(_HALF)), like(I16))
+    words = like(I32)
+    one, half, last, nan = (constant(words, number) for number in (1, 16, 0x7FFF, 0x7FC0))
+    bits = code.bitcast(value, words)
+    odd = code.and_(code.lshr(bits, half), one)
+    rounded = code.lshr(code.add(code.add(bits, last), odd), half)
+    return code.trunc(code.select(code.fcmp_unordered("uno", value, value), nan, rounded), like(I16))
