@@ -11,6 +11,7 @@ import torch
 from addercost.trace.attended_scores import ATTENDED, Facts
 from addercost.trace.remade_tensors import OF_POSITIONS
 from addercost.trace.sampled_regions import SAMPLED
+from addercost.trace.sparse import ASK_PATTERN
 
 _SAME_VALUES = frozenset({"_to_copy", "clone", "detach", "alias", "lift_fresh", "contiguous"})
 """Operators whose output is a copy of their input, or the same tensor. A parameter stays a parameter."""
@@ -26,7 +27,8 @@ class OpInfo(NamedTuple):
     tensor that it is given. writes: positions of the arguments that it writes. aliases: its outputs are
     arguments, or share memory with them. facts: computes further arguments from the values of the given ones.
     of_positions: the values of its outputs can be computed cheaply from those of its arguments. returns_one:
-    it returns a single tensor, not a list or several.
+    it returns a single tensor, not a list or several. asks_pattern: it asks a sparse argument for what this
+    has lost with its data.
     """
 
     op: str
@@ -42,6 +44,7 @@ class OpInfo(NamedTuple):
     facts: Facts | None = None
     of_positions: bool = False
     returns_one: bool = False
+    asks_pattern: bool = False
 
     def written(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
         """The arguments that the operator writes."""
@@ -97,6 +100,7 @@ def op_info(func: Any) -> OpInfo:
         facts=_FACTS.get(f"{namespace}.{name}"),
         of_positions=namespace == "aten" and name in OF_POSITIONS,
         returns_one=[str(value.type) for value in schema.returns] == ["Tensor"],
+        asks_pattern=name in ASK_PATTERN,
     )
 
 

@@ -121,7 +121,8 @@ class Recorder(PlainCalls, TorchDispatchMode):
                 # Whether it needed data is asked later, because answering runs the operator with data.
                 self.refused = None if self._real else (func, args, kwargs)
                 raise
-            if not self._real:
+            dense = out.__class__ is Tensor and out.layout is torch.strided
+            if not self._real and (info.asks_pattern or not dense):
                 keep_pattern(info.name, info.tags, args, out)
             if not info.aliases:
                 self._written.made(out)

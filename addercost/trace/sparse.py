@@ -138,6 +138,9 @@ _PATTERN_OF = {
 _FACTORS = {"mm": 0, "_sparse_sparse_matmul": 0, "addmm": 1, "_sparse_addmm": 1}
 """By the operator's name: the position of the first of a product's two matrices."""
 
+ASK_PATTERN = frozenset((*PARTS, *_FACTORS, "is_coalesced"))
+"""Operators that ask a sparse argument for its places, or whether it has each once."""
+
 
 def _factors(name: str, args: Sequence[Any]) -> tuple[Tensor, Tensor] | None:
     """The matrices of a product, if both are sparse and not dense stand-ins, which have no places for their
