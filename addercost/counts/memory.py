@@ -79,12 +79,12 @@ def used_weight_bytes(
     work_of: a call's work, from which its arithmetic follows. Weights then count as this stores them.
     """
     found: dict[str, int] = {}
-    shares: dict[int, tuple[str, int] | None] = {}
+    stored: dict[int, tuple[str, int] | None] = {}
     for call in trace.calls:
         alike = id(call.like)
-        if alike not in shares:
-            shares[alike] = _packed(call, work_of(call))
-        packed = shares[alike]
+        if alike not in stored:
+            stored[alike] = _packed(call, work_of(call))
+        packed = stored[alike]
         weight = call.tensor(packed[0]) if packed is not None else None
         for spec in call.parameters():
             n_bytes = packed[1] if packed is not None and spec is weight else spec.n_bytes

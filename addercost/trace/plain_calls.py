@@ -15,13 +15,12 @@ from torch.utils._pytree import tree_flatten
 
 from addercost.trace.op_info import OpInfo
 from addercost.trace.position_values import PositionValues
-from addercost.trace.record import IN_REGISTERS, KEPT_SCORES, ArgValue, OpCall, TensorSpec, map_tensors
+from addercost.trace.record import IN_REGISTERS, KEPT_SCORES, PLAIN, ArgValue, OpCall, TensorSpec, map_tensors
 from addercost.trace.sparse import PARTS, keep_stored, stored_values
 
-_NUMBERS = (bool, int, float, str, complex)
-_PLAIN = frozenset((*_NUMBERS, type(None)))
-"""Types of arguments that are plain data already."""
 _SEQUENCES = (list, tuple)
+_WRITTEN_AS_THEY_ARE = (bool, int, float, complex, str)
+"""These types and those derived from them."""
 
 
 class PlainCalls:
@@ -86,7 +85,7 @@ class PlainCalls:
             else:
                 value = info.defaults[position]
             kind = type(value)
-            if kind in _PLAIN:
+            if kind in PLAIN:
                 values[name] = value
             elif kind is torch.ScriptObject and hasattr(value, "unpack"):
                 values[name] = self._unpacked(value, path)
@@ -140,8 +139,8 @@ class PlainCalls:
                 return known
             name, role = self._known.get(id(value), ("", "constant"))
             return self._remember(value, role, name)
-        if type(value) in _PLAIN or isinstance(value, _NUMBERS):
-            return value  # type: ignore[no-any-return]
+        if value is None or isinstance(value, _WRITTEN_AS_THEY_ARE):
+            return value
         if isinstance(value, _SEQUENCES):
             return tuple([self._value(item) for item in value])
         return dtype_name(value) if isinstance(value, torch.dtype) else str(value)

@@ -27,11 +27,11 @@ from addercost.trace.attended_scores import (
 )
 from addercost.trace.even_choices import chosen, even_choice
 from addercost.trace.op_info import OpInfo
+from addercost.trace.record import PLAIN
 from addercost.trace.remade_tensors import (
     MOST_CALLS,
     MOST_ELEMENTS,
     MOST_KEPT,
-    NO_NAMED,
     ONLY_SHAPED,
     Kept,
     RemadeTensor,
@@ -44,7 +44,6 @@ from addercost.trace.remade_tensors import (
 
 _FEW = 64
 """Values."""
-_PLAIN = frozenset((bool, int, float, str, type(None)))
 _SEQUENCES = (list, tuple)
 
 
@@ -155,10 +154,10 @@ class PositionValues:
         only_shaped = name in ONLY_SHAPED
         try:
             kept = [
-                self._kept(value, only_shaped and not position) if type(value) not in _PLAIN else value
+                self._kept(value, only_shaped and not position) if type(value) not in PLAIN else value
                 for position, value in enumerate(args)
             ]
-            named = {key: self._kept(value) for key, value in kwargs.items()} if kwargs else NO_NAMED
+            named = {key: self._kept(value) for key, value in kwargs.items()}
         except UnknownError:
             return None
         recipe = RemadeTensor(func, kept, named)

@@ -150,6 +150,8 @@ follows.
 """
 
 ArgValue: TypeAlias = "bool | int | float | complex | str | TensorSpec | tuple[ArgValue, ...] | None"
+PLAIN = frozenset((bool, int, float, complex, str, type(None)))
+"""Types of arguments that are plain data as they are given."""
 
 
 class _Known:

@@ -79,7 +79,7 @@ class StoragePlace(NamedTuple):
 
 
 _NOWHERE = StoragePlace((), (), 0, 1, None)
-NO_NAMED: Mapping[str, Any] = {}
+_NO_NAMED: Mapping[str, Any] = {}
 """No arguments by name."""
 
 
@@ -95,7 +95,11 @@ class RemadeTensor:
     """The recipe that keeps the larger values."""
 
     def __init__(
-        self, func: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] = NO_NAMED, at: int | None = None
+        self,
+        func: Any,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] = _NO_NAMED,
+        at: int | None = None,
     ) -> None:
         self.func, self.args, self.kwargs, self.at = func, args, kwargs, at
         self.values: Tensor | None = None

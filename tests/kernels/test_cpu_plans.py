@@ -55,10 +55,8 @@ def test_every_size_has_a_tile_that_fits_the_registers(site: str, bytes_: int) -
     from addercost.kernels.cpu.dense.request import KernelRequest
     from addercost.kernels.cpu.dense.sites import SITES
 
-    core, stationary = (
-        processor.Core(bytes_, 32 if bytes_ == 64 else 16, 2.0, 0.0),
-        len(SITES[site].stationary),
-    )
+    core = processor.Core(bytes_, 32 if bytes_ == 64 else 16, 2.0, 0.0)
+    stationary = len(SITES[site].stationary)
     for filters, columns in itertools.product((*range(1, 70), 96, 256), (*range(1, 20), 56, 3136)):
         extents = Extents(1, 8, filters, 7, columns, 3, 3, 1, 1, 1, columns + 2)
         schedule = rule.default_schedule(KernelRequest(site, extents, True, True, site == "xnor"), core)

@@ -181,10 +181,10 @@ class _Bench:
             ir += host_loop_ir(f"inner{i}", loop)
         self.compiled = Compiled(ir)
         self._clock = self.compiled.loop("clock")
-        self._clock_rounds = _rounds(self._clock, SAMPLE_S)
+        self._clock_rounds = _rounds(self._clock, SAMPLE_S / PIECES)
 
     def clock_hz(self) -> Sampled:
-        rounds = max(2, round(self._clock_rounds / PIECES))
+        rounds = self._clock_rounds
 
         def sample() -> float:
             clock_s, call_s = _fastest((self._clock, rounds), (self._clock, 1))
@@ -231,7 +231,7 @@ class _Bench:
         is taken off, since it is mostly that of the call.
         """
         n = _rounds(loop, sample_s / PIECES)
-        n_clock = max(2, round(self._clock_rounds * sample_s / SAMPLE_S / PIECES))
+        n_clock = max(2, round(self._clock_rounds * sample_s / SAMPLE_S))
 
         def sample() -> float:
             clock_s, loop_s, clock_call_s, call_s = _fastest(

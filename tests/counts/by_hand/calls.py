@@ -55,3 +55,7 @@ def emptied(made: OpCall) -> OpCall:
         return replace(spec, shape=(0,) * len(spec.shape))
 
     return map_tensors(made, without_elements)
+
+
+def scaled(n: int) -> OpCounts:
+    return OpCounts.of("fp32", mul=n)

@@ -35,12 +35,8 @@ def compile_kernel(kernel: KernelClass) -> Any:
     the output's shape and layout, follows these.
     """
     output, arguments = scheduled(kernel)
-    return output.compile_to_callable(arguments, target_of(kernel))
-
-
-def target_of(kernel: KernelClass) -> Any:
-    """Halide's name of the processor for this kernel."""
-    return target_of_signs() if SITES[kernel.site].of_words else jit_target()
+    target = target_of_signs() if SITES[kernel.site].of_words else jit_target()
+    return output.compile_to_callable(arguments, target)
 
 
 def scheduled(kernel: KernelClass) -> tuple[Any, list[Any]]:
