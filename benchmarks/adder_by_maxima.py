@@ -1,20 +1,20 @@
-"""How fast an fp32 adder layer would be with maxima in place of absolute differences, and how exact.
+"""How fast and how exact fp32 adder layers are by maxima, beside those by differences.
 
     python -m benchmarks.adder_by_maxima [--save]
 
 Σ|x - w| = 2 Σ max(x, w) - Σ x - Σ w. The left side takes three instructions a site: a subtraction, a mask
 that clears the sign, and an addition. The right side takes two, because the sums of inputs and of weights are
-the same for all filters and for all pixels. No layer uses this form. This benchmark says what it would be
-worth.
+the same for all filters and for all pixels (`kernels/cpu/dense/maxima.py`).
 
 Expected: where the three instructions share the ports of two additions (Intel with 512-bit vectors), the sums
-take 2/3 of the time. On AMD Zen 3 maxima, masks and additions start on four pipes. Three instructions take
-3/4 of a cycle there and two take half of one, so it is 2/3 as well.
+take 2/3 of the time. On AMD's Zen 3 and 4 maxima and differences start on the two pipes for additions, masks
+on all four, and multiply-adds on the other two. Three instructions take 3/4 of a cycle there and two take
+half of one, so it is 2/3 as well.
 
-Rates are in G sites/s on one thread, the best of all rounds, as in `benchmarks.kernels`. `whole` adds the
-sums of inputs and weights by torch, in passes of their own. An error is the largest of all outputs, relative
+Rates are in G sites/s on one thread, the best of all rounds, as in `benchmarks.kernels`. Both forms have the
+schedule that is used on this machine, but for this choice. An error is the largest of all outputs, relative
 to the exact sum, which is computed in fp64. `condition` is the largest (Σ|x| + Σ|w|) / Σ|x - w|: the right
-side may lose so many times as much precision.
+side may lose so many times as much precision, and above `WORST_CONDITION` a layer is computed by differences.
 
 With --save the table is written to benchmarks/results/<processor>/adder-by-maxima.txt.
 """
@@ -24,23 +24,20 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-import halide as hl
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from addercost.arithmetic import Arithmetic
 from addercost.hardware.this_machine import processor_id
 from addercost.kernels.cpu.dense import convolution as dense
+from addercost.kernels.cpu.dense.rule import default_schedule
 from addercost.kernels.cpu.dense.schedule import Schedule
-from addercost.kernels.cpu.dense.sites import SITES, Site
 from addercost.kernels.cpu.dense.tuned import schedules_folder, tuned_schedules
-from addercost.kernels.cpu.ir.native import host_features
 from addercost.kernels.problem import Geometry
-from addercost.measure.host import x86_loops
-from addercost.measure.host.loop_rate import bare_loop_sites_per_second, loop_sites_per_second
+from addercost.measure.host.loop_rate import loop_sites_per_second
 from addercost.results.files import write_file
 from benchmarks.kernel_layers import RESNET, Layer
 
@@ -48,27 +45,13 @@ RESULTS = Path(__file__).with_name("results")
 ROUNDS = 5
 SERIES_S = 0.02
 LAYOUTS = {"nhwc": torch.channels_last, "nchw": torch.contiguous_format}
-MAXIMUM = "maximum"
-SITES[MAXIMUM] = Site(MAXIMUM, torch.float32, torch.float32, lambda x, w: hl.max(w, x))
 
 
-def adder_by_maxima(x: Tensor, w: Tensor, geometry: Geometry, schedule: Schedule | None = None) -> Tensor:
-    """-Σ|x - w| for input [N, C, H, W] and weight [K, C, R, S]."""
-    window = torch.ones(1, 1, *w.shape[2:])
-    inputs = F.conv2d(x.sum(1, keepdim=True), window, stride=geometry.stride, padding=geometry.padding)
-    maxima = dense.convolve(MAXIMUM, x, w, geometry, schedule)
-    return maxima.mul_(-2).add_(inputs).add_(w.sum((1, 2, 3))[:, None, None])
-
-
-def bare_loop() -> float:
-    """Sites a second of a loop of maxima and additions on the widest registers; 0.0 if it cannot run here."""
-    features = host_features()
-    if "avx2" not in features:
-        return 0.0
-    steps = "vmaxps {w}, {x}, {t}", "vaddps {t}, {s}, {s}"
-    way = x86_loops._Way("maxima", Arithmetic.ADDER, "fp32", 32, steps)
-    loop = x86_loops._loop(way, 512 if "avx512f" in features else 256, "avx512vl" in features)
-    return bare_loop_sites_per_second(loop)
+def schedules(x: Tensor, w: Tensor, geometry: Geometry) -> tuple[Schedule, Schedule]:
+    """The schedule of this layer by differences, and by maxima."""
+    request, tuned = dense.request_of("adder", x, w, geometry), tuned_schedules()
+    used = (tuned and tuned.of(request)) or default_schedule(request)
+    return replace(used, by_maxima=False), replace(used, by_maxima=True)
 
 
 def rates(layer: Layer, layout: torch.memory_format) -> dict[str, float]:
@@ -77,12 +60,10 @@ def rates(layer: Layer, layout: torch.memory_format) -> dict[str, float]:
     w = torch.randn(layer.weight_shape)
     own = w.contiguous(memory_format=layout)
     geometry = layer.geometry
-    # Both forms are computed by the adder's schedule.
-    schedule = tuned_schedules().of(dense.request_of("adder", x, w, geometry))
+    differences, maxima = schedules(x, w, geometry)
     contenders: dict[str, Callable[[], Tensor]] = {
-        "adder": lambda: dense.convolve("adder", x, w, geometry, schedule),
-        "maxima": lambda: dense.convolve(MAXIMUM, x, w, geometry, schedule),
-        "whole": lambda: adder_by_maxima(x, w, geometry, schedule),
+        "differences": lambda: dense.convolve("adder", x, w, geometry, differences),
+        "maxima": lambda: dense.convolve("adder", x, w, geometry, maxima),
         "mac": lambda: dense.convolve("mac", x, w, geometry),
         "torch conv2d": lambda: F.conv2d(x, own, stride=geometry.stride, padding=geometry.padding),
     }
@@ -107,19 +88,19 @@ def operands() -> dict[str, tuple[Tensor, Tensor]]:
         "normal": (x, w),
         "after a ReLU": (x.relu(), w),
         "positive, small weights": (x.abs(), w / 16),
-        "around 10": (x + 10, w + 10),
+        "around 3": (x + 3, w + 3),
         "around 1,000": (x + 1000, w + 1000),
     }
 
 
 def errors(x: Tensor, w: Tensor) -> tuple[float, float, float]:
-    """The largest relative error of the adder kernel, that of the form with maxima, and the condition."""
+    """The largest relative error by differences and by maxima, and the condition."""
     patches = F.unfold(x, w.shape[2:])[0].T.double()
     exact = torch.cdist(patches, w.flatten(1).double(), p=1)
     magnitudes = patches.abs().sum(1)[:, None] + w.flatten(1).double().abs().sum(1)
     found = []
-    for run in (lambda: dense.convolve("adder", x, w, Geometry()), lambda: adder_by_maxima(x, w, Geometry())):
-        sums = -run()[0].flatten(1).T.double()
+    for schedule in schedules(x, w, Geometry()):
+        sums = -dense.convolve("adder", x, w, Geometry(), schedule)[0].flatten(1).T.double()
         found.append(((sums - exact).abs() / exact).max().item())
     return found[0], found[1], (magnitudes / exact).max().item()
 
@@ -130,30 +111,32 @@ def main() -> None:
     save = arguments.parse_args().save
     torch.manual_seed(0)
     torch.set_num_threads(1)
+    loops = {name: loop_sites_per_second(name) / 1e9 for name in ("two_additions", "adder_by_maxima", "mac")}
     lines = [
         f"{processor_id()}, torch {torch.__version__}, one thread",
-        f"bare loops, G sites/s: adder {loop_sites_per_second('adder') / 1e9:.1f}, "
-        f"maxima {bare_loop() / 1e9:.1f}, mac {loop_sites_per_second('mac') / 1e9:.1f}",
+        "bare loops, G sites/s: " + ", ".join(f"{name} {rate:.1f}" for name, rate in loops.items()),
         "",
-        f"{'':32}{'adder':>8}{'maxima':>8}{'whole':>8}{'mac':>8}{'torch':>8}{'whole / adder':>15}",
+        f"{'':32}{'differences':>12}{'maxima':>8}{'mac':>8}{'torch':>8}{'maxima / differences':>22}",
     ]
     gains = []
     for where, layout in LAYOUTS.items():
         for layer in RESNET:
             found = rates(layer, layout)
-            gains.append(found["whole"] / found["adder"])
-            columns = "".join(f"{rate:8.1f}" for rate in found.values())
-            lines.append(f"{f'{layer.name} ({where})':32}{columns}{gains[-1]:15.2f}")
+            gains.append(found["maxima"] / found["differences"])
+            first, *others = found.values()
+            columns = f"{first:12.1f}" + "".join(f"{rate:8.1f}" for rate in others)
+            lines.append(f"{f'{layer.name} ({where})':32}{columns}{gains[-1]:22.2f}")
             print(lines[-1], flush=True)
     gains.sort()
     lines += [
-        f"whole / adder: median {gains[len(gains) // 2]:.2f}, least {gains[0]:.2f}, most {gains[-1]:.2f}",
+        "maxima / differences: "
+        f"median {gains[len(gains) // 2]:.2f}, least {gains[0]:.2f}, most {gains[-1]:.2f}",
         "",
-        f"{'largest relative error':32}{'adder':>10}{'maxima':>10}{'condition':>12}",
+        f"{'largest relative error':32}{'differences':>12}{'maxima':>10}{'condition':>12}",
     ]
     for name, (x, w) in operands().items():
         direct, by_maxima, condition = errors(x, w)
-        lines.append(f"{name:32}{direct:10.1e}{by_maxima:10.1e}{condition:12.1f}")
+        lines.append(f"{name:32}{direct:12.1e}{by_maxima:10.1e}{condition:12.1f}")
     text = "\n".join(lines) + "\n"
     print(text)
     if save:

@@ -21,6 +21,7 @@ from addercost.cli.progress import progress
 from addercost.errors import ArgumentError, unknown_name
 
 TUNING_MINUTES = 3.0
+KERNEL_MINUTES = 3.0
 
 
 @click.command(cls=HelpCommand)
@@ -35,7 +36,10 @@ TUNING_MINUTES = 3.0
     is_flag=True,
     help="Instead time operator calls of many shapes, for the cost model `calibrated`. Killed, it goes on.",
 )
-@minutes_option(3.0, "With --kernels: stop after so long.")
+@minutes_option(
+    None,
+    "How long to wait for quiet moments, at most (5); with --kernels, how long to time (3).",
+)
 @click.option(
     "--dtype",
     default="fp32",
@@ -70,7 +74,7 @@ TUNING_MINUTES = 3.0
 def calibrate(
     save: Path | None,
     kernels: bool,
-    minutes: float,
+    minutes: float | None,
     dtype: str,
     no_tune: bool,
     threads: int,
@@ -86,28 +90,30 @@ def calibrate(
 
     Latency and throughput of each kind of instruction, which of them share units, the inner loop of every
     arithmetic and number format, the clock, the bandwidth of caches and memory, and the cost of a call. Run
-    it on an idle machine: only moments at its best known speed are used, and where there are too few, it
-    says so and keeps nothing. Without --save it then does what `addercost tune` does, for three minutes,
-    unless this kind of processor was tuned already.
+    it on an idle machine: only moments at its best known speed are used, and where there are too few within
+    --minutes, it says so and keeps nothing. Without --save it then does what `addercost tune` does, for
+    three minutes, unless this kind of processor was tuned already.
     """
     from addercost.errors import OutputError
     from addercost.hardware import load_file
     from addercost.hardware.loader import host_file
     from addercost.measure.devices.exclusive import exclusive
     from addercost.measure.host.calibrate import calibrate as measure
+    from addercost.measure.host.sampling import LIMIT_S
     from addercost.measure.host.table import calibration_toml
     from addercost.report.tables.hardware import figures_table
     from addercost.results.files import write_file
 
     if kernels:
         formats = tuple(dict.fromkeys(name.strip() for name in dtype.split(",")))
-        _time_kernels(save, minutes, formats, threads, layout, mode, accept_noise, quiet)
+        _time_kernels(save, minutes or KERNEL_MINUTES, formats, threads, layout, mode, accept_noise, quiet)
         return
     _refuse_options_of_kernels()
     check_output(output, force)
     check_output(save, force)
     with progress("measuring this machine", quiet), exclusive("cpu"):
-        text = calibration_toml(measure(), datetime.date.today().isoformat())
+        limit_s = 60 * minutes if minutes else LIMIT_S
+        text = calibration_toml(measure(limit_s=limit_s), datetime.date.today().isoformat())
     if save is None:
         path = host_file()
         try:
@@ -142,7 +148,7 @@ def _tune(quiet: bool) -> None:
 
 
 def _refuse_options_of_kernels() -> None:
-    options = ("minutes", "dtype", "threads", "layout", "mode", "accept_noise")
+    options = ("dtype", "threads", "layout", "mode", "accept_noise")
     given = [name for name in options if was_given(name)]
     if given:
         raise ArgumentError(f"--{given[0].replace('_', '-')} is for kernels", "add --kernels")

@@ -33,7 +33,8 @@ def check_threads(threads: int) -> None:
         )
 
 
-def minutes_option(default: float, help_text: str) -> Option:
+def minutes_option(default: float | None, help_text: str) -> Option:
+    """Without a default, the help says what is taken."""
     return click.option(
         "--minutes",
         type=FiniteRange(min=0, min_open=True),

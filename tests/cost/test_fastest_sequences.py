@@ -70,12 +70,12 @@ def test_recipes_have_names_of_their_own(arithmetic, number_format):
         # Two 512-bit multiply-adds a cycle, on ports 0 and 5.
         pytest.param("intel-sapphirerapids", Arithmetic.MAC, "fp32", 2 * 16, id="two-fma-units"),
         pytest.param("intel-icelake-sp", Arithmetic.MAC, "fp32", 2 * 16, id="two-fma-units-icx"),
-        # A subtraction, a mask and an addition of 16 lanes on two ports.
-        pytest.param("intel-sapphirerapids", Arithmetic.ADDER, "fp32", 16 * 2 / 3, id="adder-two-ports"),
+        # A maximum and an addition of 16 lanes on two ports.
+        pytest.param("intel-sapphirerapids", Arithmetic.ADDER, "fp32", 16 * 2 / 2, id="adder-two-ports"),
         # Haswell adds on port 1 alone; the sum goes to port 0 as a multiply-add: 8 lanes a cycle.
         pytest.param("intel-haswell", Arithmetic.ADDER, "fp32", 8, id="sum-on-the-other-multiplier"),
-        # Zen 4: three operations of 512 bits, each two halves, on four pipes of 256 bits.
-        pytest.param("amd-zen4", Arithmetic.ADDER, "fp32", 16 / (3 * 2 / 4), id="sum-on-multiply-add-pipes"),
+        # Zen 4: a maximum of two halves on the two pipes for additions, its sum on the two for products.
+        pytest.param("amd-zen4", Arithmetic.ADDER, "fp32", 16 / (2 * 2 / 4), id="sum-on-multiply-add-pipes"),
     ],
 )
 def test_rates_that_can_be_derived(name, arithmetic, number_format, sites_per_cycle):

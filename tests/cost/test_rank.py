@@ -27,18 +27,19 @@ def test_rows_fall_from_the_largest_advantage_and_end_with_the_unknown(model):
     assert advantages == known + [None] * (len(advantages) - len(known))
 
 
-def test_no_processor_runs_an_fp32_adder_layer_faster_than_a_convolution_by_throughput():
-    """Every core multiplies and adds a vector at least as fast as it subtracts, takes |.| and adds one."""
+def test_one_processor_runs_an_fp32_adder_layer_faster_than_a_convolution_by_throughput():
+    """All others multiply and add a vector at least as fast as they take a maximum and add. The table of the
+    C906 has no fused multiply-add: a product takes 5 cycles, a maximum and an addition 4 each."""
     rows = rank_processors(COUNTED, TARGETS, models=["throughput"])
-    faster = {row.hardware for row in rows if (row.advantage("adder") or 0) > 1}
-    assert not faster
+    faster = {row.hardware: row.advantage("adder") for row in rows if (row.advantage("adder") or 0) > 1}
+    assert faster == {"thead-c906": pytest.approx((5 + 4) / (4 + 4))}
 
 
 def test_the_papers_processor():
     nano = [load_target("via-nano-2000")]
     by_model = {row.model: row.advantage("adder") for row in rank_processors(COUNTED, nano)}
-    # Latencies: (4 + 2) / (2 + 2 + 1); vectors: 1 / 3.
-    assert (by_model["latency-sum"], by_model["throughput"]) == (6 / 5, pytest.approx(1 / 3))
+    # Latencies: (4 + 2) / (2 + 2 + 1); vectors: 1 / 2.
+    assert (by_model["latency-sum"], by_model["throughput"]) == (6 / 5, pytest.approx(1 / 2))
     # These need a memory bandwidth or timed kernels.
     assert by_model["roofline"] is by_model["calibrated"] is None
 

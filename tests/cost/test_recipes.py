@@ -70,6 +70,16 @@ def by_one(f, difference):
     return lambda run, a, b, s: run(f"{f}_fma", times_and_plus, difference(run, a, b), [1] * LANES, s)
 
 
+def by_maximum(f, add):
+    """|a - b| is 2 max(a, b) - a - b. The loop adds maxima, and the rest is done once behind it."""
+
+    def run_on(run, a, b, s):
+        maxima = add(run, run(f"{f}_max", max, a, b), [0] * LANES)
+        return [2 * most - x - w + start for most, x, w, start in zip(maxima, a, b, s, strict=True)]
+
+    return run_on
+
+
 def masked(f, op):
     return lambda run, a, b: run(op, abs, run(f"{f}_add", minus, a, b))
 
@@ -171,6 +181,10 @@ DISTANCES = {
             ),
             "subtract, |.|, multiply-add by one": by_one(f, masked(f, f"{f}_abs")),
             "subtract, mask, multiply-add by one": by_one(f, masked(f, "xor")),
+            "maximum, add": by_maximum(f, lambda run, a, s, f=f: run(f"{f}_add", plus, a, s)),
+            "maximum, multiply-add by one": by_maximum(
+                f, lambda run, a, s, f=f: run(f"{f}_fma", times_and_plus, a, [1] * LANES, s)
+            ),
         }.items()
     },
     **{

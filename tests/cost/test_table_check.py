@@ -144,7 +144,9 @@ def without(*ops: str) -> tuple[Instruction, ...]:
             "no vector instructions: ",
             id="vectors",
         ),
-        pytest.param({"instructions": without("fp32_add")}, "adder layers in fp32", id="adder-layers"),
+        pytest.param(
+            {"instructions": without("fp32_add", "fp32_max")}, "adder layers in fp32", id="adder-layers"
+        ),
         pytest.param(
             {"instructions": without("fp32_div")}, "no latency of fp32 divide, sqrt: ", id="divisions"
         ),

@@ -45,10 +45,10 @@ def test_a_gpu_stands_beside_all_processors_and_named_ones_alone(ranking):
 
 def test_the_papers_processor_gains_by_latency_and_loses_by_throughput(ranking):
     nano = {row["model"]: row for row in ranking if row["hardware"] == "via-nano-2000"}
-    # 416,520 sites: (4 + 2) / (2 + 2) by latency, 1 / 3 by ports.
+    # 416,520 sites: (4 + 2) / (2 + 2) by latency, 1 / 2 by ports.
     assert float(nano["latency-sum"]["mac_cycles"]) == 416_520 * 6
     assert float(nano["latency-sum"]["adder_advantage"]) == 1.5
-    assert float(nano["throughput"]["adder_advantage"]) == pytest.approx(1 / 3)
+    assert float(nano["throughput"]["adder_advantage"]) == pytest.approx(1 / 2)
 
 
 def test_int8_forms_and_xnor_have_columns(ranking):
@@ -64,10 +64,12 @@ def test_a_caveat_of_a_table_is_printed_with_the_rank(tmp_path):
     assert "mine: additions are a guess" in CliRunner().invoke(rank, arguments).output
 
 
-def test_fp32_additions_gain_on_no_processor_by_throughput():
-    """A site is two additions, and no core adds twice as often as it multiplies and adds."""
-    ratios = [row["adder_advantage"] for row in rows(rank, "zoo:lenet5-bn", "--cost-model", "throughput")]
-    assert max(float(ratio) for ratio in ratios if ratio) == pytest.approx(1)
+def test_fp32_additions_gain_on_one_processor_by_throughput():
+    """A site is a maximum and an addition. The table of one core has no multiply-add, and a product takes
+    longer than a maximum."""
+    found = rows(rank, "zoo:lenet5-bn", "--cost-model", "throughput")
+    gains = {row["hardware"] for row in found if float(row["adder_advantage"] or 0) > 1 + 1e-6}
+    assert gains == {"thead-c906"}
 
 
 def test_top_keeps_the_first_of_each_model():

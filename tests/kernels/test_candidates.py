@@ -139,18 +139,22 @@ def test_a_load_costs_most_where_a_site_has_one_operation() -> None:
 def test_a_schedule_says_what_it_is() -> None:
     assert str(Schedule(16, 2, 14)) == "2 × 16 filters × 14"
     assert str(Schedule(16, 1, 8, across=True, kept_scratch=True)) == "1 × 16 pixels × 8 kept scratch"
+    assert str(Schedule(16, 4, 6, by_maxima=True)) == "4 × 16 filters × 6 by maxima"
 
 
 @pytest.mark.exhaustive
-def test_every_schedule_gives_the_same_bits() -> None:
+@pytest.mark.parametrize("by_maxima", [False, True])
+def test_every_schedule_gives_the_same_bits(by_maxima: bool) -> None:
     from addercost.kernels.cpu.dense import convolution as dense
     from addercost.kernels.cpu.processor import host_core
     from addercost.kernels.problem import Geometry
 
     x, w, geometry = torch.randn(1, 4, 7, 18), torch.randn(19, 4, 3, 3), Geometry(padding=(1, 1))
-    expected = dense.convolve("adder", x, w, geometry)
     found = list(candidates(dense.request_of("adder", x, w, geometry), host_core()))
-    for schedule in random.Random(3).sample(found, 3):
+    found = [schedule for schedule in found if schedule.by_maxima == by_maxima]
+    first, *others = random.Random(3).sample(found, 4)
+    expected = dense.convolve("adder", x, w, geometry, first)
+    for schedule in others:
         # The taps are added in the same order by all of them.
         assert torch.equal(dense.convolve("adder", x, w, geometry, schedule), expected), schedule
 

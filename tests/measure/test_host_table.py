@@ -15,13 +15,13 @@ from addercost.measure.host.calibrate import (
     LoopResult,
     ProbeResult,
 )
-from addercost.measure.host.sampling import Sampled
+from addercost.measure.host.sampling import LIMIT_S, Sampled
 from addercost.measure.host.table import calibration_toml
 from addercost.measure.host.x86_instructions import x86_probes
 from addercost.measure.host.x86_loops import x86_loops
 
 
-def calibration(*given: object) -> Calibration:
+def calibration(limit_s: float = LIMIT_S) -> Calibration:
     results = tuple(
         ProbeResult(probe, Sampled((3.9, 4.0, 4.1)), Sampled((0.5, 0.5, 0.5)), "V0|V1")
         for probe in x86_probes(AVX512)
@@ -93,6 +93,20 @@ def test_the_command_tunes_unless_it_is_told_not_to(arguments, variable, tunes, 
     monkeypatch.setattr("addercost.cli.tune.tune_cases", lambda cases, *_, **__: tuned.extend(cases))
     assert CliRunner().invoke(calibrate, ["--quiet", *arguments], catch_exceptions=False).exit_code == 0
     assert bool(tuned) is tunes
+
+
+@pytest.mark.parametrize(("arguments", "limit_s"), [([], LIMIT_S), (["--minutes", "0.5"], 30.0)])
+def test_the_command_waits_for_quiet_moments_as_long_as_it_is_told(tmp_path, monkeypatch, arguments, limit_s):
+    waited = []
+
+    def measure(limit_s):
+        waited.append(limit_s)
+        return calibration()
+
+    monkeypatch.setattr(calibration_module, "calibrate", measure)
+    arguments = ["--save", str(tmp_path / "mine.toml"), *arguments]
+    assert CliRunner().invoke(calibrate, arguments, catch_exceptions=False).exit_code == 0
+    assert waited == [limit_s]
 
 
 def test_the_command_saves_where_it_is_told_and_not_over_a_file(tmp_path, monkeypatch):

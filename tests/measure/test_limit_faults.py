@@ -109,7 +109,7 @@ def test_no_stored_timing_of_this_machine_beats_the_limit_of_its_table(name):
 
 def test_the_limits_of_before_were_beaten():
     """Single instructions whose ports are unknown share one pool, in which additions never run on the
-    multiply-add units: by that the adder layers of ResNet-50 run up to 1.5 times as fast as their limit."""
+    multiply-add units: by that the adder layers of ResNet-50 run up to 1.2 times as fast as their limit."""
     host = load_target("host", STORED)
     blind = replace(host, loops=(), instructions=tuple(replace(i, ports="") for i in host.instructions))
     stored = read_measurements(STORED / "resnet50.json")
@@ -119,4 +119,4 @@ def test_the_limits_of_before_were_beaten():
             counts = count(read_case(timed.case).trace("fp32"), arithmetic=Arithmetic.ADDER)
             limit_s = estimate(counts, blind, "throughput").seconds
             ratios.append(limit_s / timed.median_s)
-    assert 1.4 < max(ratios) < 1.6
+    assert 1.1 < max(ratios) < 1.3

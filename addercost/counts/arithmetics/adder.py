@@ -18,6 +18,9 @@ from addercost.counts.arithmetics.definition import (
 )
 from addercost.counts.work import Sites
 
+MAXIMA = "|a - b| is 2 max(a, b) - a - b, and the sums of a and of b alone are left out"
+"""Those sums are the same for all filters and for all places, so a layer of many filters and places computes
+few of them."""
 SIGNED_BYTES = "signed bytes are offset by 128 first, which leaves differences unchanged"
 
 
@@ -42,6 +45,16 @@ def _exact(sites: Sites) -> OpCounts:
 def recipes(number_format: str) -> tuple[Recipe, ...]:
     f = number_format
     if f in FLOATS:
+        # In half precision the three sums would cancel too much of the result.
+        by_maxima = (
+            Recipe("maximum, add", ((f"{f}_max", 1), (f"{f}_add", 1)), f"{f}_max", MAXIMA),
+            Recipe(
+                "maximum, multiply-add by one",
+                ((f"{f}_max", 1), (f"{f}_fma", 1)),
+                f"{f}_max",
+                f"{MAXIMA}; {BY_ONE}",
+            ),
+        )
         return (
             Recipe("fused |a - b|, add", ((f"{f}_absdiff", 1), (f"{f}_add", 1)), f"{f}_absdiff"),
             Recipe("subtract, |.|, add", ((f"{f}_add", 2), (f"{f}_abs", 1)), f"{f}_add"),
@@ -71,6 +84,7 @@ def recipes(number_format: str) -> tuple[Recipe, ...]:
                 f"{MASK}; {BY_ONE}",
                 vectors_only=True,
             ),
+            *(by_maxima if f in ("fp32", "fp64") else ()),
         )
     if f in ("int8", "uint8"):
         note = SIGNED_BYTES if f == "int8" else ""

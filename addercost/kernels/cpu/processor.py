@@ -22,18 +22,25 @@ rates of tiles on an Emerald Rapids core within 13 %. An adder layer of 1×1 fil
 first-level cache, takes 0.7 to 0.8 times as long as predicted. If two loads a cycle ran free beside the
 arithmetic, it would be 0."""
 
+_MAXIMA = "GenuineIntel"
+"""Cores on which, with 512-bit vectors, subtractions, masks, maxima and additions start on the same two
+pipes. Maxima are faster there: see `benchmarks/results`. On other cores `addercost tune` finds out. By their
+pipes AMD's should gain as well, which was not measured."""
+
 _COUNTS_BITS = frozenset({"avx512vpopcntdq", "avx512bitalg", "avx512vbmi2", "avx512vnni"})
 
 
 @dataclass(frozen=True, slots=True)
 class Core:
     """What decides which tiles are fast. ports: vector operations that can start in a cycle. load_cycles:
-    cycles that each load of a step adds to those of its arithmetic."""
+    cycles that each load of a step adds to those of its arithmetic. prefers_maxima: whether the rule computes
+    large adder layers by maxima (`dense/maxima.py`)."""
 
     vector_bytes: int
     registers: int
     ports: float
     load_cycles: float
+    prefers_maxima: bool = False
 
 
 @cache
@@ -42,7 +49,13 @@ def host_core() -> Core:
     wide = vector_bytes() >= 64
     registers = 32 if wide or (is_arm() and jit_target().bits == 64) else 16
     two_slots = core_kind().startswith(_TWO_SLOTS) or not wide
-    return Core(vector_bytes(), registers, 2.0, 0.0 if two_slots else _LOAD_CYCLES)
+    return Core(
+        vector_bytes(),
+        registers,
+        2.0,
+        0.0 if two_slots else _LOAD_CYCLES,
+        prefers_maxima=core_kind().startswith(_MAXIMA) and wide,
+    )
 
 
 @cache

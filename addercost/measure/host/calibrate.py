@@ -34,7 +34,7 @@ from addercost.measure.host.memory_bandwidth import READ_IR, bandwidths
 from addercost.measure.host.mixes import mix_ir, times_of
 from addercost.measure.host.ports import Mix, shared_units
 from addercost.measure.host.probe import HostLoop, Probe
-from addercost.measure.host.sampling import Sampled, Sampler
+from addercost.measure.host.sampling import LIMIT_S, Sampled, Sampler
 from addercost.measure.host.x86_instructions import x86_probes
 from addercost.measure.speed.reference import ReferenceSpeed
 
@@ -113,19 +113,23 @@ def calibrate(
     progress: Callable[[str], None] = lambda text: None,
     speed: ReferenceSpeed | None = None,
     wall_speed: ReferenceSpeed | None = None,
+    limit_s: float = LIMIT_S,
 ) -> Calibration:
-    """Measures this machine, which takes less than a minute.
+    """Measures this machine, which takes less than a minute if it is quiet.
 
     speed, wall_speed: references for the machine's speed by processor time and by wall-clock time; this
-    machine's by default. Raises ArgumentError without llvmlite and on another instruction set. Raises
-    CheckFailedError, with the observed noise, where the machine is too noisy for trustworthy figures.
+    machine's by default. limit_s: how long to wait for quiet moments in all. Raises ArgumentError without
+    llvmlite and on another instruction set. Raises CheckFailedError, with the observed noise, where the
+    machine is too noisy for trustworthy figures.
     """
     core, features = _host()
     probes = host_probes(features)
     loops = host_loops(features)
     with _one_torch_thread():
         sampler = Sampler(
-            speed or _machine_speed(time.thread_time_ns), wall_speed or _machine_speed(time.perf_counter_ns)
+            speed or _machine_speed(time.thread_time_ns),
+            wall_speed or _machine_speed(time.perf_counter_ns),
+            limit_s,
         )
         progress("compiling")
         bench = _Bench(sampler, probes, loops)
@@ -285,9 +289,13 @@ def _fastest(*runs: tuple[Callable[[int], None], int]) -> list[float]:
 
 
 def _rounds(loop: Callable[[int], None], sample_s: float) -> int:
-    """The number of rounds that take about `sample_s` seconds, at least 2."""
+    """The number of rounds that take about `sample_s` seconds, at least 2.
+
+    The shortest of a few runs counts. By a run that was interrupted there would be so few rounds that the
+    clock cannot distinguish them from a call.
+    """
     n = 16
-    while (took := thread_seconds(loop, n)) < sample_s / 4:
+    while (took := _fastest((loop, n))[0]) < sample_s / 4:
         n *= 2
     return max(2, round(n * sample_s / took))
 

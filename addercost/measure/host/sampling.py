@@ -20,8 +20,8 @@ does.
 """
 
 LIMIT_S = 300.0
-"""The time limit of a calibration. A quiet machine takes half a minute; a machine that is slowed down by
-others waits for quiet moments.
+"""How long a calibration may take, unless a limit is given. A quiet machine takes half a minute; a machine
+that is slowed down by others waits for quiet moments.
 """
 LEAST_S = 1.0
 """How long a sample of a bandwidth may wait at least. Bandwidths come last, and the rest may have used up all
@@ -120,5 +120,5 @@ class Sampler:
             self._quiet,
             self._groups,
             speed.usual_factor,
-            "nothing was written, and a table of before stays as it was",
+            "nothing was written, and a table of before stays as it was (--minutes waits longer)",
         )

@@ -1,8 +1,8 @@
 """The inner loops of kernels on x86-64, in AT&T order: the destination comes last.
 
 Where several sequences compute the same, all of them are measured, and the fastest is the machine's limit.
-The additions of an adder layer may run on the multiply-add units, as sums of -1 × |x - w|, as our own kernel
-does.
+The additions of an adder layer may run on the multiply-add units, as sums of -1 × |x - w|. Or it may add up
+maxima. Our own kernel does either.
 """
 
 from __future__ import annotations
@@ -51,10 +51,19 @@ def _float_ways(number_format: str, suffix: str, constants: Constants, *needs: s
     multiplied = *difference, f"vfmadd231{suffix} {{c1}}, {{t}}, {{s}}"
     product = (f"vfmadd231{suffix} {{w}}, {{x}}, {{s}}",)
     fma = "fma", *needs
+    maximum, of_maxima = f"vmax{suffix} {{w}}, {{x}}, {{t}}", f"adder{name}_by_maxima"
+    maxima = maximum, f"vadd{suffix} {{t}}, {{s}}, {{s}}"
+    by_one = maximum, f"vfmadd231{suffix} {{c0}}, {{t}}, {{s}}"
+    # In half precision the sums beside the maxima would cancel too much of the result.
+    by_maxima = (
+        _Way(of_maxima, _ADDER, number_format, bits, maxima, needs, (), values),
+        _Way(f"{of_maxima}_and_products", _ADDER, number_format, bits, by_one, fma, constants[1:], values),
+    )
     return (
         _Way(f"mac{name}", _MAC, number_format, bits, product, fma, (), values),
         _Way(f"two_additions{name}", _ADDER, number_format, bits, added, needs, constants[:1], values),
         _Way(f"adder{name}", _ADDER, number_format, bits, multiplied, fma, constants, values),
+        *(by_maxima if bits >= 32 else ()),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import halide as hl
@@ -33,6 +34,11 @@ PARAMETERS = (
 `Store` come last, if the arithmetic has them."""
 
 
+WORST_CONDITION = 16.0
+"""The largest (Σ|x| + Σ|w|) / Σ|x - w| of an output that is computed by maxima. It loses up to so many times
+as much precision as by differences, which is still only 10⁻⁶ of its value."""
+
+
 class Algorithm:
     def __init__(self, kernel: KernelClass, site: Site) -> None:
         self.kernel, self.site = kernel, site
@@ -41,12 +47,14 @@ class Algorithm:
         self.input = hl.ImageParam(site.element, 5, "input")
         self.weight = hl.ImageParam(site.element, 3, "weight")
         self.stationary = hl.ImageParam(site.element, 5, "stationary")
+        self.input_sums = hl.ImageParam(hl.Float(32), 5, "input_sums")
         self.factors = hl.ImageParam(hl.Float(32), 3, "factors")
         self.shortcut = hl.ImageParam(hl.Float(32), 5, "shortcut")
         for axis in range(5):
             self.input.dim(axis).set_min(0)
             self.stationary.dim(axis).set_min(0)
             self.shortcut.dim(axis).set_min(0)
+            self.input_sums.dim(axis).set_min(0)
         for axis in range(3):
             self.weight.dim(axis).set_min(0)
         taps = [(0, self.input.dim(0).extent() // site.packed), (0, self["filter_x"]), (0, self["filter_y"])]
@@ -58,6 +66,8 @@ class Algorithm:
         self.lane, self.pixel, self.block, self.tile = (hl.Var(n) for n in ("lane", "pixel", "block", "tile"))
         self.k, self.g, self.q, self.p, self.n = (hl.Var(n) for n in "kgqpn")
         self.scratch, self.packed = self._scratch(), self._packed_weight()
+        if site.of_maxima:
+            self.weight_sum, self.weight_sums = self._weight_sums()
         self.sum, self.stored, self.output = self._sum(), hl.Func("stored"), hl.Func("output")
         at = [self.lane, self.pixel, self.block, self.tile, self.g, self.p, self.n]
         size, pixels = kernel.vector_run, kernel.pixels
@@ -104,12 +114,39 @@ class Algorithm:
 
     def _finished(self, at: tuple[Any, ...], filter_: Any) -> Any:
         value = self.site.finish(self.sum[at], self["terms"])
+        if self.site.of_maxima:
+            value = self._negated_distance(value, at)
         if self.site.scaled:
             # Rounded after the product and again after the sum, as the layer rounds after its scale and after
             # its bias.
             factor, addend = (self.factors[filter_, self.g, row] for row in (0, 1))
             value = hl.strict_float(hl.strict_float(value * factor) + addend)
         return value if self._finishes_at_output else self._behind_sum(value)
+
+    def _negated_distance(self, negated_maxima: Any, at: tuple[Any, ...]) -> Any:
+        """-Σ|x - w| from -Σ max(x, w), or NaN where that would be too inexact."""
+        lane, pixel, block, tile, g, p, n = at
+        q = block * self.kernel.vector_run + lane if self.kernel.across else tile * self.kernel.pixels + pixel
+        x, x_magnitudes = (self.input_sums[q, p, n, g, row] for row in (0, 1))
+        filter_ = (pixel, tile) if self.kernel.across else (lane, block)
+        w, w_magnitudes = (self.weight_sums[(*filter_, g)][value] for value in (0, 1))
+        negated = hl.strict_float(hl.strict_float(negated_maxima + negated_maxima + x) + w)
+        least = hl.strict_float((x_magnitudes + w_magnitudes) * hl.f32(-1 / WORST_CONDITION))
+        # A comparison with NaN is false.
+        exact = hl.strict_float(negated <= least) & hl.strict_float(negated > hl.f32(-math.inf))
+        return hl.strict_float(hl.select(exact, negated, hl.f32(math.nan)))
+
+    def _weight_sums(self) -> tuple[Any, Any]:
+        """Σ w and Σ|w| of each filter of a block, in registers and in memory."""
+        self.weight_taps = hl.RDom([(0, self.weight.dim(0).extent())], "weight_tap")
+        along = (self.pixel, self.tile) if self.kernel.across else (self.lane, self.block)
+        sums, stored = hl.Func("weight_sum"), hl.Func("weight_sums")
+        at = (*along, self.g)
+        sums[at] = (hl.f32(0), hl.f32(0))
+        w = self.packed[along[0], self.weight_taps.x, along[1], self.g]
+        sums[at] = (sums[at][0] + w, sums[at][1] + hl.abs(w))
+        stored[at] = (sums[at][0], sums[at][1])
+        return sums, stored
 
     def __getitem__(self, name: str) -> Any:
         return self.parameters[name]

@@ -17,14 +17,15 @@ _MOST_VECTORS = 4
 
 
 def candidates(request: KernelRequest, core: Core) -> Iterator[Schedule]:
-    """All tiles that fit the registers, along filters or along pixels, each with and without joined rows and
-    a kept scratch image where these are possible.
+    """All tiles that fit the registers, along filters or along pixels, each with and without joined rows, a
+    kept scratch image and maxima where these are possible.
     """
+    maxima = (False, True)[: 1 + may_use_maxima(request)]
     for tile in (*_along_filters(request, core), *_along_pixels(request, core)):
         joined = (False, True)[: 1 + may_join(request, tile)]
         kept = (False, True)[: 1 + may_keep_scratch(request, tile)]
-        for choice in product(joined, kept):
-            yield replace(tile, joined=choice[0], kept_scratch=choice[1])
+        for choice in product(joined, kept, maxima):
+            yield replace(tile, joined=choice[0], kept_scratch=choice[1], by_maxima=choice[2])
 
 
 def allows(request: KernelRequest, core: Core, schedule: Schedule) -> bool:
@@ -112,6 +113,11 @@ def may_join(request: KernelRequest, schedule: Schedule) -> bool:
     if not request.joinable or request.direct or schedule.across or not image_fits(request.site, extents):
         return False
     return enough_tasks(extents.images, extents.filters, request.threads)
+
+
+def may_use_maxima(request: KernelRequest) -> bool:
+    """Whether the arithmetic has a form with maxima. That needs an image without a border of its own."""
+    return bool(request.arithmetic.by_maxima) and not request.bordered
 
 
 def may_keep_scratch(request: KernelRequest, schedule: Schedule) -> bool:

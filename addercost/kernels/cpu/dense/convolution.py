@@ -5,7 +5,7 @@ place.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from addercost.kernels.cpu.dense.buffers import BufferLayout, Launch
 from addercost.kernels.cpu.dense.extents import Extents
 from addercost.kernels.cpu.dense.kernel_class import KernelClass
+from addercost.kernels.cpu.dense.maxima import LaunchByMaxima, search_of, sums_layout
 from addercost.kernels.cpu.dense.partition import enough_tasks, partition
 from addercost.kernels.cpu.dense.pipeline import compile_kernel
 from addercost.kernels.cpu.dense.plan import choose_class
@@ -22,6 +23,7 @@ from addercost.kernels.cpu.dense.request import KernelRequest
 from addercost.kernels.cpu.dense.schedule import Schedule
 from addercost.kernels.cpu.dense.sites import SITES, Site
 from addercost.kernels.cpu.dense.tuned import Schedules, tuned_schedules
+from addercost.kernels.cpu.dense.window_sums import plan_window_sums
 from addercost.kernels.cpu.depthwise import convolution as depthwise
 from addercost.kernels.problem import Geometry, output_layout
 from addercost.kernels.ready import Ready
@@ -134,7 +136,7 @@ class DensePlan:
 
     request: KernelRequest
     kernel: KernelClass
-    launch: Launch
+    launch: Launch | LaunchByMaxima
     shape: list[int]
     transposed: bool
     copied: bool
@@ -171,6 +173,7 @@ def _plan(
     if transposed:
         target, geometry, (r, s) = output.transpose(2, 3), geometry.transposed(), (s, r)
     step_y, step_x = geometry.stride
+    of_layer = geometry
     source = input[:, :, ::step_y, ::step_x] if direct else input
     source, sink = grouped(source, groups), grouped(target, groups)
     if direct:
@@ -193,11 +196,24 @@ def _plan(
     kernel = choose_class(request, schedules)
     if kernel.joined and one_row is not None:
         sink = one_row
-    parameters = parameters_of(kernel, extents, geometry, (r, s), threads, store=store)
-    launch = launch_of(
-        kernel, (BufferLayout.of(source), BufferLayout.of(weight)), parameters, BufferLayout.of(sink)
+    operands, to = (BufferLayout.of(source), BufferLayout.of(weight)), BufferLayout.of(sink)
+
+    def launched(kernel: KernelClass, *sums: BufferLayout) -> Launch:
+        parameters = parameters_of(kernel, extents, geometry, (r, s), threads, store=store)
+        return launch_of(kernel, (*operands, *sums), parameters, to)
+
+    by_differences = replace(kernel, site=site)
+    launch = launched(by_differences)
+    sums = None
+    if kernel != by_differences:
+        sums = plan_window_sums(input.shape, input.stride(), (r, s), of_layer, threads)
+    if sums is None:
+        return DensePlan(request, by_differences, launch, shape, transposed, copied)
+    at, elements = sums_layout(to, kernel.vector_run if kernel.across else kernel.pixels)
+    by_maxima = LaunchByMaxima(
+        sums, elements, launched(kernel, at), search_of(output.numel(), threads), launch
     )
-    return DensePlan(request, kernel, launch, shape, transposed, copied)
+    return DensePlan(request, kernel, by_maxima, shape, transposed, copied)
 
 
 def _prepared(input: Tensor, weight: Tensor, geometry: Geometry, transposed: bool) -> tuple[Tensor, Tensor]:

@@ -30,7 +30,8 @@ def compile_kernel(kernel: KernelClass) -> Any:
     """A callable (input [c,g,x,y,n], weight [c·r·s,k,g], *PARAMETERS, output [k,g,q,p,n]); axes are listed
     innermost first.
 
-    An arithmetic with a stationary operand takes it after the weight, in the output's shape. A scaled
+    An arithmetic with a stationary operand takes it after the weight, in the output's shape. One with maxima
+    takes the sums of inputs there, [q,p,n,g,2]. A scaled
     arithmetic takes factors and addends there, [k,g,2], where k is rounded up to whole blocks. A shortcut, in
     the output's shape and layout, follows these.
     """
@@ -44,6 +45,8 @@ def scheduled(kernel: KernelClass) -> tuple[Any, list[Any]]:
     algorithm = _Scheduled(kernel, SITES[kernel.site])
     algorithm.schedule()
     images = [algorithm.input, algorithm.weight]
+    if algorithm.site.of_maxima:
+        images.append(algorithm.input_sums)
     if algorithm.site.stationary:
         images.append(algorithm.stationary)
     if algorithm.site.scaled:
@@ -126,6 +129,20 @@ class _Scheduled(Algorithm):
             update.reorder(taps[0], self.lane, self.pixel, *taps[1:]).atomic().vectorize(taps[0])
         update.vectorize(self.lane, kernel.lanes).unroll(self.lane).unroll(self.pixel)
 
+    def _schedule_weight_sums(self) -> None:
+        kernel = self.kernel
+        along, outer = (self.pixel, self.tile) if kernel.across else (self.lane, self.block)
+        stored = self.weight_sums.compute_at(self.output, self.block_loop).never_partition_all()
+        sums = self.weight_sum.compute_at(stored, outer)
+        update = sums.update().reorder(along, self.weight_taps.x)
+        if kernel.across:
+            return
+        sums.store_in(hl.MemoryType.Register)
+        for stage in (stored, sums):
+            stage.bound(along, 0, kernel.vector_run)
+        for stage in (stored, sums, update):
+            stage.vectorize(along, kernel.lanes).unroll(along)
+
     def _schedule_squares(self, packed: Any) -> None:
         side, (m, group, jo) = self.kernel.lanes, self.square_index
         column = hl.Var("column")
@@ -170,6 +187,8 @@ class _Scheduled(Algorithm):
             packed.bound(self.lane, 0, kernel.block)
             packed.bound(self.part, 0, self.site.packed).vectorize(self.part)
         packed.never_partition_all()
+        if self.site.of_maxima:
+            self._schedule_weight_sums()
         source = self.input
         if kernel.channels_last_input:
             source.dim(0).set_stride(1)

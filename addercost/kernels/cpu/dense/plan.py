@@ -23,9 +23,10 @@ def choose_class(request: KernelRequest, schedules: Schedules | Schedule | None 
 def kernel_class(request: KernelRequest, schedule: Schedule) -> KernelClass:
     """The class that computes a request by this schedule, which must be one of the request's `candidates`."""
     extents, site = request.extents, request.arithmetic
+    name = (site.by_maxima if schedule.by_maxima else "") or request.site
     if schedule.across and request.direct:
         return KernelClass(
-            request.site,
+            name,
             schedule.lanes,
             schedule.vectors,
             schedule.pixels,
@@ -43,7 +44,7 @@ def kernel_class(request: KernelRequest, schedule: Schedule) -> KernelClass:
     layouts = request.channels_last_input, request.channels_last_output
     if schedule.across:
         return KernelClass(
-            request.site,
+            name,
             schedule.lanes,
             schedule.vectors,
             schedule.pixels,
@@ -58,7 +59,7 @@ def kernel_class(request: KernelRequest, schedule: Schedule) -> KernelClass:
     if request.bordered and extents.filter_x == 1:
         axes = 0 if extents.filter_y == 1 else 1
     return KernelClass(
-        request.site,
+        name,
         schedule.lanes,
         schedule.vectors,
         schedule.pixels,

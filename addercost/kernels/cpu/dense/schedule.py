@@ -1,4 +1,6 @@
-"""How a kernel computes a layer. Everything here may be chosen freely: every choice gives the same sums."""
+"""How a kernel computes a layer. Everything here may be chosen freely: every choice gives the same sums, up
+to the rounding of those by maxima.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +24,8 @@ class Schedule:
     """The output's rows are joined into one, so a tile can continue from one row into the next."""
     kept_scratch: bool = False
     """A task copies its whole input once for all its blocks, instead of each strip again for each block."""
+    by_maxima: bool = False
+    """Distances are computed from maxima: see `maxima.py`."""
 
     @property
     def vector_run(self) -> int:
@@ -35,7 +39,7 @@ class Schedule:
 
     def __str__(self) -> str:
         along = "pixels" if self.across else "filters"
-        marks = [name for name in ("joined", "kept_scratch") if getattr(self, name)]
+        marks = [name for name in ("joined", "kept_scratch", "by_maxima") if getattr(self, name)]
         return " ".join(
             (f"{self.vectors} × {self.lanes} {along} × {self.pixels}", *(m.replace("_", " ") for m in marks))
         )

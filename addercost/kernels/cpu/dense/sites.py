@@ -41,6 +41,11 @@ class Site:
     result."""
     weigh: Callable[[Any], Any] = lambda weight: weight
     """Applied to each weight when the weights are copied for the kernel."""
+    of_maxima: bool = False
+    """The terms are maxima. The kernel takes sums of inputs and of weights beside them, and turns them into
+    negated distances: see `maxima.py`."""
+    by_maxima: str = ""
+    """The name of the form with maxima that gives the same output, if there is one."""
     sign: int = 1
     """+1 or -1, the factor of each term in the sum.
     -1 is passed at run time as the factor of a fused multiply-add, which rounds exactly as a subtraction
@@ -158,6 +163,18 @@ def _power_of_two(weight: Any) -> Any:
 # long.
 _ADDER = Site("adder", torch.float32, torch.float32, lambda x, w: hl.abs(w - x), sign=-1)
 
+
+def _of_maxima(site: Site) -> Site:
+    """The form of an fp32 adder in which a site takes two operations: a maximum and a multiply-add by -1."""
+    return replace(site, name=site.by_maxima, combine=lambda x, w: hl.max(w, x), of_maxima=True, by_maxima="")
+
+
+_FP32_ADDERS = (
+    replace(_ADDER, by_maxima="adder_maxima"),
+    replace(_ADDER, name="adder_scaled", by_maxima="adder_scaled_maxima", scaled=True),
+    replace(_ADDER, name="adder_shortcut", by_maxima="adder_shortcut_maxima", scaled=True, shortcut=True),
+)
+
 _ADDER_U8 = Site(
     "adder_u8",
     torch.uint8,
@@ -218,7 +235,8 @@ SITES = {
             for site in _WITH_HALVES
             for dtype in HALVES
         ),
-        replace(_ADDER, name="adder_shortcut", scaled=True, shortcut=True),
+        *_FP32_ADDERS,
+        *map(_of_maxima, _FP32_ADDERS),
         # The input gradient: a convolution of the output's gradient, in which each weight is compared with
         # the layer's input.
         Site(
