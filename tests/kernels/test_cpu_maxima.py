@@ -29,6 +29,7 @@ from addercost.kernels.cpu.dense.maxima import LaunchByMaxima, search_of
 from addercost.kernels.cpu.dense.request import KernelRequest
 from addercost.kernels.cpu.dense.rule import default_schedule
 from addercost.kernels.cpu.dense.schedule import Schedule
+from addercost.kernels.cpu.dense.sites import in_half
 from addercost.kernels.cpu.dense.window_sums import plan_window_sums
 from addercost.kernels.cpu.processor import Core, host_core
 from addercost.kernels.cpu.shares import run_shares
@@ -41,6 +42,7 @@ LAYERS = in_turns(
 )
 FORMS = cases(plain="adder", fused="adder_scaled", shortcut="adder_shortcut")
 SMALL = (2, 16, 6, 7), (24, 3, 3), Geometry(padding=(1, 1))
+FORMATS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 UNIT = 2.0**-24
 """Half the distance from 1 to the next fp32 number: the largest relative error of one rounding."""
 
@@ -58,8 +60,8 @@ def both(x: Tensor, w: Tensor, geometry: Geometry = Geometry()) -> tuple[Tensor,
 
 def without_fallback(x: Tensor, w: Tensor, geometry: Geometry) -> Tensor:
     """The output of the kernel of maxima alone."""
-    plan = dense._planned("adder", x, w, geometry, schedules(x, w, geometry)[1])
-    out = torch.empty(plan.shape, memory_format=dense.output_layout(x))
+    plan = dense._planned(in_half("adder", x.dtype), x, w, geometry, schedules(x, w, geometry)[1])
+    out = torch.empty(plan.shape, dtype=x.dtype, memory_format=dense.output_layout(x))
     x, w = dense._prepared(x, w, geometry, plan.transposed)
     sums = torch.empty(plan.launch.sums_elements)
     plan.launch.sums.write(x.data_ptr(), sums.data_ptr())
@@ -76,14 +78,17 @@ def magnitudes(x: Tensor, w: Tensor, geometry: Geometry) -> Tensor:
     )
 
 
-@pytest.mark.parametrize(("image", "filters", "geometry", "layout"), LAYERS)
+@pytest.mark.parametrize(("image", "filters", "geometry", "layout", "dtype"), in_turns(LAYERS, **FORMATS))
 def test_maxima_give_the_exact_sums_up_to_rounding(
-    image: Any, filters: Any, geometry: Any, layout: Any
+    image: Any, filters: Any, geometry: Any, layout: Any, dtype: torch.dtype
 ) -> None:
-    x, w = operands(image, filters, geometry, layout)
+    x, w = (operand.to(dtype) for operand in operands(image, filters, geometry, layout))
     exact = reference.adder_forward(x.double(), w.double(), geometry)
     # Terms are at most |x| + |w|, and there are as many additions as terms in each of the three sums.
     bound = (2 * w[0].numel() + 8) * UNIT * 3 * magnitudes(x, w, geometry)
+    if dtype != torch.float32:
+        # One more rounding, of the output.
+        bound += torch.finfo(dtype).eps / 2 * (exact.abs() + bound)
     found = without_fallback(x, w, geometry)
     assert not found.isnan().any()
     assert ((found.double() - exact).abs() <= bound).all()
@@ -162,15 +167,12 @@ def test_an_image_without_neighbours_is_computed_by_differences() -> None:
     assert torch.equal(first, second)
 
 
-def test_a_half_format_and_a_border_have_no_such_form() -> None:
+def test_an_image_with_a_border_has_no_such_form() -> None:
     x, w = torch.randn(1, 32, 5, 6), torch.randn(24, 32, 3, 3)
     request = dense.request_of("adder", x, w, Geometry())
     assert may_use_maxima(request)
     assert not may_use_maxima(replace(request, bordered=True))
-    assert not may_use_maxima(replace(request, site="adder_float16"))
-    # A schedule is shared by a family, so a half format may be given one by maxima.
-    half = dense.convolve("adder_float16", x.half(), w.half(), Geometry(), schedules(x, w, Geometry())[1])
-    assert half.dtype == torch.float16
+    assert not may_use_maxima(replace(request, site="mac"))
 
 
 WIDE = Core(64, 32, 2, 0.68, prefers_maxima=True)
@@ -212,30 +214,33 @@ def test_sums_under_windows_are_those_of_a_convolution_with_ones(data: st.DataOb
         return
     channels = groups * of_group
     generator = torch.Generator().manual_seed(data.draw(st.integers(0, 1000)))
-    image = torch.randint(-9, 10, (n, channels, h, w), generator=generator).float()
+    dtype = data.draw(st.sampled_from((torch.float32, torch.float16, torch.bfloat16)))
+    image = torch.randint(-9, 10, (n, channels, h, w), generator=generator).to(dtype)
     layout = data.draw(st.sampled_from((torch.contiguous_format, torch.channels_last)))
     image = image.contiguous(memory_format=layout)
-    plan = plan_window_sums(image.shape, image.stride(), (r, s), geometry, data.draw(st.sampled_from((1, 2))))
+    threads = data.draw(st.sampled_from((1, 2)))
+    plan = plan_window_sums(image.shape, image.stride(), (r, s), geometry, threads, dtype)
     assert plan is not None
     found = torch.full((2, groups, n, p, q), math.nan)
     plan.write(image.data_ptr(), found.data_ptr())
     ones = torch.ones(groups, of_group, r, s)
     how = (None, *(getattr(geometry, name) for name in ("stride", "padding", "dilation", "groups")))
     for values, sums in zip((image, image.abs()), found, strict=True):
-        assert torch.equal(sums.transpose(0, 1), F.conv2d(values.contiguous(), ones, *how))
+        assert torch.equal(sums.transpose(0, 1), F.conv2d(values.float().contiguous(), ones, *how))
 
 
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("elements", [1, 15, 64, 65, 130, 3 << 20])
-def test_a_nan_is_found_at_any_place(elements: int, threads: int) -> None:
-    memory = torch.zeros(elements + 2)
+@pytest.mark.parametrize("dtype", cases(**FORMATS))
+def test_a_nan_is_found_at_any_place(elements: int, threads: int, dtype: torch.dtype) -> None:
+    memory = torch.zeros(elements + 2, dtype=dtype)
     memory[0] = memory[-1] = math.nan
     within = memory[1:-1]
-    within[0] = math.inf
-    calls = search_of(elements, threads)
+    within[0], within[-1] = math.inf, -math.inf
+    calls = search_of(elements, threads, dtype)
     assert run_shares(calls, within.data_ptr(), within.data_ptr()) == 0
     for place in {0, elements // 2, elements - 1}:
         kept = within[place].item()
-        within[place] = math.nan
+        within[place] = -math.nan
         assert run_shares(calls, within.data_ptr(), within.data_ptr()) == 1
         within[place] = kept

@@ -107,9 +107,11 @@ class ReferenceSpeed:
         """
         return (block.before_s + block.after_s) / 2 / self._quiet_s
 
-    def is_quiet(self, block: TimedBlock[T]) -> bool:
-        """Whether the machine was at its best known speed before and after the block."""
-        return max(block.before_s, block.after_s) <= WITHIN * self._quiet_s
+    def is_quiet(self, block: TimedBlock[T], within: float = WITHIN) -> bool:
+        """Whether the machine was at its best known speed before and after the block, up to a factor of
+        `within`.
+        """
+        return max(block.before_s, block.after_s) <= within * self._quiet_s
 
     def block(self, run: Callable[[], T]) -> TimedBlock[T]:
         """Runs `run` once between two references. One that has just ended is not timed again."""

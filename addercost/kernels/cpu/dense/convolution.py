@@ -41,12 +41,18 @@ def compiled(kernel: KernelClass) -> Any:
 
 
 def launch_of(
-    kernel: KernelClass, inputs: Sequence[BufferLayout], parameters: tuple[float, ...], output: BufferLayout
+    kernel: KernelClass,
+    inputs: Sequence[BufferLayout],
+    parameters: tuple[float, ...],
+    output: BufferLayout,
+    sums: BufferLayout | None = None,
 ) -> Launch:
-    """Runs a kernel of this class on `inputs`, on the factors of `kernels.signs` and a shortcut if its
-    arithmetic has them, and on an output.
+    """Runs a kernel of this class on `inputs`, on the sums of inputs, the factors of `kernels.signs` and a
+    shortcut if its arithmetic has them, and on an output.
     """
     site, operands = SITES[kernel.site], [(view, SITES[kernel.site].dtype) for view in inputs]
+    if sums is not None:
+        operands.append((sums, torch.float32))
     if site.scaled:
         groups, filters = output.size[3:]
         whole = whole_blocks(filters)
@@ -198,20 +204,20 @@ def _plan(
         sink = one_row
     operands, to = (BufferLayout.of(source), BufferLayout.of(weight)), BufferLayout.of(sink)
 
-    def launched(kernel: KernelClass, *sums: BufferLayout) -> Launch:
+    def launched(kernel: KernelClass, sums: BufferLayout | None = None) -> Launch:
         parameters = parameters_of(kernel, extents, geometry, (r, s), threads, store=store)
-        return launch_of(kernel, (*operands, *sums), parameters, to)
+        return launch_of(kernel, operands, parameters, to, sums)
 
     by_differences = replace(kernel, site=site)
     launch = launched(by_differences)
     sums = None
     if kernel != by_differences:
-        sums = plan_window_sums(input.shape, input.stride(), (r, s), of_layer, threads)
+        sums = plan_window_sums(input.shape, input.stride(), (r, s), of_layer, threads, input.dtype)
     if sums is None:
         return DensePlan(request, by_differences, launch, shape, transposed, copied)
     at, elements = sums_layout(to, kernel.vector_run if kernel.across else kernel.pixels)
     by_maxima = LaunchByMaxima(
-        sums, elements, launched(kernel, at), search_of(output.numel(), threads), launch
+        sums, elements, launched(kernel, at), search_of(output.numel(), threads, output.dtype), launch
     )
     return DensePlan(request, kernel, by_maxima, shape, transposed, copied)
 

@@ -161,19 +161,18 @@ def _power_of_two(weight: Any) -> Any:
 # The first operand is broadcast, and it is the subtrahend: AVX-512 reads a subtrahend from memory and
 # broadcasts it in one instruction. With a broadcast minuend, tiles of one vector took 1.3 to 1.6 times as
 # long.
-_ADDER = Site("adder", torch.float32, torch.float32, lambda x, w: hl.abs(w - x), sign=-1)
+_ADDER = Site(
+    "adder", torch.float32, torch.float32, lambda x, w: hl.abs(w - x), sign=-1, by_maxima="adder_maxima"
+)
 
 
 def _of_maxima(site: Site) -> Site:
-    """The form of an fp32 adder in which a site takes two operations: a maximum and a multiply-add by -1."""
+    """The form of an adder in which a site takes two operations: a maximum and a multiply-add by -1."""
     return replace(site, name=site.by_maxima, combine=lambda x, w: hl.max(w, x), of_maxima=True, by_maxima="")
 
 
-_FP32_ADDERS = (
-    replace(_ADDER, by_maxima="adder_maxima"),
-    replace(_ADDER, name="adder_scaled", by_maxima="adder_scaled_maxima", scaled=True),
-    replace(_ADDER, name="adder_shortcut", by_maxima="adder_shortcut_maxima", scaled=True, shortcut=True),
-)
+_ADDERS = (_ADDER, replace(_ADDER, name="adder_scaled", by_maxima="adder_scaled_maxima", scaled=True))
+_ADDER_SHORTCUT = replace(_ADDERS[1], name="adder_shortcut", by_maxima="adder_shortcut_maxima", shortcut=True)
 
 _ADDER_U8 = Site(
     "adder_u8",
@@ -222,21 +221,23 @@ _WITH_HALVES = (
     _MAC,
     # For a shift layer whose weights are not yet rounded to powers of two.
     replace(_MAC, name="mac_powers", weigh=_power_of_two),
-    _ADDER,
-    replace(_ADDER, name="adder_scaled", scaled=True),
+    *_ADDERS,
+    *map(_of_maxima, _ADDERS),
 )
+
+
+def _with_half(site: Site, dtype: torch.dtype) -> Site:
+    by_maxima = site.by_maxima and in_half(site.by_maxima, dtype)
+    return replace(site, name=in_half(site.name, dtype), dtype=dtype, output=dtype, by_maxima=by_maxima)
+
 
 SITES = {
     site.name: site
     for site in (
         *_WITH_HALVES,
-        *(
-            replace(site, name=in_half(site.name, dtype), dtype=dtype, output=dtype)
-            for site in _WITH_HALVES
-            for dtype in HALVES
-        ),
-        *_FP32_ADDERS,
-        *map(_of_maxima, _FP32_ADDERS),
+        *(_with_half(site, dtype) for site in _WITH_HALVES for dtype in HALVES),
+        _ADDER_SHORTCUT,
+        _of_maxima(_ADDER_SHORTCUT),
         # The input gradient: a convolution of the output's gradient, in which each weight is compared with
         # the layer's input.
         Site(

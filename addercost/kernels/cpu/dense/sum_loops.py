@@ -5,9 +5,21 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, NamedTuple
 
-import llvmlite.ir as ir
+import torch
 
-from addercost.kernels.cpu.ir.build import FLOAT, I32, I64, POINTER, at, compiled, counted, function, loaded
+from addercost.kernels.cpu.ir.build import (
+    FLOAT,
+    I16,
+    I32,
+    I64,
+    POINTER,
+    at,
+    compiled,
+    counted,
+    function,
+    loaded,
+)
+from addercost.kernels.cpu.ir.halves import STORED, load
 from addercost.kernels.cpu.ir.vectors import (
     absolute,
     addresses,
@@ -69,11 +81,12 @@ class WindowSums(NamedTuple):
 
 
 @cache
-def sums_of_pixels(lanes: int) -> Any:
+def sums_of_pixels(lanes: int, dtype: torch.dtype) -> Any:
     """A function void f(source, target, `ChannelSums`) that sums the channels of each pixel, and their
-    magnitudes. The channels of a pixel must be neighbours in memory.
+    magnitudes. The channels of a pixel must be neighbours in memory. The source is of this format, and the
+    sums are in fp32.
     """
-    code = function(f"sums_of_pixels_{lanes}", *(POINTER,) * 3)
+    code, stored = function(f"sums_of_pixels_{lanes}", *(POINTER,) * 3), STORED[dtype]
     source, target, numbers = code.function.args
     sizes = loaded(code, ChannelSums, numbers)
     floats = vector(FLOAT, lanes)
@@ -87,12 +100,12 @@ def sums_of_pixels(lanes: int) -> Any:
         counted(code, sizes.columns) as x,
     ):
         terms = (n, sizes.image), (g, sizes.group), (y, sizes.row), (x, sizes.column)
-        pixel = at(code, FLOAT, source, *terms)
-        rest = masked_load(code, floats, at(code, FLOAT, pixel, (whole, 1)), mask, ALIGN)
+        pixel = at(code, stored, source, *terms)
+        rest = load(code, dtype, lanes, at(code, stored, pixel, (whole, 1)), mask)
         for place, start in zip(sums, (rest, absolute(code, rest)), strict=True):
             code.store(start, place)
         with counted(code, whole, lanes) as c:
-            values = code.load(at(code, FLOAT, pixel, (c, 1)), align=ALIGN, typ=floats)
+            values = load(code, dtype, lanes, at(code, stored, pixel, (c, 1)))
             for place, added in zip(sums, (values, absolute(code, values)), strict=True):
                 code.store(code.fadd(code.load(place, typ=floats), added), place)
         to = at(code, FLOAT, target, (n, sizes.to_image), (g, sizes.to_group), (y, sizes.to_row), (x, 1))
@@ -103,12 +116,12 @@ def sums_of_pixels(lanes: int) -> Any:
 
 
 @cache
-def sums_of_planes(lanes: int, together: int) -> Any:
+def sums_of_planes(lanes: int, together: int, dtype: torch.dtype) -> Any:
     """The same as `sums_of_pixels` where the pixels of a row are neighbours in memory.
 
     together: how many vectors of pixels are summed at a time.
     """
-    code = function(f"sums_of_planes_{lanes}_{together}", *(POINTER,) * 3)
+    code, stored = function(f"sums_of_planes_{lanes}_{together}", *(POINTER,) * 3), STORED[dtype]
     source, target, numbers = code.function.args
     sizes = loaded(code, ChannelSums, numbers)
     floats = vector(FLOAT, lanes)
@@ -123,11 +136,11 @@ def sums_of_planes(lanes: int, together: int) -> Any:
         masks = [lanes_below(code, code.sub(sizes.columns, start), lanes) for start in starts]
         for place in (place for pair in sums for place in pair):
             code.store(zeros(floats), place)
-        row = at(code, FLOAT, source, (n, sizes.image), (g, sizes.group), (y, sizes.row))
+        row = at(code, stored, source, (n, sizes.image), (g, sizes.group), (y, sizes.row))
         with counted(code, sizes.channels) as c:
-            channel = at(code, FLOAT, row, (c, sizes.channel))
+            channel = at(code, stored, row, (c, sizes.channel))
             for (total, magnitude), start, mask in zip(sums, starts, masks, strict=True):
-                values = masked_load(code, floats, at(code, FLOAT, channel, (start, 1)), mask, ALIGN)
+                values = load(code, dtype, lanes, at(code, stored, channel, (start, 1)), mask)
                 for place, added in ((total, values), (magnitude, absolute(code, values))):
                     code.store(code.fadd(code.load(place, typ=floats), added), place)
         to = at(code, FLOAT, target, (n, sizes.to_image), (g, sizes.to_group), (y, sizes.to_row))
@@ -177,39 +190,46 @@ def sums_of_windows(lanes: int, strided: bool) -> Any:
 
 
 @cache
-def search_for_nan(lanes: int) -> Any:
-    """A function int f(source, unused, [elements]) that returns 1 if an element is NaN, otherwise 0."""
+def search_for_nan(lanes: int, dtype: torch.dtype) -> Any:
+    """A function int f(source, unused, [elements]) that returns 1 if an element is NaN, otherwise 0. The
+    elements are of this format.
+    """
     code = function(f"search_for_nan_{lanes}", *(POINTER,) * 3, result=I32)
     source, _, numbers = code.function.args
     elements = code.load(numbers, typ=I64)
-    floats = vector(FLOAT, lanes)
+    words = vector(_WORDS[dtype], lanes)
+    align = words.element.width // 8
     found = code.function.append_basic_block("found")
     run = lanes * _FEW_ROUNDS
     whole = code.and_(elements, I64(-run))
+
+    def leave_on_nan(values: list[Any]) -> None:
+        masks = [_is_nan(code, dtype, value) for value in values]
+        while len(masks) > 1:
+            masks = [code.or_(a, b) for a, b in zip(masks[::2], masks[1::2], strict=True)]
+        following = code.append_basic_block("following")
+        code.cbranch(any_set(code, masks[0]), found, following)
+        code.position_at_end(following)
+
     with counted(code, whole, run) as first:
-        _leave_on_nan(
-            code,
-            [
-                code.load(at(code, FLOAT, source, (first, 1), (i, lanes)), align=ALIGN, typ=floats)
-                for i in range(_FEW_ROUNDS)
-            ],
-            found,
-        )
+        places = [at(code, words.element, source, (first, 1), (i, lanes)) for i in range(_FEW_ROUNDS)]
+        leave_on_nan([code.load(place, align=align, typ=words) for place in places])
     rest = code.sub(elements, whole)
     with counted(code, rest, lanes) as first:
         mask = lanes_below(code, code.sub(rest, first), lanes)
-        place = at(code, FLOAT, source, (whole, 1), (first, 1))
-        _leave_on_nan(code, [masked_load(code, floats, place, mask, ALIGN)], found)
+        place = at(code, words.element, source, (whole, 1), (first, 1))
+        leave_on_nan([masked_load(code, words, place, mask, align)])
     code.ret(I32(0))
     code.position_at_end(found)
     code.ret(I32(1))
     return compiled(code)
 
 
-def _leave_on_nan(code: Any, values: list[Any], found: ir.Block) -> None:
-    masks = [code.fcmp_unordered("uno", value, value) for value in values]
-    while len(masks) > 1:
-        masks = [code.or_(a, b) for a, b in zip(masks[::2], masks[1::2], strict=True)]
-    following = code.append_basic_block("following")
-    code.cbranch(any_set(code, masks[0]), found, following)
-    code.position_at_end(following)
+_WORDS = {torch.float32: I32, torch.float16: I16, torch.bfloat16: I16}
+_INFINITY = {torch.float32: 0x7F800000, torch.float16: 0x7C00, torch.bfloat16: 0x7F80}
+"""The bits of infinity. Without its sign, NaN has larger ones."""
+
+
+def _is_nan(code: Any, dtype: torch.dtype, bits: Any) -> Any:
+    magnitude = code.and_(bits, constant(bits.type, (1 << bits.type.element.width - 1) - 1))
+    return code.icmp_signed(">", magnitude, constant(bits.type, _INFINITY[dtype]))

@@ -16,6 +16,7 @@ from addercost.kernels.cpu.dense.sum_loops import (
     sums_of_windows,
 )
 from addercost.kernels.cpu.ir.build import as_array
+from addercost.kernels.cpu.ir.halves import converts
 from addercost.kernels.cpu.processor import vector_bytes
 from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.problem import Geometry
@@ -51,9 +52,10 @@ def plan_window_sums(
     filter_size: tuple[int, int],
     geometry: Geometry,
     threads: int,
+    dtype: torch.dtype = torch.float32,
 ) -> WindowSumsPlan | None:
-    """The plan for an image [N, C, H, W] with these strides, without data for zero borders. None where
-    neither channels nor columns are neighbours in memory.
+    """The plan for an image [N, C, H, W] of this format with these strides. None where neither channels nor
+    columns are neighbours in memory, and for a format that no instruction converts to fp32.
     """
     n, channels, h, w = size
     groups, (pad_y, pad_x) = geometry.groups, geometry.padding
@@ -63,12 +65,14 @@ def plan_window_sums(
     height, width = h + 2 * pad_y, w + 2 * pad_x
     rows, columns = h, w
     alone = (r, s) == (1, 1) == geometry.stride and not (pad_y or pad_x)
+    if not converts(dtype):
+        return None
     if by_channel == 1 or channels == groups:
-        loop = sums_of_pixels(lanes)
+        loop = sums_of_pixels(lanes, dtype)
     elif by_column == 1 or w == 1:
         if alone and by_row == w:
             rows, columns = 1, h * w
-        loop = sums_of_planes(lanes, _TOGETHER if columns >= _TOGETHER * lanes else 1)
+        loop = sums_of_planes(lanes, _TOGETHER if columns >= _TOGETHER * lanes else 1, dtype)
     else:
         return None
     of_group = channels // groups
@@ -82,7 +86,7 @@ def plan_window_sums(
         )  # fmt: skip
         source = share.first_image * by_image + share.first_row * by_row
         to = share.first_image * plane + (share.first_row + pad_y) * width + pad_x
-        calls.append(NativeCall(loop, _FP32_BYTES * source, _FP32_BYTES * to, as_array(sums)))
+        calls.append(NativeCall(loop, dtype.itemsize * source, _FP32_BYTES * to, as_array(sums)))
     if alone:
         return WindowSumsPlan(tuple(calls), None, 0)
     (step_y, step_x), (dilation_y, dilation_x) = geometry.stride, geometry.dilation
