@@ -21,10 +21,9 @@ from addercost.measure.host.calibrate import (
 from addercost.measure.host.chains import UNROLL
 from addercost.measure.host.loops import vectors_of
 from addercost.measure.host.memory_bandwidth import Bandwidth
-from addercost.measure.host.sampling import AT_ANY_CLOCK, GROUP, SAMPLES, Sampler
+from addercost.measure.host.sampling import GROUP, SAMPLES, Sampler
 from addercost.measure.host.x86_instructions import x86_probes
 from addercost.measure.host.x86_loops import x86_loops
-from addercost.measure.speed.reference import WITHIN
 
 
 class ScriptedLoops:
@@ -146,14 +145,14 @@ def test_samples_of_moments_that_were_not_quiet_are_left_out():
     assert found.samples == pytest.approx((1e-3,) * SAMPLES)
 
 
-def test_figures_in_cycles_are_taken_at_a_lower_clock_but_not_beside_another_guest():
+def test_figures_are_taken_at_a_lower_clock_but_not_beside_another_guest():
     lower_clock, shared = ScriptedMachine(lambda t: 1.15), ScriptedMachine(lambda t: 1.27)
-    found = Sampler(lower_clock.speed(), sleep=lower_clock.sleep).calm(lambda: 2.0, "it", within=AT_ANY_CLOCK)
-    assert found.median == 2.0
-    for machine, within in ((lower_clock, WITHIN), (shared, AT_ANY_CLOCK)):
-        sampler = Sampler(machine.speed(), limit_s=1.0, sleep=machine.sleep)
+    sampler = Sampler(lower_clock.speed(), sleep=lower_clock.sleep)
+    assert sampler.calm(lambda: 2.0, "it").median == sampler.quiet(lambda: 2.0, "it") == 2.0
+    for take in (Sampler.calm, Sampler.quiet):
+        sampler = Sampler(shared.speed(), limit_s=1.0, sleep=shared.sleep)
         with pytest.raises(CheckFailedError):
-            sampler.calm(machine.run(1e-3), "it", within=within)
+            take(sampler, shared.run(1e-3), "it")
 
 
 def test_an_interrupted_run_does_not_decide_how_many_rounds_a_sample_has(monkeypatch):

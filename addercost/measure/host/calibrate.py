@@ -34,7 +34,7 @@ from addercost.measure.host.memory_bandwidth import READ_IR, bandwidths
 from addercost.measure.host.mixes import mix_ir, times_of
 from addercost.measure.host.ports import Mix, shared_units
 from addercost.measure.host.probe import HostLoop, Probe
-from addercost.measure.host.sampling import AT_ANY_CLOCK, LIMIT_S, Sampled, Sampler
+from addercost.measure.host.sampling import LIMIT_S, Sampled, Sampler
 from addercost.measure.host.x86_instructions import x86_probes
 from addercost.measure.speed.reference import ReferenceSpeed
 
@@ -244,7 +244,7 @@ class _Bench:
             cycle_s = (clock_s - clock_call_s) / (n_clock - 1) / UNROLL
             return (loop_s - call_s) / (n - 1) / per_round / cycle_s
 
-        return self._sampler.calm(sample, what, within=AT_ANY_CLOCK, **how)  # type: ignore[arg-type]
+        return self._sampler.calm(sample, what, **how)  # type: ignore[arg-type]
 
     def _ports(self, throughputs: list[float]) -> list[str]:
         ports = [""] * len(self._probes)

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import math
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from addercost.errors import AddercostError
-from addercost.measure.speed.reference import WITHIN, ReferenceSpeed, too_noisy
+from addercost.measure.speed.reference import ReferenceSpeed, too_noisy
 
 SAMPLES = 15
 GROUP = 3
@@ -30,10 +31,10 @@ the time.
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2e-3, 4e-3
 AT_ANY_CLOCK = 1.2
-"""How many times as long as its quiet time the reference may take beside figures in cycles. These are ratios
-to the clock of the same moment, so a lower clock changes nothing. On an Ice Lake server the clock was below
-its best most of the time, and the reference took 1.13 times as long. Where another guest of the host shared
-the core, it took at least 1.27 times as long.
+"""How many times as long as its quiet time the reference may take beside a sample. Most figures are ratios to
+the clock of the same moment, so a lower clock changes nothing, and seconds should be those of the usual
+clock. On an Ice Lake server the clock was below its best most of the time, and the reference took 1.13 times
+as long. Where another guest of the host shared the core, it took at least 1.27 times as long.
 """
 WIDEST_SPREAD = 0.05
 """Quartiles further apart than this, relative to the median, are noise: the machine is busy or its clock
@@ -83,24 +84,18 @@ class Sampler:
         self._quiet = self._groups = 0
 
     def calm(
-        self,
-        sample: Callable[[], float],
-        what: str,
-        samples: int = SAMPLES,
-        widest: float = WIDEST_SPREAD,
-        within: float = WITHIN,
+        self, sample: Callable[[], float], what: str, samples: int = SAMPLES, widest: float = WIDEST_SPREAD
     ) -> Sampled:
         """The first consecutive samples that agree. Samples of moments that were not quiet are skipped.
 
-        within: how many times as long as on the quiet machine the reference may take. Raises CheckFailedError
-        once the calibration's time is up.
+        Raises CheckFailedError once the calibration's time is up.
         """
         kept: list[float] = []
         pause_s, spread = FIRST_PAUSE_S, math.inf
         while True:
             block = self.speed.block(lambda: [sample() for _ in range(GROUP)])
             self._groups += 1
-            if self.speed.is_quiet(block, within):
+            if self.speed.is_quiet(block, AT_ANY_CLOCK):
                 self._quiet += 1
                 pause_s = FIRST_PAUSE_S
                 kept = [*kept, *block.value][-samples:]
@@ -118,9 +113,10 @@ class Sampler:
 
     def quiet(self, sample: Callable[[], float], what: str) -> float:
         """One sample of a moment during which no other program took a core. Raises as `calm` does."""
-        block = self._wall_speed.quiet_block(sample, limit_s=max(self._end - self.speed.now(), LEAST_S))
+        limit_s = max(self._end - self.speed.now(), LEAST_S)
+        block = self._wall_speed.quiet_block(sample, limit_s, sys.maxsize, AT_ANY_CLOCK)
         self._groups += 1
-        if not self._wall_speed.is_quiet(block):
+        if not self._wall_speed.is_quiet(block, AT_ANY_CLOCK):
             raise self._refused(what, math.inf, self._wall_speed)
         self._quiet += 1
         return block.value

@@ -120,23 +120,26 @@ class ReferenceSpeed:
         value = run()
         return TimedBlock(value, before_s, self._timed())
 
-    def quiet_block(self, run: Callable[[], T], limit_s: float = 1.0, tries: int = 1000) -> TimedBlock[T]:
-        """The first quiet block of at most `tries` that start within `limit_s`. If none is quiet, the one
-        with the smallest factor, which the caller scales by `factor` or refuses.
+    def quiet_block(
+        self, run: Callable[[], T], limit_s: float = 1.0, tries: int = 1000, within: float = WITHIN
+    ) -> TimedBlock[T]:
+        """The first block of at most `tries`, which start within `limit_s`, that is quiet up to a factor of
+        `within`. If none is, the one with the smallest factor, which the caller scales by `factor` or
+        refuses.
         """
         end, pause_s = self.now() + limit_s, FIRST_PAUSE_S
         best = self.block(run)
         for _ in range(tries - 1):
-            if self.is_quiet(best) or self.now() >= end:
+            if self.is_quiet(best, within) or self.now() >= end:
                 break
             self._sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-            best = self.better(best, self.block(run))
+            best = self.better(best, self.block(run), within)
         return best
 
-    def better(self, one: TimedBlock[T], other: TimedBlock[T]) -> TimedBlock[T]:
+    def better(self, one: TimedBlock[T], other: TimedBlock[T], within: float = WITHIN) -> TimedBlock[T]:
         """The better of two blocks: a quiet one, else the one with the smaller factor."""
-        return min(one, other, key=lambda block: (not self.is_quiet(block), self.factor(block)))
+        return min(one, other, key=lambda block: (not self.is_quiet(block, within), self.factor(block)))
 
     def _timed(self) -> float:
         seconds = self._reference()
