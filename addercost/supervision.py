@@ -101,6 +101,7 @@ def supervised(work: Callable[[], int]) -> int:
             note("end", 1)
             raise
         note("end", code)
+        _say_no_more()
         return code
     os.close(writer)
     signal.set_wakeup_fd(wake_writer)
@@ -111,6 +112,17 @@ def supervised(work: Callable[[], int]) -> int:
     code = _Supervisor(child, reader, wake_reader, stops).wait()
     _end_descendants()
     os._exit(code)
+
+
+def _say_no_more() -> None:
+    """Drops what libraries print on stderr while the process ends: everything was said. DuckDB's bindings for
+    one list dozens of objects then, depending on the order in which Python deletes them.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.flush()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
 
 
 @contextlib.contextmanager

@@ -251,3 +251,13 @@ def test_the_work_ends_with_its_parent(tmp_path: Path) -> None:
     process.kill()
     process.communicate(timeout=60)
     assert ends(pid)
+
+
+def test_what_libraries_print_while_the_process_ends_is_dropped(tmp_path: Path) -> None:
+    process = started(
+        "import atexit; atexit.register(lambda: os.write(2, b'leaked 28 instances')); "
+        "print('said', file=sys.stderr); return 3",
+        tmp_path,
+    )
+    assert process.communicate(timeout=60) == ("", "said\n")
+    assert process.returncode == 3
