@@ -125,6 +125,18 @@ def test_threads_change_nothing() -> None:
     assert torch.equal(*found)
 
 
+@pytest.mark.parametrize("default", cases(fp16=torch.float16, fp64=torch.float64))
+def test_torchs_default_type_changes_nothing(default: torch.dtype) -> None:
+    image, filters, geometry = SMALL
+    x, w = operands(image, filters, geometry, torch.contiguous_format)
+    expected = both(x, w, geometry)[1]
+    torch.set_default_dtype(default)
+    try:
+        assert torch.equal(both(x, w, geometry)[1], expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 @pytest.mark.parametrize("shift", cases(at_ten=10.0, at_a_thousand=1e3, at_a_million=1e6))
 def test_operands_that_are_nearly_equal_are_computed_by_differences(shift: float) -> None:
     x, w = torch.randn(1, 32, 5, 6) + shift, torch.randn(24, 32, 1, 1) + shift

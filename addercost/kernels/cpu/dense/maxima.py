@@ -41,7 +41,7 @@ class LaunchByMaxima:
     def __call__(self, *addresses: int) -> None:
         """Runs on the tensors that begin at these addresses. The output's address is the last."""
         image, weight, *others = addresses
-        sums = torch.empty(self.sums_elements)
+        sums = torch.empty(self.sums_elements, dtype=torch.float32)
         self.sums.write(image, sums.data_ptr())
         self.maxima(image, weight, sums.data_ptr(), *others)
         if run_shares(self.search, others[-1], others[-1]):
