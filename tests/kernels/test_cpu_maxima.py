@@ -41,6 +41,7 @@ LAYERS = in_turns(
     nhwc=torch.channels_last,
 )
 FORMS = cases(plain="adder", fused="adder_scaled", shortcut="adder_shortcut")
+POINTWISE = Geometry()
 SMALL = (2, 16, 6, 7), (24, 3, 3), Geometry(padding=(1, 1))
 FORMATS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 UNIT = 2.0**-24
@@ -53,7 +54,7 @@ def schedules(x: Tensor, w: Tensor, geometry: Geometry) -> tuple[Schedule, Sched
     return replace(rule, by_maxima=False), replace(rule, by_maxima=True)
 
 
-def both(x: Tensor, w: Tensor, geometry: Geometry = Geometry()) -> tuple[Tensor, Tensor]:  # noqa: B008
+def both(x: Tensor, w: Tensor, geometry: Geometry = POINTWISE) -> tuple[Tensor, Tensor]:
     """The layer by differences, and by maxima."""
     return tuple(dense.convolve("adder", x, w, geometry, by) for by in schedules(x, w, geometry))
 

@@ -30,6 +30,7 @@ the time.
 """
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2e-3, 4e-3
+
 AT_ANY_CLOCK = 1.2
 """How many times as long as its quiet time the reference may take beside a sample. Most figures are ratios to
 the clock of the same moment, so a lower clock changes nothing, and seconds should be those of the usual

@@ -23,6 +23,8 @@ from addercost.kernels.cpu.ir.build import as_array
 from addercost.kernels.cpu.processor import vector_bytes
 from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 
+_FP32_BYTES = 4
+
 
 @dataclass(frozen=True, slots=True)
 class LaunchByMaxima:
@@ -61,9 +63,9 @@ def sums_layout(sink: BufferLayout, tile: int) -> tuple[BufferLayout, int]:
     return layout, 2 * groups * n * plane + columns - q
 
 
-def search_of(elements: int, threads: int, dtype: torch.dtype = torch.float32) -> tuple[NativeCall, ...]:
+def search_of(elements: int, threads: int, dtype: torch.dtype) -> tuple[NativeCall, ...]:
     """The search for NaN in an output of so many neighbouring elements of this format."""
-    loop = search_for_nan(vector_bytes() // dtype.itemsize, dtype)
+    loop = search_for_nan(vector_bytes() // _FP32_BYTES, dtype)
     return tuple(
         NativeCall(loop, dtype.itemsize * share.first_row, 0, as_array((share.rows,)))
         for share in shares(1, elements, elements, threads)

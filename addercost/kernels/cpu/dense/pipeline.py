@@ -31,9 +31,8 @@ def compile_kernel(kernel: KernelClass) -> Any:
     innermost first.
 
     An arithmetic with a stationary operand takes it after the weight, in the output's shape. One with maxima
-    takes the sums of inputs there, [q,p,n,g,2]. A scaled
-    arithmetic takes factors and addends there, [k,g,2], where k is rounded up to whole blocks. A shortcut, in
-    the output's shape and layout, follows these.
+    takes the sums of inputs there, [q,p,n,g,2]. A scaled arithmetic takes factors and addends there, [k,g,2],
+    where k is rounded up to whole blocks. A shortcut, in the output's shape and layout, follows these.
     """
     output, arguments = scheduled(kernel)
     target = target_of_signs() if SITES[kernel.site].of_words else jit_target()

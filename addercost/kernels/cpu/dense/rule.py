@@ -91,13 +91,16 @@ def _by_maxima(request: KernelRequest, core: Core, schedule: Schedule) -> bool:
     return (
         core.prefers_maxima
         and may_use_maxima(request)
-        and min(extents.channels / _CHANNELS_OF_MAXIMA, extents.filters / _FILTERS_OF_MAXIMA) >= 1
-        and min(schedule.pixels / _PIXELS_OF_MAXIMA, sites / _SITES_OF_MAXIMA) >= 1
+        and extents.channels >= _CHANNELS_OF_MAXIMA
+        and extents.filters >= _FILTERS_OF_MAXIMA
         and extents.rows * extents.columns >= _OUTPUTS_OF_MAXIMA
+        and schedule.pixels >= _PIXELS_OF_MAXIMA
+        and sites >= _SITES_OF_MAXIMA
     )
 
 
 def _by_differences(request: KernelRequest, core: Core) -> Schedule:
+    """The rule's tile and what is joined or copied, of either form."""
     site, extents = request.arithmetic, request.extents
     few_filters = None if request.direct or request.packed_filters else _across(request, core)
     if few_filters is not None:

@@ -9,7 +9,6 @@ import torch
 
 from addercost.kernels.cpu.ir.build import (
     FLOAT,
-    I16,
     I32,
     I64,
     POINTER,
@@ -35,7 +34,7 @@ from addercost.kernels.cpu.ir.vectors import (
     zeros,
 )
 
-ALIGN = 4
+_ALIGN = 4
 _FEW_ROUNDS = 4
 """Vectors that the search for NaN joins before it looks at the result."""
 
@@ -146,9 +145,9 @@ def sums_of_planes(lanes: int, together: int, dtype: torch.dtype) -> Any:
         to = at(code, FLOAT, target, (n, sizes.to_image), (g, sizes.to_group), (y, sizes.to_row))
         for (total, magnitude), start, mask in zip(sums, starts, masks, strict=True):
             place = at(code, FLOAT, to, (start, 1))
-            masked_store(code, code.load(total, typ=floats), place, mask, ALIGN)
+            masked_store(code, code.load(total, typ=floats), place, mask, _ALIGN)
             place = at(code, FLOAT, place, (sizes.magnitudes, 1))
-            masked_store(code, code.load(magnitude, typ=floats), place, mask, ALIGN)
+            masked_store(code, code.load(magnitude, typ=floats), place, mask, _ALIGN)
     code.ret_void()
     return compiled(code)
 
@@ -179,12 +178,12 @@ def sums_of_windows(lanes: int, strided: bool) -> Any:
             place = at(code, FLOAT, first, (r, sizes.filter_row), (s, sizes.filter_column))
             if strided:
                 places = addresses(code, FLOAT, place, offsets)
-                values = masked_gather(code, floats, places, mask, ALIGN, zeros(floats))
+                values = masked_gather(code, floats, places, mask, _ALIGN, zeros(floats))
             else:
-                values = masked_load(code, floats, place, mask, ALIGN)
+                values = masked_load(code, floats, place, mask, _ALIGN)
             code.store(code.fadd(code.load(total, typ=floats), values), total)
         to = at(code, FLOAT, target, (plane, sizes.to_plane), (row, sizes.to_row), (column, 1))
-        masked_store(code, code.load(total, typ=floats), to, mask, ALIGN)
+        masked_store(code, code.load(total, typ=floats), to, mask, _ALIGN)
     code.ret_void()
     return compiled(code)
 
@@ -194,17 +193,15 @@ def search_for_nan(lanes: int, dtype: torch.dtype) -> Any:
     """A function int f(source, unused, [elements]) that returns 1 if an element is NaN, otherwise 0. The
     elements are of this format.
     """
-    code = function(f"search_for_nan_{lanes}", *(POINTER,) * 3, result=I32)
+    code, stored = function(f"search_for_nan_{lanes}", *(POINTER,) * 3, result=I32), STORED[dtype]
     source, _, numbers = code.function.args
     elements = code.load(numbers, typ=I64)
-    words = vector(_WORDS[dtype], lanes)
-    align = words.element.width // 8
     found = code.function.append_basic_block("found")
     run = lanes * _FEW_ROUNDS
     whole = code.and_(elements, I64(-run))
 
     def leave_on_nan(values: list[Any]) -> None:
-        masks = [_is_nan(code, dtype, value) for value in values]
+        masks = [code.fcmp_unordered("uno", value, value) for value in values]
         while len(masks) > 1:
             masks = [code.or_(a, b) for a, b in zip(masks[::2], masks[1::2], strict=True)]
         following = code.append_basic_block("following")
@@ -212,24 +209,14 @@ def search_for_nan(lanes: int, dtype: torch.dtype) -> Any:
         code.position_at_end(following)
 
     with counted(code, whole, run) as first:
-        places = [at(code, words.element, source, (first, 1), (i, lanes)) for i in range(_FEW_ROUNDS)]
-        leave_on_nan([code.load(place, align=align, typ=words) for place in places])
+        places = [at(code, stored, source, (first, 1), (i, lanes)) for i in range(_FEW_ROUNDS)]
+        leave_on_nan([load(code, dtype, lanes, place) for place in places])
     rest = code.sub(elements, whole)
     with counted(code, rest, lanes) as first:
         mask = lanes_below(code, code.sub(rest, first), lanes)
-        place = at(code, words.element, source, (whole, 1), (first, 1))
-        leave_on_nan([masked_load(code, words, place, mask, align)])
+        place = at(code, stored, source, (whole, 1), (first, 1))
+        leave_on_nan([load(code, dtype, lanes, place, mask)])
     code.ret(I32(0))
     code.position_at_end(found)
     code.ret(I32(1))
     return compiled(code)
-
-
-_WORDS = {torch.float32: I32, torch.float16: I16, torch.bfloat16: I16}
-_INFINITY = {torch.float32: 0x7F800000, torch.float16: 0x7C00, torch.bfloat16: 0x7F80}
-"""The bits of infinity. Without its sign, NaN has larger ones."""
-
-
-def _is_nan(code: Any, dtype: torch.dtype, bits: Any) -> Any:
-    magnitude = code.and_(bits, constant(bits.type, (1 << bits.type.element.width - 1) - 1))
-    return code.icmp_signed(">", magnitude, constant(bits.type, _INFINITY[dtype]))

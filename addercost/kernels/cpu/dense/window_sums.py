@@ -52,7 +52,7 @@ def plan_window_sums(
     filter_size: tuple[int, int],
     geometry: Geometry,
     threads: int,
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype,
 ) -> WindowSumsPlan | None:
     """The plan for an image [N, C, H, W] of this format with these strides. None where neither channels nor
     columns are neighbours in memory, and for a format that no instruction converts to fp32.
