@@ -7,6 +7,7 @@ import pytest
 
 from addercost.cost.calibrated import fit as fitting
 from addercost.cost.calibrated import network_law, spreads, time_model
+from addercost.cost.calibrated.codes import CODES
 from addercost.cost.calibrated.families import FAMILIES
 from addercost.cost.calibrated.tables import one_thread
 from addercost.cost.cost_model import far_part
@@ -176,3 +177,19 @@ def test_what_a_kernel_typically_takes(speeds, expected):
     times = KernelTimes(Conditions("p", 1, "float32", "2", speeds=speeds), tuple(samples), ())
     found = fitting.typical_seconds(times, times.samples, lambda sample: sample.near_s)
     assert found[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "near", "expected"),
+    [
+        pytest.param("float32", 2.0, 2.0, id="near is sooner"),
+        pytest.param("float32", 9.0, 3.0, id="far weights cannot come sooner than near ones"),
+        pytest.param(CODES, 2.0, 1.0, id="codes are warm"),
+    ],
+)
+def test_near_weights_take_no_longer_than_far_ones(dtype, near, expected):
+    """A kernel takes 1 s warm and 3 s far."""
+    sample = KernelSample(KernelCall("aten.relu", (), ()), (1.0,), (near,), (3.0,), 1.0)
+    times = KernelTimes(Conditions("p", 1, dtype, "2"), (sample,), ())
+    found = fitting.near_and_far_seconds(times)
+    assert [seconds.tolist() for seconds in found] == [[expected], [3.0]]
