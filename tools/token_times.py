@@ -7,13 +7,16 @@ million parameters with random weights, run through transformers on one thread: 
 a context, in fp32 and bf16, and with int8 weights by torch's dynamic quantisation. Estimates are those of
 `addercost llm` for the calibrated machine. A fixed reference is timed beside each run. Where the calibration
 has moments of any speed (`calibrate --kernels --accept-noise`), times are brought to the machine's usual
-speed, as those of `validate` are. A run takes a minute or two on a quiet machine.
+speed, as those of `validate` are. The reference is arithmetic, and a token is mostly memory, which a busy
+machine slows down less. So many more runs are made than are kept: those at nearly the usual speed, for
+which little is to be corrected. It takes about five minutes.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import tempfile
 import time
@@ -33,7 +36,7 @@ from addercost.measure.speed.product import open_reference_speed
 from addercost.results.files import write_file
 from addercost.results.intervals import median_interval
 from addercost.results.language_model import PhaseReport
-from addercost.sources.transformers_models import make_importable
+from addercost.sources.torchvision_models import make_importable
 
 CONFIG: dict[str, Any] = {
     "model_type": "llama",
@@ -49,6 +52,9 @@ CONFIG: dict[str, Any] = {
 }
 PROMPT, CONTEXT = 128, 256
 RUNS = {"prefill": 9, "decode": 31}
+TRIED = 6
+"""So many runs are made for each one that is kept."""
+
 MODELS = ("calibrated", "roofline")
 
 
@@ -112,7 +118,7 @@ class Runs(NamedTuple):
 
 
 def measured(form: str) -> dict[str, Runs]:
-    """Every run, by phase."""
+    """The runs that are kept, by phase."""
     make_importable()
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -120,12 +126,14 @@ def measured(form: str) -> dict[str, Runs]:
     model: Any = LlamaForCausalLM(LlamaConfig(**CONFIG)).eval().to(getattr(torch, FORMATS[form].dtype))
     if form == "int8":
         model = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
-    vocabulary = CONFIG["vocab_size"]
+    vocabulary, usual = CONFIG["vocab_size"], calibrated_factor(form) or 1.0
     prompt, before, token = (torch.randint(0, vocabulary, (1, n)) for n in (PROMPT, CONTEXT, 1))
     with torch.inference_mode():
-        prefill = _timed(
-            RUNS["prefill"], lambda: model(input_ids=prompt, use_cache=True, logits_to_keep=1), lambda: None
-        )
+
+        def read() -> Any:
+            return model(input_ids=prompt, use_cache=True, logits_to_keep=1)
+
+        prefill = _timed(RUNS["prefill"], read, lambda: None, usual)
         cache = model(input_ids=before, use_cache=True, logits_to_keep=1).past_key_values
 
         def decode() -> Any:
@@ -133,13 +141,13 @@ def measured(form: str) -> dict[str, Runs]:
 
         return {
             "prefill": prefill,
-            "decode": _timed(RUNS["decode"], decode, lambda: cache.crop(-1)),
+            "decode": _timed(RUNS["decode"], decode, lambda: cache.crop(-1), usual),
         }
 
 
-def _timed(runs: int, run: Callable[[], Any], after: Callable[[], None]) -> Runs:
-    """Each run between two references, after two runs that are not kept. after: a function that runs after
-    each and is not timed.
+def _timed(runs: int, run: Callable[[], Any], after: Callable[[], None], usual: float) -> Runs:
+    """Each run between two references, after two runs that are not kept. Of `TRIED` times as many runs those
+    are kept whose factor is nearest to `usual`. after: a function that runs after each and is not timed.
     """
     speed = open_reference_speed()
 
@@ -149,10 +157,10 @@ def _timed(runs: int, run: Callable[[], Any], after: Callable[[], None]) -> Runs
         return time.perf_counter() - start
 
     blocks = []
-    for _ in range(runs + 2):
+    for _ in range(TRIED * runs + 2):
         blocks.append(speed.block(seconds))
         after()
-    kept = blocks[2:]
+    kept = sorted(blocks[2:], key=lambda block: abs(math.log(speed.factor(block) / usual)))[:runs]
     return Runs(tuple(block.value for block in kept), tuple(map(speed.factor, kept)))
 
 
@@ -183,8 +191,12 @@ def predicted(form: str) -> dict[str, PhaseReport | str]:
 
 def without_estimates(form: str, phase: str, runs: Runs) -> TokenRow:
     tokens = PROMPT if phase == "prefill" else 1
-    usual = usual_factor(load_target("host"), form if form == "int8" else FORMATS[form].dtype)
-    return TokenRow(form, phase, tokens, *runs, usual, {}, (), {})
+    return TokenRow(form, phase, tokens, *runs, calibrated_factor(form), {}, (), {})
+
+
+def calibrated_factor(form: str) -> float | None:
+    """The machine's factor while the kernels of a format were timed; None where all moments were quiet."""
+    return usual_factor(load_target("host"), form if form == "int8" else FORMATS[form].dtype)
 
 
 def with_estimates(form: str, timed: dict[str, Runs]) -> list[TokenRow]:
@@ -204,7 +216,11 @@ def with_estimates(form: str, timed: dict[str, Runs]) -> list[TokenRow]:
     return made
 
 
-def page(found: list[TokenRow], machine: str) -> str:
+def page(found: list[TokenRow], machine: str, tried: int) -> str:
+    """tried: how many runs were made for each one that was kept."""
+    chosen = (
+        f" Of {tried} times as many runs they are those nearest to the usual factor." if tried > 1 else ""
+    )
     lines = [
         f"# What a token takes on {machine}, measured and estimated",
         "",
@@ -212,7 +228,8 @@ def page(found: list[TokenRow], machine: str) -> str:
         f"through transformers, one thread, torch {torch.__version__}: a prompt of {PROMPT} tokens, and a "
         f"token after {CONTEXT} others. Times are medians with their 95 % interval; int8 is torch's dynamic "
         "quantisation, counted as `--weights int8 --activations int8`. The machine's factor says how many "
-        "times as long as on the quiet machine a fixed reference took beside the runs. *At usual speed* is "
+        "times as long as on the quiet machine a fixed reference took beside the runs."
+        f"{chosen} *At usual speed* is "
         "the mean of the runs, brought to the factor that the calibration had. Errors are against that time. "
         "An estimate that misses figures is a lower bound (≥). transformers copies all keys and values of "
         "the text at every token, which estimates leave out.",
@@ -257,8 +274,10 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     stored = options.folder / "token-times.json"
+    tried = TRIED
     if options.estimates_only:
-        kept = json.loads(stored.read_text())["rows"]
+        document = json.loads(stored.read_text())
+        kept, tried = document["rows"], document.get("tried", 1)
         times = {
             form: {
                 each["phase"]: Runs(tuple(each["seconds"]), tuple(each.get("factors", ())))
@@ -278,9 +297,9 @@ def main() -> None:
     else:
         found = [each for form in FORMATS for each in with_estimates(form, times[form])]
     machine = str(load_target("host").name)
-    document = {"machine": machine, "config": CONFIG, "rows": [asdict(row) for row in found]}
+    document = {"machine": machine, "config": CONFIG, "tried": tried, "rows": [asdict(row) for row in found]}
     write_file(stored, json.dumps(document, indent=1).encode() + b"\n", True)
-    write_file(options.folder / "token-times.md", page(found, options.folder.name).encode(), True)
+    write_file(options.folder / "token-times.md", page(found, options.folder.name, tried).encode(), True)
 
 
 if __name__ == "__main__":
