@@ -33,6 +33,11 @@ from addercost.measure.speed.reference import ReferenceSpeed
 from tests.kernels.geometries import all_crossed, cases
 
 CASES = [parse_case("1,16,8,8,24,3,2,1"), LayerCase(images=4, channels=32, filters=10, linear=True)]
+FOUR = Operand((1, 4, 1, 1), "float32")
+CONVOLUTION = {
+    "input": FOUR, "weight": Operand((4, 4, 1, 1), "float32", True), "bias": None, "stride": (1, 1),
+    "padding": (0, 0), "dilation": (1, 1), "transposed": False, "output_padding": (0, 0), "groups": 1,
+}  # fmt: skip
 CPU = torch.device("cpu")
 TIMED = [made for made in contenders(CPU, WITH_LAYERS, DTYPES) if kernel_of(made, CASES[0]) is not None]
 
@@ -114,6 +119,7 @@ def test_images_are_laid_out_as_asked_and_our_filters_are_not(monkeypatch: pytes
     seen: list[torch.Tensor] = []
     monkeypatch.setattr(replays, "_operator", lambda op: lambda *tensors: seen.extend(tensors[:2]))
     monkeypatch.setattr(replays, "_bound", lambda operator, values: (list(values.values()), {}))
+    monkeypatch.setattr(replays, "_as_networks_call_it", lambda operator, *others: operator)
     run(torch_kernel(CASES[0], "float32"), torch.channels_last)
     made = replay(own_kernel(CASES[0], "adder"), torch.Generator(), torch.channels_last)
     assert isinstance(made, functools.partial)
@@ -190,3 +196,41 @@ def test_at_all_speeds_every_run_of_a_network_is_kept() -> None:
     seconds, factor = timed_network(lambda: ran.append(1), speed, all_speeds=True)
     assert len(seconds) == len(ran) - 3, "all but those that warm up"
     assert factor == pytest.approx(1.4)
+
+
+@pytest.mark.parametrize(
+    ("op", "arguments", "function"),
+    [
+        pytest.param("aten.convolution.default", CONVOLUTION, torch.convolution, id="of torch"),
+        pytest.param("aten.gelu.default", {"self": FOUR}, torch._C._nn.gelu, id="of torch's layers"),
+        pytest.param(
+            "aten.add_.Tensor", {"self": FOUR, "other": FOUR}, torch.Tensor.add_, id="a method of tensors"
+        ),
+    ],
+)
+def test_an_operator_of_torch_is_called_by_the_function_that_networks_call(op, arguments, function) -> None:
+    call = KernelCall(op, tuple(arguments.items()), (FOUR,))
+    found, operator = _called(call)
+    assert found is function is not operator
+
+
+@pytest.mark.parametrize(
+    ("op", "output"),
+    [
+        pytest.param("aten.mul.Tensor", Operand((3,), "float32"), id="another shape"),
+        pytest.param("aten.mul.Tensor", Operand((1, 4, 1, 1), "float64"), id="another format"),
+        pytest.param("aten.mul.Scalar", FOUR, id="arguments that the function does not take"),
+    ],
+)
+def test_an_operator_stays_where_the_function_gives_something_else(op, output) -> None:
+    """mul.Scalar without its scalar stands for any call that fails."""
+    arguments = {"self": FOUR} if op.endswith("Scalar") else {"self": FOUR, "other": FOUR}
+    found, operator = _called(KernelCall(op, tuple(arguments.items()), (output,)))
+    assert found is operator
+
+
+def _called(call: KernelCall) -> tuple[object, object]:
+    """(what is called, the operator itself)."""
+    operator, generator = replays._operator(call.op), torch.Generator()
+    values = {name: replays._value(value, generator, False, call) for name, value in call.arguments}
+    return replays._as_networks_call_it(operator, *replays._bound(operator, values), call), operator

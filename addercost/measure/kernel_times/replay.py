@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from types import BuiltinFunctionType, MethodDescriptorType
 from typing import Any
 
 import torch
@@ -68,6 +69,7 @@ def replay(
         is_own_filter = call.name.startswith("addercost.") and name == "weight"
         values[name] = value if is_own_filter else _laid_out(value, layout)
     positional, by_name = _bound(operator, values)
+    operator = _as_networks_call_it(operator, positional, by_name, call)
     return _in_place_kept_finite(operator, positional, by_name, call)
 
 
@@ -123,6 +125,39 @@ def _operator(op: str) -> Any:
         return getattr(getattr(getattr(torch.ops, namespace), name), overload)
     except AttributeError:
         raise NotReplayableError(f"torch has no operator {op}") from None
+
+
+def _as_networks_call_it(
+    operator: Any, positional: list[Any], by_name: dict[str, Any], call: KernelCall
+) -> Any:
+    """torch's own Python function for an operator of torch, which networks call, or `operator` itself where
+    there is none that takes these arguments.
+
+    The functions in `torch.ops` look their arguments up in the operator's schema at every call: on an Ice
+    Lake core a convolution of one pixel takes 19 µs by `torch.ops` and 9 by torch's function.
+    """
+    namespace, name, _ = call.op.split(".")
+    if namespace != "aten":
+        return operator
+    for place in (torch, torch._C._nn, Tensor):
+        function = getattr(place, name, None)
+        if not isinstance(function, BuiltinFunctionType | MethodDescriptorType):
+            continue
+        try:
+            with torch.no_grad():
+                made = function(*positional, **by_name)
+        except (TypeError, RuntimeError, ValueError):
+            continue
+        if [(tuple(t.shape), t.dtype) for t in _tensors(made)] == [
+            (output.shape, _DTYPES.get(output.dtype)) for output in call.outputs
+        ]:
+            return function
+    return operator
+
+
+def _tensors(made: Any) -> list[Tensor]:
+    values = made if isinstance(made, tuple | list) else [made]
+    return [value for value in values if isinstance(value, Tensor)]
 
 
 def _bound(operator: Any, values: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
