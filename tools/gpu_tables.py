@@ -156,8 +156,7 @@ def gpu_file(gpu: dict[str, str], instructions: list[dict[str, str]], dropped: C
     sequences += CITED_FIGURES["sequences"] if sequences and capability not in NOT_COMPILED else []
     used += [GUIDE] * bool(rates) + [SASS] * bool(sequences)
     bandwidth_source = source(gpu["mem_bw_source"])
-    named = (cited.get(key) for key in ("memory_source", "l2_bandwidth_source"))
-    used += [id_ for id_ in dict.fromkeys(named) if id_ is not None and id_ not in used]
+    used += [cited[key] for key in ("memory_source", "l2_bandwidth_source") if key in cited]
     text = pairs(
         {
             "schema": 1,
