@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 import addercost.layers  # noqa: F401  (defines the operators of our layers)
 from addercost.arithmetic import Arithmetic
@@ -139,6 +140,7 @@ def _as_networks_call_it(
     namespace, name, _ = call.op.split(".")
     if namespace != "aten":
         return operator
+    expected = [(output.shape, _DTYPES.get(output.dtype)) for output in call.outputs]
     for place in (torch, torch._C._nn, Tensor):
         function = getattr(place, name, None)
         if not isinstance(function, BuiltinFunctionType | MethodDescriptorType):
@@ -148,16 +150,10 @@ def _as_networks_call_it(
                 made = function(*positional, **by_name)
         except (TypeError, RuntimeError, ValueError):
             continue
-        if [(tuple(t.shape), t.dtype) for t in _tensors(made)] == [
-            (output.shape, _DTYPES.get(output.dtype)) for output in call.outputs
-        ]:
+        tensors = [value for value in tree_leaves(made) if isinstance(value, Tensor)]
+        if [(tuple(tensor.shape), tensor.dtype) for tensor in tensors] == expected:
             return function
     return operator
-
-
-def _tensors(made: Any) -> list[Tensor]:
-    values = made if isinstance(made, tuple | list) else [made]
-    return [value for value in values if isinstance(value, Tensor)]
 
 
 def _bound(operator: Any, values: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
