@@ -5,11 +5,8 @@ Usage: python tools/token_times.py FOLDER [--estimates-only]
 FOLDER, such as reports/amd-zen4, gets token-times.json and token-times.md. The model is a Llama of 125
 million parameters with random weights, run through transformers on one thread: a prompt, and a token after
 a context, in fp32 and bf16, and with int8 weights by torch's dynamic quantisation. Estimates are those of
-`addercost llm` for the calibrated machine. A fixed reference is timed beside each run. Where the calibration
-has moments of any speed (`calibrate --kernels --accept-noise`), times are brought to the machine's usual
-speed, as those of `validate` are. The reference is arithmetic, and a token is mostly memory, which a busy
-machine slows down less. So many more runs are made than are kept: those at nearly the usual speed, for
-which little is to be corrected. It takes about five minutes.
+`addercost llm` for the calibrated machine. A fixed reference is timed beside each run. Many more runs are
+made than are kept: those at nearly the speed at which the kernels were timed. It takes about five minutes.
 """
 
 from __future__ import annotations
@@ -28,7 +25,6 @@ from typing import Any, NamedTuple
 import torch
 
 from addercost.cost.calibrated.tables import usual_factor
-from addercost.cost.calibrated.usual_speed import mean_at_usual_speed
 from addercost.cost.target_registry import load_target
 from addercost.errors import AddercostError
 from addercost.language_models import language_model
@@ -78,9 +74,9 @@ FORMATS = {
 @dataclass(frozen=True)
 class TokenRow:
     """A phase in one format. seconds: those of each run of the forward. factors: how many times as long as on
-    the quiet machine a fixed reference took beside each run. usual_factor: the same of the calibration's
-    runs; None where these are all of quiet moments. predicted: seconds by cost model; they are a lower bound
-    where `bounds` names the model. refused: the reasons why cost models gave no prediction.
+    the quiet machine a fixed reference took beside each run. usual_factor: the same of the timed kernels;
+    None where these are all of quiet moments. predicted: seconds by cost model; they are a lower bound where
+    `bounds` names the model. refused: the reasons why cost models gave no prediction.
     """
 
     format: str
@@ -101,13 +97,6 @@ class TokenRow:
     def factor(self) -> float | None:
         """The machine's factor in the mean; None where no reference was timed."""
         return statistics.mean(self.factors) if self.factors else None
-
-    @property
-    def compared_s(self) -> float:
-        """The seconds with which estimates are compared: at the usual speed where there is one."""
-        if self.usual_factor is None or self.factor is None:
-            return self.median_s
-        return mean_at_usual_speed(self.seconds, self.factor, self.usual_factor)
 
 
 class Runs(NamedTuple):
@@ -219,7 +208,9 @@ def with_estimates(form: str, timed: dict[str, Runs]) -> list[TokenRow]:
 def page(found: list[TokenRow], machine: str, tried: int) -> str:
     """tried: how many runs were made for each one that was kept."""
     chosen = (
-        f" Of {tried} times as many runs they are those nearest to the usual factor." if tried > 1 else ""
+        f" Of {tried} times as many runs they are those whose factor is nearest to that of the timed kernels."
+        if tried > 1
+        else ""
     )
     lines = [
         f"# What a token takes on {machine}, measured and estimated",
@@ -229,28 +220,23 @@ def page(found: list[TokenRow], machine: str, tried: int) -> str:
         f"token after {CONTEXT} others. Times are medians with their 95 % interval; int8 is torch's dynamic "
         "quantisation, counted as `--weights int8 --activations int8`. The machine's factor says how many "
         "times as long as on the quiet machine a fixed reference took beside the runs."
-        f"{chosen} *At usual speed* is "
-        "the mean of the runs, brought to the factor that the calibration had. Errors are against that time. "
-        "An estimate that misses figures is a lower bound (≥). transformers copies all keys and values of "
-        "the text at every token, which estimates leave out.",
+        f"{chosen} An estimate that misses figures is a lower bound (≥). transformers copies all keys and "
+        "values of the text at every token, which estimates leave out.",
         "",
-        "| format | phase | measured, ms a token | machine's factor | at usual speed, ms | "
+        "| format | phase | measured, ms a token | machine's factor | "
         + " | ".join(f"{m}, ms | error" for m in MODELS)
         + " |",
-        "| --- | --- | ---: | ---: | ---: | " + " | ".join("---: | ---:" for _ in MODELS) + " |",
+        "| --- | --- | ---: | ---: | " + " | ".join("---: | ---:" for _ in MODELS) + " |",
     ]
     for row in found:
         ends = median_interval(row.seconds)
         shown = f"{1e3 * row.median_s / row.tokens:.3f}"
         if ends is not None:
             shown += f" ({1e3 * ends[0] / row.tokens:.3f} to {1e3 * ends[1] / row.tokens:.3f})"
-        factors = ["", ""]
-        if row.factor is not None and row.usual_factor is not None:
-            factors = [
-                f"{row.factor:.2f} (usual {row.usual_factor:.2f})",
-                f"{1e3 * row.compared_s / row.tokens:.3f}",
-            ]
-        cells = [row.format, row.phase, shown, *factors]
+        factor = "" if row.factor is None else f"{row.factor:.2f}"
+        if row.usual_factor is not None:
+            factor += f" (kernels {row.usual_factor:.2f})"
+        cells = [row.format, row.phase, shown, factor]
         for model in MODELS:
             value = row.predicted.get(model)
             if value is None:
@@ -258,7 +244,7 @@ def page(found: list[TokenRow], machine: str, tried: int) -> str:
             else:
                 sign = "≥ " if model in row.bounds else ""
                 cells.append(f"{sign}{1e3 * value / row.tokens:.3f}")
-                cells.append(f"{100 * (value / row.compared_s - 1):+.1f} %")
+                cells.append(f"{100 * (value / row.median_s - 1):+.1f} %")
         lines.append("| " + " | ".join(cells) + " |")
     lines.append("")
     refused = {f"{row.format} by {model}: {why}" for row in found for model, why in row.refused.items()}

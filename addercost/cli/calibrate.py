@@ -184,7 +184,7 @@ def _time_kernels(
         raise ArgumentError("one file takes one format", "leave --save out, or name one format with --dtype")
     for name in dtypes:
         settings = KernelSettings(
-            threads, name, minutes / len(dtypes), layout=layout, all_speeds=accept_noise, mode=mode
+            threads, name, minutes / len(dtypes), layout=layout, accept_noise=accept_noise, mode=mode
         )
         path = save or kernel_times_file(threads, DTYPES[name], layout, mode)
         with progress(f"timing kernels in {name}", quiet):

@@ -20,9 +20,9 @@ from addercost.hardware.loader import host_file
 from addercost.input_files import read_text
 from addercost.reading import Positive, json_data, misfit, read_as
 
-SCHEMA = "addercost/kernel-times/2"
-EARLIER = "addercost/kernel-times/1"
-"""Far runs of kernels were timed with their instructions out of the caches. Networks were timed as now."""
+SCHEMA = "addercost/kernel-times/3"
+EARLIER = "addercost/kernel-times/1", "addercost/kernel-times/2"
+"""Far runs of kernels (1) and near ones (1 and 2) were timed with their instructions out of the caches."""
 
 CONTIGUOUS, CHANNELS_LAST = "contiguous", "channels-last"
 """Layouts of images: NCHW and NHWC."""
@@ -30,8 +30,8 @@ CONTIGUOUS, CHANNELS_LAST = "contiguous", "channels-last"
 MODES = EAGER, COMPILED = "eager", "compiled"
 """How a network is run: operator by operator, or after `torch.compile`."""
 
-QUIET, ALL_SPEEDS = "quiet", "all"
-"""Which moments were timed: those at the machine's best known speed, or all as they came."""
+QUIET, OFTEN = "quiet", "often"
+"""Which moments were timed: those at the machine's best known speed, or at the best that it often has."""
 
 _HINT = "measure it again with `addercost calibrate --kernels`"
 
@@ -45,7 +45,7 @@ class Conditions:
     """The conditions under which the times are valid. processor: its name, family, model and stepping. dtype:
     torch's name of the floating-point format. torch: its version. layout: the memory layout of images.
     mode: `EAGER` or `COMPILED`. last_level_cache_bytes: the size of the cache that all cores share. speeds:
-    `QUIET` or `ALL_SPEEDS`. engine: torch's library for quantised modules; "" where none of these were timed.
+    `QUIET` or `OFTEN`. engine: torch's library for quantised modules; "" where none of these were timed.
     """
 
     processor: str
@@ -62,7 +62,7 @@ class Conditions:
     def __str__(self) -> str:
         threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
         where = f"{self.processor}, {threads}"
-        moments = "" if self.speeds == QUIET else ", quiet or not"
+        moments = "" if self.speeds == QUIET else ", at a speed that the machine often has"
         engine = f", quantised modules by {self.engine}" if self.engine else ""
         return (
             f"{where}, {self.dtype}, torch {self.torch}, {self.mode}, images {self.layout}{engine}{moments}"
@@ -72,9 +72,9 @@ class Conditions:
 @dataclass(frozen=True, slots=True)
 class KernelSample:
     """The times of one kernel in seconds. warm_s: consecutive runs. near_s: runs before each of which the
-    second-level cache was filled with other data. far_s: the same with the last-level cache, and then the
-    kernel had run once with other weights. factor: how many times as long as on the quiet machine a fixed
-    piece of work took beside the runs, in the mean.
+    second-level cache was filled with other data, and then the kernel had run once with other weights. far_s:
+    the same with the last-level cache. factor: how many times as long as on the quiet machine a fixed piece
+    of work took beside the runs, in the median.
     """
 
     call: KernelCall
@@ -205,12 +205,12 @@ def from_json(text: str, source: str) -> KernelTimes:
     """Reads the text that `to_json` wrote. Raises DataError, which names `source`, for anything else."""
     data = json_data(text, source)
     found = data.get("schema") if isinstance(data, Mapping) else None
-    if found == EARLIER and data.get("samples"):
+    if found in EARLIER and data.get("samples"):
         raise EarlierTimesError(
             f"{source} has kernels that an earlier version timed in another way",
             f"{_HINT}, with the --threads, --dtype and --layout of its name",
         )
-    if found not in (SCHEMA, EARLIER):
+    if found not in (SCHEMA, *EARLIER):
         raise DataError(f"{source} has schema {found!r}, expected {SCHEMA!r}", _HINT)
     try:
         read = read_as(_Document, data, source)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from addercost.errors import CheckFailedError
@@ -21,9 +20,9 @@ AGAIN = 3
 """How often a row that was timed while the machine was slow is timed again at most."""
 
 
-def is_slow(entry: Entry | None) -> bool:
-    """Whether the row was timed while the machine was slow, beyond the limit of a quiet moment."""
-    return isinstance(entry, MeasuredRow) and entry.speed_factor is not None and entry.speed_factor > WITHIN
+def is_slow(entry: Entry | None, within: float = WITHIN) -> bool:
+    """Whether the row was timed while the machine was slow. within: the largest factor of a quiet moment."""
+    return isinstance(entry, MeasuredRow) and entry.speed_factor is not None and entry.speed_factor > within
 
 
 def time_slow_rows_again(
@@ -34,62 +33,23 @@ def time_slow_rows_again(
     again_s: float = math.inf,
     times: int = AGAIN,
 ) -> None:
-    """Times each slow row again, at most `times` times, and no longer than `again_s` seconds in all. The
-    timing with the smaller factor is kept.
+    """Times each slow row again, at most `times` times. The timing with the smaller factor is kept. Where
+    `again_s` is given, that takes at most so many seconds in all, and slow phases are waited out.
     """
-
-    def quieter(before: MeasuredRow, after: MeasuredRow) -> MeasuredRow:
-        return after if (after.speed_factor or 0) < (before.speed_factor or 0) else before
-
-    _time_again(plans, device, journal, effort, again_s, times, is_slow, quieter)
-
-
-def join_more_runs(
-    plans: Mapping[str, RowPlan], device: TimingDevice, journal: Journal, effort: Effort, again_s: float
-) -> None:
-    """Times each row again, at most `AGAIN` times and no longer than `again_s` seconds in all, and joins its
-    runs. So a row has moments of several minutes, where a machine's speed differs from minute to minute too.
-    """
-    _time_again(plans, device, journal, effort, again_s, AGAIN, lambda row: True, joined)
-
-
-def _time_again(
-    plans: Mapping[str, RowPlan],
-    device: TimingDevice,
-    journal: Journal,
-    effort: Effort,
-    again_s: float,
-    times: int,
-    is_wanted: Callable[[MeasuredRow], bool],
-    kept: Callable[[MeasuredRow, MeasuredRow], MeasuredRow],
-) -> None:
-    """kept: what the journal keeps of a row's timing so far and of the new one."""
-    end = device.now() + again_s
+    speed, end = device.speed, device.now() + again_s
     for _ in range(times):
         for key, plan in plans.items():
             before = journal.entries[key]
-            if not isinstance(before, MeasuredRow) or not is_wanted(before):
+            within = WITHIN if speed is None else speed.within
+            if not isinstance(before, MeasuredRow) or not is_slow(before, within):
                 continue
+            if speed is not None and math.isfinite(again_s):
+                speed.wait(end - device.now())
             if device.now() >= end:
                 return
             after = timed_row(plan, device, effort)
-            if isinstance(after, MeasuredRow) and (row := kept(before, after)) is not before:
-                journal.add(key, row)
-
-
-def joined(one: MeasuredRow, other: MeasuredRow) -> MeasuredRow:
-    """The first row with the runs of both. Its speed factor is the mean over the samples of both."""
-    factors = one.speed_factor, other.speed_factor
-    factor = None
-    if factors[0] is not None and factors[1] is not None:
-        n, m = len(one.samples_s), len(other.samples_s)
-        factor = (n * factors[0] + m * factors[1]) / (n + m)
-    return replace(
-        one,
-        samples_s=one.samples_s + other.samples_s,
-        reference_samples_s=one.reference_samples_s + other.reference_samples_s,
-        speed_factor=factor,
-    )
+            if isinstance(after, MeasuredRow) and (after.speed_factor or 0) < (before.speed_factor or 0):
+                journal.add(key, after)
 
 
 def refuse_noise(entries: Collection[Entry], path: Path | None, named_by: str, or_else: str = "") -> None:

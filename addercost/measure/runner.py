@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from addercost.measure.devices.device import Call, Condition, TimingDevice
-from addercost.measure.speed.reference import ReferenceSpeed, TimedBlock
+from addercost.measure.speed.reference import ReferenceSpeed, TimedBlock, enough_quiet
 from addercost.results.intervals import FEWEST, half_width, interleaved_ratio, median_interval
 
 FIRST_LOOK = 12
@@ -41,20 +41,13 @@ ALIKE = 2.0
 MOST_STEAL, MOST_WAITED, MOST_DRIFT = 0.01, 0.05, 0.03
 
 
-ALL_SPEEDS_S = 1.5
-"""At all speeds a row goes on for so long at least, or until its time limit: it has to have its share of slow
-and of fast moments.
-"""
-
-
 @dataclass(frozen=True, slots=True)
 class Effort:
     """When a row is finished: when its intervals are within ±precision, or its time is up.
 
     cold: caches are flushed before every run. ratio_only: only the interval of the ratio must be narrow, not
     that of the median. least_s: the shortest time for a row. All samples of a shorter row may fall into one
-    disturbance, and would agree nevertheless. A time limit below `least_s` accepts that risk. all_speeds:
-    blocks of any speed are kept, for a machine that is seldom quiet.
+    disturbance, and would agree nevertheless. A time limit below `least_s` accepts that risk.
     """
 
     precision: float = 0.01
@@ -62,14 +55,14 @@ class Effort:
     cold: bool = False
     ratio_only: bool = False
     least_s: float = 0.2
-    all_speeds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Timed:
     """The samples of a row. samples_s, reference_samples_s: two for each block, in order of time; the latter
     is empty without a reference. speed_factor: how many times as long the machine's fixed piece of work took
-    beside these samples as at the machine's best known speed, in the median; None where the device has none.
+    beside these samples as at the machine's best known speed, in the median, or in the mean where too few
+    moments were quiet; None where the device has none.
     """
 
     samples_s: tuple[float, ...]
@@ -104,11 +97,11 @@ def time_call(device: TimingDevice, call: Call, reference: Call | None, effort: 
         up = took > effort.time_limit_s and (
             len(blocks.all) >= FEWEST_BLOCKS or took > PATIENCE * effort.time_limit_s
         )
-        quiet = blocks.all if effort.all_speeds else blocks.quiet()
+        quiet = blocks.quiet()
         if len(quiet) < look and not up:
             continue
         # Too few quiet blocks give no interval, so all blocks are used.
-        enough = len(quiet) >= min(FEWEST_BLOCKS, len(blocks.all))
+        enough = enough_quiet(len(quiet), len(blocks.all), own.once_s, FEWEST_BLOCKS)
         kept = quiet if enough else blocks.all
         samples, reference_samples = _joined(kept)
         agree = _agree(samples, reference_samples or None, effort)
@@ -122,14 +115,14 @@ def time_call(device: TimingDevice, call: Call, reference: Call | None, effort: 
         converged = False
     warnings = [*condition_warnings(before, after, took)]
     if not enough:
-        seen = f"{len(quiet)} of {len(blocks.all)} blocks"
-        warnings.append(f"the machine was hardly ever at its best known speed ({seen})")
+        seen = f"{len(quiet)} of {len(blocks.all)} blocks were quiet"
+        warnings.append(f"the machine was slow most of the time ({seen})")
     return Timed(
         tuple(samples),
         tuple(reference_samples),
         converged,
         tuple(warnings),
-        blocks.factor(kept, effort.all_speeds),
+        blocks.factor(kept, enough),
     )
 
 
@@ -148,9 +141,11 @@ class _Blocks:
         speed = self._speed
         return self.all if speed is None else [block for block in self.all if speed.is_quiet(block)]
 
-    def factor(self, kept: list[TimedBlock[Samples]], all_speeds: bool) -> float | None:
-        """The median, or the mean of blocks of all speeds, whose samples are sums over these speeds."""
-        speed, middle = self._speed, statistics.mean if all_speeds else statistics.median
+    def factor(self, kept: list[TimedBlock[Samples]], enough: bool) -> float | None:
+        """The median factor of some blocks. Where too few blocks are quiet, the mean of all, whose samples
+        are sums over moments of several speeds.
+        """
+        speed, middle = self._speed, statistics.median if enough else statistics.mean
         return None if speed is None else middle([speed.factor(block) for block in kept])
 
 

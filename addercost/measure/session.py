@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -37,7 +37,7 @@ from addercost.measure.predictions import (
     predictor,
     refuse_other_processor,
 )
-from addercost.measure.runner import ALL_SPEEDS_S, Effort
+from addercost.measure.runner import Effort
 from addercost.measure.whole_model import COMPILED, EAGER, TRAINING, model_rows
 from addercost.results.measurements import NO_ESTIMATES, Measurements
 from addercost.trace.input_shapes import InputShape
@@ -229,8 +229,8 @@ def measure(
     were timed while the machine was slow are timed once more.
 
     planned: a list to which the plans of all rows are added before the first row is timed. accept_noise:
-    keep the runs at all of the machine's speeds. Both sides of a ratio then run through the same moments, and
-    a row's time is that at the factor beside it. Raises DataError where the journal beside `output` belongs
+    moments count as quiet that are nearly as fast as this machine often is, and rows of slow moments are
+    kept. Raises DataError where the journal beside `output` belongs
     to another run, and CheckFailedError where more than half of the rows were timed while the machine was
     slow.
     """
@@ -251,22 +251,17 @@ def measure(
         (*notes, *_estimate_notes(settings)),
     )
     journal = open_journal(heading, output)
-    effort = effort_of(settings, accept_noise)
+    effort = Effort(settings.precision, settings.time_limit_s, settings.cold)
+    if device.speed is not None:
+        device.speed.accepts_noise = accept_noise
     with exclusive(settings.device):
         slow = {plan.key: plan for plan in plans if is_slow(journal.entries.get(plan.key))}
         run(plans, device, journal, effort, said)
-        if not accept_noise:
-            time_slow_rows_again(slow, device, journal, effort)
+        time_slow_rows_again(slow, device, journal, effort)
     if not accept_noise:
         how = "; --accept-noise shows them as they are"
         refuse_noise(journal.entries.values(), journal.path, "-o FILE.json", how)
     return journal.measurements()
-
-
-def effort_of(settings: BenchSettings, accept_noise: bool) -> Effort:
-    """The effort for a row. With `accept_noise` it keeps runs at all of the machine's speeds."""
-    effort = Effort(settings.precision, settings.time_limit_s, settings.cold)
-    return replace(effort, all_speeds=True, least_s=ALL_SPEEDS_S) if accept_noise else effort
 
 
 def layer_predict_for(settings: BenchSettings) -> PredictLayer | None:

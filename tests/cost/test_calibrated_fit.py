@@ -14,8 +14,6 @@ from addercost.cost.cost_model import far_part
 from addercost.counts.kernel_calls import KernelCall
 from addercost.errors import ArgumentError
 from addercost.hardware.kernel_times import (
-    ALL_SPEEDS,
-    QUIET,
     Conditions,
     KernelSample,
     KernelTimes,
@@ -159,24 +157,6 @@ def test_a_network_is_the_sum_of_its_kernels_as_often_as_they_run():
     assert network_law._sums(network, OfSites(1.0), OfSites(1.5), 144.0) == pytest.approx((18, 72, 18, 5))
     # A time with swept caches that is shorter is noise.
     assert network_law._sums(network, OfSites(1.0), OfSites(0.5), 0.0) == pytest.approx((18, 72, 0, 5))
-
-
-@pytest.mark.parametrize(
-    ("speeds", "expected"),
-    [
-        # The median of 1, 2 and 6 s.
-        pytest.param(QUIET, 2.0, id="quiet runs have a median"),
-        # Their mean without 6 s, which is over 2.5 times the median, at 1.2 / 1.5 of the speed they ran at.
-        pytest.param(ALL_SPEEDS, 1.5 * 1.2 / 1.5, id="runs at all speeds have a mean at the usual speed"),
-    ],
-)
-def test_what_a_kernel_typically_takes(speeds, expected):
-    """The usual factor is the median of 1.5, 1.2 and 1.1."""
-    call = KernelCall("aten.relu", (), ())
-    samples = [KernelSample(call, (1.0,), (1.0, 2.0, 6.0), (1.0,), factor) for factor in (1.5, 1.2, 1.1)]
-    times = KernelTimes(Conditions("p", 1, "float32", "2", speeds=speeds), tuple(samples), ())
-    found = fitting.typical_seconds(times, times.samples, lambda sample: sample.near_s)
-    assert found[0] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from addercost.cost.calibrated.kernel_predictor import KernelPredictor, KnownKer
 from addercost.cost.cost_model import LayerParts, Seconds
 from addercost.cost.target import Target
 from addercost.counts.kernel_calls import KernelCall, Operand
-from addercost.hardware.kernel_times import ALL_SPEEDS, QUIET, Conditions, KernelSample, KernelTimes
+from addercost.hardware.kernel_times import OFTEN, QUIET, Conditions, KernelSample, KernelTimes
 
 FLOAT, HALF, BYTES = "float32", "float16", "int8"
 
@@ -196,8 +196,8 @@ def times(speeds: str, factors: tuple[float, ...], dtype: str = FLOAT, samples: 
     return KernelTimes(Conditions("p", 1, dtype, "2", speeds=speeds), tuple(made) * samples, ())
 
 
-def test_times_at_all_speeds_name_the_usual_one() -> None:
-    notes = list(predict._notes_on_times(replace(TARGET, processor="p"), times(ALL_SPEEDS, (1.25, 1.25))))
+def test_times_at_a_speed_that_is_often_had_name_it() -> None:
+    notes = list(predict._notes_on_times(replace(TARGET, processor="p"), times(OFTEN, (1.25, 1.25))))
     assert notes[0].startswith("2 kernels and 0 networks timed on p, 1 thread")
     assert notes[1].endswith("takes 1.25 times as long as at its best")
     quiet = list(predict._notes_on_times(replace(TARGET, processor="p"), times(QUIET, ())))
@@ -209,13 +209,13 @@ def test_times_at_all_speeds_name_the_usual_one() -> None:
     [(FLOAT, 1.5), (HALF, 1.1), ("", 1.5), ("float64", 1.5)],
     ids=["of a format", "of another", "of any", "of one that was not timed"],
 )
-def test_the_usual_factor_is_that_of_the_format_else_of_any_that_was_timed_at_all_speeds(
+def test_the_usual_factor_is_that_of_the_format_else_of_any_that_was_not_timed_in_quiet(
     monkeypatch: pytest.MonkeyPatch, dtype: str, factor: float
 ) -> None:
     read = {
         Path("quiet"): {"bfloat16": times(QUIET, (9.0,))},
-        Path("a"): {FLOAT: times(ALL_SPEEDS, (1.5,))},
-        Path("b"): {HALF: times(ALL_SPEEDS, (1.1,))},
+        Path("a"): {FLOAT: times(OFTEN, (1.5,))},
+        Path("b"): {HALF: times(OFTEN, (1.1,))},
     }
     monkeypatch.setattr(tables, "usable_files", lambda target: [*read])
     monkeypatch.setattr(tables, "read_times", read.__getitem__)

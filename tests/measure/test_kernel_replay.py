@@ -28,7 +28,7 @@ from addercost.measure.kernel_times.case_kernels import (
 from addercost.measure.kernel_times.contender_kernels import kernel_of
 from addercost.measure.kernel_times.draw_own import draw_own
 from addercost.measure.kernel_times.replay import replay
-from addercost.measure.kernel_times.timing import MIXED_BLOCKS, timed_kernel, timed_network
+from addercost.measure.kernel_times.timing import timed_kernel, timed_network
 from addercost.measure.speed.reference import ReferenceSpeed
 from tests.kernels.geometries import all_crossed, cases
 
@@ -152,25 +152,43 @@ def test_kernels_are_timed_without_gradients_but_not_in_inference_mode() -> None
     assert seen == {(False, False)}
 
 
-def test_at_all_speeds_a_kernel_is_run_in_ten_blocks_and_the_factor_is_their_mean() -> None:
-    """References in turn 1.2 and 1.6 times as long as when quiet: a block has one of each beside it."""
-    references = itertools.cycle((1.2, 1.6))
-    speed = ReferenceSpeed(lambda: next(references), 1.0, lambda seconds: None, now=lambda: 0.0)
+@pytest.mark.parametrize(
+    ("factors", "near_runs", "factor"),
+    [
+        pytest.param([1.0], 5, 1.0, id="quiet"),
+        # A block has two references beside it. Every second pair is quiet, first a slow one here.
+        pytest.param([1.0, 1.0, 1.6, 1.6], 10, 1.0, id="runs of slow moments are made again"),
+        pytest.param([1.6, 1.6, 1.4, 1.4], 20, 1.4, id="never quiet, the quietest are kept"),
+    ],
+)
+def test_runs_of_slow_moments_are_made_again(factors, near_runs, factor) -> None:
+    references, clock = itertools.cycle(factors), itertools.count()
+    speed = ReferenceSpeed(lambda: next(references), 1.0, now=lambda: next(clock))
     swept = []
-    runs, factor = timed_kernel(
-        own_kernel(CASES[0], "adder"),
-        speed,
-        lambda: swept.append("near"),
-        lambda: swept.append("far"),
-        0,
-        all_speeds=True,
-    )
-    assert swept == ["near", "far"] * MIXED_BLOCKS
-    assert len(runs.near_s) == len(runs.far_s) == MIXED_BLOCKS and len(runs.warm_s) >= MIXED_BLOCKS
-    assert factor == pytest.approx(1.4)
+    call = own_kernel(CASES[0], "adder")
+    runs, found = timed_kernel(call, speed, lambda: swept.append("near"), lambda: swept.append("far"), 0)
+    assert swept.count("near") == near_runs
+    assert (len(runs.near_s), len(runs.far_s)) == (timing.NEAR_RUNS, timing.FAR_RUNS)
+    assert found == pytest.approx(factor)
 
 
-def test_a_far_run_follows_one_of_the_same_kernel_with_other_weights(monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("factors", "kept", "factor"),
+    [
+        pytest.param([1.0, 1.0, 1.6, 1.6], 1 / 2, 1.0, id="the quiet runs"),
+        pytest.param([1.2, 1.6], 1, 1.4, id="never quiet, all runs"),
+    ],
+)
+def test_the_quiet_runs_of_a_network_are_kept(factors, kept, factor) -> None:
+    references, clock = itertools.cycle(factors), itertools.count()
+    speed = ReferenceSpeed(lambda: next(references), 1.0, now=lambda: next(clock))
+    ran: list[int] = []
+    seconds, found = timed_network(lambda: ran.append(1), speed)
+    assert len(seconds) == pytest.approx(kept * (len(ran) - 3), abs=1), "three runs warm up"
+    assert found == pytest.approx(factor)
+
+
+def test_a_run_after_a_sweep_follows_one_of_the_same_kernel_with_other_weights(monkeypatch) -> None:
     """Its instructions are in the caches again, and its own weights are not."""
     order, made = [], []
 
@@ -184,18 +202,9 @@ def test_a_far_run_follows_one_of_the_same_kernel_with_other_weights(monkeypatch
     call = own_kernel(CASES[0], "adder")
     timed_kernel(call, speed, lambda: order.append("near"), lambda: order.append("far"), 7)
     assert made == [(call, 7), (call, 8)]
-    after = [order[i + 1 : i + 3] for i, what in enumerate(order) if what == "far"]
-    assert after == [[2, 1]] * timing.FAR_RUNS
-    assert [order[i + 1] for i, what in enumerate(order) if what == "near"] == [1] * timing.NEAR_RUNS
-
-
-def test_at_all_speeds_every_run_of_a_network_is_kept() -> None:
-    references = itertools.cycle((1.2, 1.6))
-    speed = ReferenceSpeed(lambda: next(references), 1.0, lambda seconds: None, now=lambda: 0.0)
-    ran = []
-    seconds, factor = timed_network(lambda: ran.append(1), speed, all_speeds=True)
-    assert len(seconds) == len(ran) - 3, "all but those that warm up"
-    assert factor == pytest.approx(1.4)
+    for sweep, times in (("far", timing.FAR_RUNS), ("near", timing.NEAR_RUNS)):
+        after = [order[i + 1 : i + 3] for i, what in enumerate(order) if what == sweep]
+        assert after == [[2, 1]] * times
 
 
 @pytest.mark.parametrize(

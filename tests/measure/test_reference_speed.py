@@ -16,7 +16,17 @@ from addercost.errors import CheckFailedError, DataError, OutputError
 from addercost.hardware.this_machine import processor_id
 from addercost.measure.speed import product, reference
 from addercost.measure.speed.quiet_times import keep_quiet_time, quiet_times_file, read_quiet_times
-from addercost.measure.speed.reference import CONFIRMATIONS, FIRST_S, WITHIN, quiet_blocks, too_noisy
+from addercost.measure.speed.reference import (
+    CONFIRMATIONS,
+    FIRST_S,
+    LONG_S,
+    NEARLY,
+    STEADY,
+    STEADY_PAUSE_S,
+    WITHIN,
+    enough_quiet,
+    too_noisy,
+)
 
 SLOW = 1.65
 
@@ -185,52 +195,66 @@ def test_hundreds_of_calls_on_a_machine_of_two_speeds_get_their_quiet_times():
         calls = max(1, round(1e-3 / one_s))
         return lambda: statistics.fmean(machine.run(one_s)() for _ in range(calls))
 
-    blocks = list(quiet_blocks(speed, [repeated(s) for s in seconds], passes=8))
-    assert sorted(number for number, _ in blocks) == list(range(100))
+    blocks = [(number, speed.quiet_block(repeated(s))) for number, s in enumerate(seconds)]
     quiet = [(number, block) for number, block in blocks if speed.is_quiet(block)]
     assert len(quiet) >= 97
     # A spell of 10 ms or longer cannot begin and end between two references of a block of 1 ms.
     assert all(block.value == pytest.approx(seconds[n], rel=1e-6) for n, block in quiet if seconds[n] < 5e-3)
 
 
-def test_runs_without_a_quiet_moment_come_back_after_the_others_and_last_with_their_factor():
-    machine = ScriptedMachine(between(0, 3e-3))
-    speed = machine.speed()
-    order = []
-
-    def named(name):
-        return lambda: order.append(name) or machine.run(1e-3)()
-
-    blocks = dict(quiet_blocks(speed, [named(name) for name in "abcd"]))
-    assert order[:4] == list("abcd")
-    assert order[4:] == ["a", "b"], "those of the slow spell, once more"
-    assert all(speed.is_quiet(block) for block in blocks.values())
-
-    machine = ScriptedMachine(lambda t: SLOW)
-    speed, order = machine.speed(), []
-    blocks = dict(quiet_blocks(speed, [named(name) for name in "ab"], passes=3))
-    assert order == list("ababab")
-    assert sorted(blocks) == [0, 1]
-    assert not any(speed.is_quiet(block) for block in blocks.values())
-
-
-def test_after_the_time_limit_the_first_pass_is_finished_and_nothing_is_tried_again():
-    machine = ScriptedMachine(lambda t: SLOW)
-    runs = []
-    blocks = list(quiet_blocks(machine.speed(), [lambda: runs.append(1)] * 3, limit_s=0))
-    assert len(runs) == len(blocks) == 3
-
-
-@given(st.lists(st.floats(1, 3), min_size=1, max_size=40), st.integers(1, 6))
-def test_every_run_is_returned_once_and_quiet_ones_only_if_both_references_are(factors, passes):
-    ticks = iter(factors * 1000)
+@given(st.floats(1, 3), st.floats(1, 3))
+def test_a_block_is_quiet_only_if_both_references_are(before, after):
+    ticks = iter((before, 1.0, after))
     machine = ScriptedMachine(lambda t: next(ticks))
     speed = machine.speed()
-    blocks = list(quiet_blocks(speed, [machine.run(1e-4)] * 5, passes=passes))
-    assert sorted(number for number, _ in blocks) == list(range(5))
-    for _, block in blocks:
-        worst = max(block.before_s, block.after_s) / speed.quiet_s
-        assert speed.is_quiet(block) == (worst <= WITHIN)
+    assert speed.is_quiet(speed.block(machine.run(1e-4))) == (max(before, after) <= WITHIN)
+
+
+@pytest.mark.parametrize(
+    ("often", "accepts_noise", "within"),
+    [
+        pytest.param(1.2, False, WITHIN, id="no noise is accepted"),
+        pytest.param(1.2, True, NEARLY * 1.2, id="the speed that is often had"),
+        pytest.param(1.0, True, WITHIN, id="a machine that is often quiet"),
+    ],
+)
+def test_accepted_noise_is_what_the_machine_often_has(often, accepts_noise, within):
+    """A tenth of the references is at 1.0, another at `often`, the others at 1.65."""
+    machine = ScriptedMachine()
+    speed = machine.speed()
+    assert speed.within == WITHIN, "nothing was timed yet"
+    speed.accepts_noise = accepts_noise
+    for i in range(100):
+        machine.factor = lambda t, i=i: {0: 1.0, 1: often}.get(i % 10, SLOW)
+        speed.block(lambda: None)
+        machine.t += 1
+    assert speed.within == pytest.approx(within)
+
+
+@pytest.mark.parametrize(
+    ("limit_s", "until_s"),
+    [pytest.param(60.0, 3.0, id="until the phase is over"), pytest.param(2.0, 2.0, id="until the limit")],
+)
+def test_a_slow_phase_is_waited_out(limit_s, until_s):
+    """Quiet moments in it are shorter than the wait for several quiet references."""
+    machine = ScriptedMachine(lambda t: SLOW if t < 3 and t % 0.1 < 0.06 else 1.0)
+    machine.speed().wait(limit_s)
+    assert until_s - 0.1 <= machine.t <= until_s + 2 * STEADY * STEADY_PAUSE_S
+
+
+@pytest.mark.parametrize(
+    ("quiet", "blocks", "seconds", "least", "enough"),
+    [
+        pytest.param(0, 9, 1e-3, 1, False, id="none"),
+        pytest.param(1, 9, 1e-3, 1, True, id="one short"),
+        pytest.param(3, 9, 2 * LONG_S, 1, False, id="a third of long ones"),
+        pytest.param(4, 10, 2 * LONG_S, 1, True, id="two fifths of long ones"),
+        pytest.param(5, 9, 1e-3, 6, False, id="fewer than wanted"),
+        pytest.param(5, 5, 1e-3, 6, True, id="all"),
+    ],
+)
+def test_how_many_quiet_blocks_are_enough(quiet, blocks, seconds, least, enough):
+    assert enough_quiet(quiet, blocks, seconds, least) == enough
 
 
 def test_a_refusal_says_what_was_seen_and_kept_and_how_to_go_on():

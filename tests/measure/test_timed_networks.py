@@ -36,7 +36,7 @@ class Named:
     def __init__(self, name, order):
         self.name, self.order = name, order
 
-    def timed(self, speed, all_speeds):
+    def timed(self, speed):
         self.order.append(self.name)
         return NetworkSample(self.name, (), (1.0,))
 
@@ -59,7 +59,7 @@ def order(monkeypatch):
 
 def steps(before=NOTHING):
     settings = measure.KernelSettings(kernels=len(KERNELS))
-    return measure._measured(settings, before, SimpleNamespace(), lambda text: None)
+    return measure._measured(settings, before, SimpleNamespace(within=1.0), 0.0, lambda text: None)
 
 
 def test_networks_follow_the_first_and_the_third_quarter_of_the_kernels(order):
@@ -85,6 +85,21 @@ def test_networks_of_a_file_that_has_all_kernels_are_timed_again(order):
     assert order == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("factors", "waits", "kept"),
+    [
+        pytest.param([1.0], 0, 1.0, id="quiet"),
+        pytest.param([1.4, 1.1], 1, 1.1, id="waits for the end of a slow phase"),
+        pytest.param([1.4, 1.6, 1.5], 2, 1.4, id="three times at most, the quietest is kept"),
+    ],
+)
+def test_a_timing_of_a_slow_phase_is_made_again(factors, waits, kept):
+    left, waited = list(factors), []
+    speed = SimpleNamespace(within=1.2, now=lambda: 10.0, wait=waited.append)
+    found = measure._quietest(lambda: NetworkSample("a", (), (1.0,), left.pop(0)), speed, 15.0)
+    assert (found.factor, waited, left) == (kept, [5.0] * waits, [])
+
+
 def test_in_8_bits_quantised_networks_are_timed_before_chains_of_layers(monkeypatch):
     made = RandomNetwork("small", torch.nn.Linear(1, 1), (1, 1))
     monkeypatch.setattr(measure, "random_networks", lambda count, seed: [made])
@@ -105,7 +120,7 @@ def test_a_random_network_is_timed_as_it_is_quantised(monkeypatch):
     )
     module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU())
     made = QuantizedNetwork(RandomNetwork("small", module, (1, 3, 8, 8)))
-    found = made.timed(None, True)
+    found = made.timed(None)
     names = [call.name for call in found.calls]
     assert names == ["aten.quantize_per_tensor", "quantized.conv2d_relu", "aten.dequantize"]
     assert (found.name, found.seconds, found.factor) == ("quantised small", (2.0,), 1.5)
@@ -125,7 +140,8 @@ def test_a_file_goes_on_with_the_engine_that_timed_it(tmp_path, monkeypatch, bef
         assert measure._begun(path, conditions).conditions == conditions
 
 
-def test_kernels_that_were_timed_in_an_earlier_way_are_put_aside_and_networks_are_not(tmp_path):
+@pytest.mark.parametrize("schema", EARLIER)
+def test_kernels_that_were_timed_in_an_earlier_way_are_put_aside_and_networks_are_not(tmp_path, schema):
     conditions = Conditions("Some Core 6-1-2", 1, "float32", "2.0")
     path, said = tmp_path / "kernels.json", []
     network = NetworkSample("a", (), (1.0,))
@@ -133,7 +149,7 @@ def test_kernels_that_were_timed_in_an_earlier_way_are_put_aside_and_networks_ar
         (),
         (KernelSample(own_kernel(parse_case("1,16,8,8,24,3,2,1"), "adder"), (1.0,), (1.0,), (1.0,)),),
     ):
-        earlier = to_json(KernelTimes(conditions, samples, (network,))).replace(SCHEMA, EARLIER)
+        earlier = to_json(KernelTimes(conditions, samples, (network,))).replace(SCHEMA, schema)
         path.write_text(earlier)
         found = measure._begun(path, conditions, said.append)
         assert found.networks == (() if samples else (network,)) and found.conditions == conditions
@@ -153,7 +169,7 @@ def test_of_compiled_networks_no_kernels_are_drawn_and_each_is_compiled(monkeypa
     monkeypatch.setattr(timed_networks, "timed_network", lambda run, *how: (run(), (1.0,), 1.0)[1:])
     module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
     made = RandomNetwork("plain 0", module, (1, 3, 8, 8))
-    sample = timed_networks.CompiledNetwork(made, torch.float32).timed(None, False)
+    sample = timed_networks.CompiledNetwork(made, torch.float32).timed(None)
     assert ran == [module] and sample.name == "compiled plain 0"
     assert [call.op for call in sample.calls] == ["aten.convolution.default", "aten.relu.default"]
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import statistics
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,8 +24,9 @@ from addercost.measure.case import parse_case, read_case
 from addercost.measure.journal import Journal, JournalHeading
 from addercost.measure.layer_predictions import layer_predictor
 from addercost.measure.plan import RowPlan
-from addercost.measure.runner import ALL_SPEEDS_S, Effort
+from addercost.measure.runner import Effort
 from addercost.measure.session import BenchSettings
+from addercost.measure.speed.reference import ReferenceSpeed
 from addercost.measure.validation import networks
 from addercost.measure.validation.kept_traces import folder_beside
 from addercost.measure.validation.networks import ValidationNetwork, layer_family, layer_kind
@@ -42,7 +45,7 @@ QUICK = ("--cpu", "amd-zen4", "--time-limit", "0.01", "--again", "0", "-q")
 def any_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows count whatever else the machine does meanwhile."""
     for module in (networks, noise):
-        monkeypatch.setattr(module, "is_slow", lambda row: False)
+        monkeypatch.setattr(module, "is_slow", lambda *row: False)
 
 
 def validate(*arguments: str) -> int:
@@ -318,33 +321,36 @@ def test_no_row_is_timed_again_after_the_limit(monkeypatch: pytest.MonkeyPatch) 
     noise.time_slow_rows_again({"net": plan}, ScriptedDevice(), journal, Effort(), 0.0)
 
 
-def test_at_all_speeds_a_row_has_the_runs_of_all_its_timings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two samples of factor 1.4 and one of 1.1 have a mean factor of 1.3. Three more timings are made."""
-    again = MeasuredRow("net", "mac", (0.3,), speed_factor=1.1, reference_samples_s=(0.4,))
-    monkeypatch.setattr(noise, "timed_row", lambda *_: again)
-    first = MeasuredRow("net", "mac", (0.1, 0.2), speed_factor=1.4, reference_samples_s=(0.5, 0.6))
-    both = noise.joined(first, again)
-    assert both.samples_s == (0.1, 0.2, 0.3) and both.reference_samples_s == (0.5, 0.6, 0.4)
-    assert both.speed_factor == pytest.approx(1.3)
-    journal = Journal(JournalHeading("m", {}, {}, {}), None, {"net": first})
-    plan = RowPlan(slow_row("net", None), lambda free: (lambda: None, None))
-    noise.join_more_runs({"net": plan}, ScriptedDevice(), journal, Effort(), 100.0)
-    row = journal.entries["net"]
-    assert isinstance(row, MeasuredRow) and row.samples_s == (0.1, 0.2, 0.3, 0.3, 0.3)
-    noise.join_more_runs({"net": plan}, ScriptedDevice(), journal, Effort(), 0.0)
-    assert journal.entries["net"] == row, "no time was left"
-
-
-@pytest.mark.parametrize(("accept_noise", "least_s"), [(True, ALL_SPEEDS_S), (False, Effort().least_s)])
-def test_rows_of_a_noisy_machine_keep_all_speeds_where_that_is_accepted(
-    accept_noise: bool, least_s: float, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("again_s", "within", "waited"),
+    [
+        pytest.param(100.0, 1.2, True, id="a slow phase is waited out"),
+        pytest.param(math.inf, 1.2, False, id="not without a limit"),
+        pytest.param(100.0, 1.4, False, id="the row was as fast as the machine often is"),
+    ],
+)
+def test_a_slow_row_is_timed_after_the_slow_phase(
+    again_s: float, within: float, waited: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As `bench` and `verdict` time them. Nothing is timed again then."""
-    efforts: list[Effort] = []
-    monkeypatch.setattr(session, "run", lambda plans, device, journal, effort, said: efforts.append(effort))
-    settings = BenchSettings(precision=0.07, time_limit_s=4.0, cpus=())
-    session.measure("m", (), settings, ScriptedDevice(), accept_noise=accept_noise)
-    assert efforts == [Effort(0.07, 4.0, all_speeds=accept_noise, least_s=least_s)]
+    order: list[str] = []
+    speed = SimpleNamespace(within=within, wait=lambda limit_s: order.append("wait"))
+    device = SimpleNamespace(speed=speed, now=lambda: 0.0)
+    monkeypatch.setattr(noise, "timed_row", lambda *_: (order.append("time"), slow_row("net", 1.0))[1])
+    journal = Journal(JournalHeading("m", {}, {}, {}), None, {"net": slow_row("net", 1.3)})
+    plan = RowPlan(slow_row("net", None), lambda free: (lambda: None, None))
+    noise.time_slow_rows_again({"net": plan}, device, journal, Effort(), again_s)  # type: ignore[arg-type]
+    assert order == ["wait"] * waited + ["time"] * (within < 1.3)
+
+
+@pytest.mark.parametrize("accept_noise", [True, False])
+def test_the_device_accepts_noise_where_the_user_does(
+    accept_noise: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = ScriptedDevice()
+    device.speed = ReferenceSpeed(lambda: 1.0, 1.0)
+    monkeypatch.setattr(session, "run", lambda *_: None)
+    session.measure("m", (), BenchSettings(cpus=()), device, accept_noise=accept_noise)
+    assert device.speed.accepts_noise == accept_noise
 
 
 def test_slow_rows_are_not_scored_and_their_number_is_said() -> None:
@@ -362,10 +368,9 @@ def test_slow_rows_are_not_scored_and_their_number_is_said() -> None:
     accepted = validation_of(Measurements("m", {}, rows), plan, "zoo:*", (), accept_noise=True)
     assert [row.name for row in accepted.rows] == ["quiet", "slow", "unknown"] and not accepted.skipped
     assert any(note.startswith("1 of 3 timings are of moments") for note in accepted.notes)
-    # The usual speed is the median of 1.0 and 1.3, 1.15; a row without a factor is taken for a quiet one.
-    expected = {"quiet": 0.01 * 1.15, "slow": 0.01 * 1.15 / 1.3, "unknown": 0.01 * 1.15}
-    assert {row.name: row.measured_s for row in accepted.rows} == pytest.approx(expected)
-    assert any("1.15 times as long as on the quiet machine" in note for note in accepted.notes)
+    assert {row.measured_s for row in accepted.rows} == {0.01}, "as they were, not scaled"
+    # The median of 1.0 and 1.3.
+    assert any("1.15 times as long in the median" in note for note in accepted.notes)
 
 
 def test_a_table_of_another_processor_is_refused_and_can_be_borrowed(
@@ -386,7 +391,7 @@ def test_a_table_of_another_processor_is_refused_and_can_be_borrowed(
 def test_a_machine_that_is_too_noisy_is_refused_and_the_timings_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(noise, "is_slow", lambda row: True)
+    monkeypatch.setattr(noise, "is_slow", lambda *row: True)
     assert (
         validate("--models", "zoo:lenet5-bn", "--layers", "0", "-o", str(tmp_path))
         == CheckFailedError.exit_code

@@ -20,11 +20,11 @@ from addercost.cost.calibrated.features import features
 from addercost.cost.calibrated.network_law import NetworkLaw, fit_networks, half_far_bytes, near_and_far_of
 from addercost.cost.calibrated.spreads import conformal_spread, spread_of_sums, unseen_errors
 from addercost.cost.calibrated.time_model import Floats, TimeModel, fit_times
-from addercost.cost.calibrated.usual_speed import mean_at_usual_speed
+from addercost.cost.calibrated.usual_speed import at_usual_speed
 from addercost.cost.target import WARM
 from addercost.counts.kernel_calls import KernelCall
 from addercost.errors import ArgumentError
-from addercost.hardware.kernel_times import COMPILED, QUIET, KernelSample, KernelTimes, NetworkSample
+from addercost.hardware.kernel_times import COMPILED, KernelSample, KernelTimes, NetworkSample
 
 Sample = TypeVar("Sample", KernelSample, NetworkSample)
 
@@ -188,13 +188,9 @@ def refuse_few(times: KernelTimes) -> None:
 def typical_seconds(
     times: KernelTimes, samples: Sequence[Sample], runs_of: Callable[[Sample], tuple[float, ...]]
 ) -> Floats:
-    """[samples]: the median of each one's quiet runs. Where they were timed at all speeds, a mean at the
-    machine's usual speed: a network runs through fast and slow moments, and its time is the sum over them.
-    """
-    if times.conditions.speeds == QUIET:
-        return np.array([statistics.median(runs_of(sample)) for sample in samples])
+    """[samples]: what each one takes at the speed at which most kernels were timed."""
     usual = times.usual_factor
-    return np.array([mean_at_usual_speed(runs_of(sample), sample.factor, usual) for sample in samples])
+    return np.array([at_usual_speed(runs_of(sample), sample.factor, usual) for sample in samples])
 
 
 def sampled_sites(work: Floats, rows: Floats) -> dict[int, tuple[float, float]]:

@@ -19,7 +19,7 @@ from addercost.cost.calibrated.tables import differences, run_eagerly
 from addercost.cost.cost_model import Kernels, LayerParts, NetworkPrediction, Seconds, far_part
 from addercost.cost.target import Target
 from addercost.counts.kernel_calls import KernelCall
-from addercost.hardware.kernel_times import ALL_SPEEDS, KernelTimes
+from addercost.hardware.kernel_times import OFTEN, KernelTimes
 
 _NOTHING = Seconds(0.0, 0.0, 0.0)
 _MOST_NAMED = 3
@@ -101,9 +101,9 @@ def _notes_on_times(target: Target, times: KernelTimes) -> Iterable[str]:
     networks = f"{len(times.network_names)} networks"
     timed = f"{len(times.samples)} kernels and {networks}" if times.samples else networks
     yield f"{timed} timed on {times.conditions}"
-    if times.conditions.speeds == ALL_SPEEDS:
+    if times.conditions.speeds == OFTEN:
         yield (
-            "for the machine's usual speed, at which a fixed reference takes "
+            "for a speed that the machine often has, at which a fixed reference takes "
             f"{times.usual_factor:.2f} times as long as at its best"
         )
     of_kernels = target if times.conditions.mode == target.kernel_mode else run_eagerly(target)

@@ -17,11 +17,11 @@ from addercost.cost.calibrated.formats import by_format
 from addercost.cost.target import IN_NETWORK, STREAMED, Target
 from addercost.errors import AddercostError
 from addercost.hardware.kernel_times import (
-    ALL_SPEEDS,
     CHANNELS_LAST,
     COMPILED,
     CONTIGUOUS,
     EAGER,
+    OFTEN,
     Conditions,
     KernelTimes,
     read_kernel_times,
@@ -93,7 +93,7 @@ def usual_factor(target: Target, dtype: str = "") -> float | None:
     """
     for path in usable_files(target):
         for name, times in read_times(path).items():
-            if times.conditions.speeds == ALL_SPEEDS and dtype in ("", name):
+            if times.conditions.speeds == OFTEN and dtype in ("", name):
                 return times.usual_factor
     return usual_factor(target) if dtype else None
 

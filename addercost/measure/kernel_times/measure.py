@@ -8,18 +8,20 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from addercost.counts.kernel_calls import KernelCall
 from addercost.errors import CheckFailedError, DataError
 from addercost.hardware.kernel_times import (
-    ALL_SPEEDS,
     CHANNELS_LAST,
     COMPILED,
     CONTIGUOUS,
     EAGER,
+    OFTEN,
     QUIET,
     Conditions,
     EarlierTimesError,
@@ -44,8 +46,10 @@ from addercost.measure.kernel_times.timed_networks import (
 )
 from addercost.measure.kernel_times.timing import Sweeper, timed_kernel
 from addercost.measure.speed.product import open_reference_speed
-from addercost.measure.speed.reference import WITHIN, ReferenceSpeed, too_noisy
+from addercost.measure.speed.reference import ReferenceSpeed, too_noisy
 from addercost.results.files import write_file
+
+Sample = TypeVar("Sample", KernelSample, NetworkSample)
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "int8": "int8"}
 LAYOUTS = {CONTIGUOUS: torch.contiguous_format, CHANNELS_LAST: torch.channels_last}
@@ -75,7 +79,11 @@ COMPILED_NETWORKS = 24
 """How many networks are compiled and timed. To compile one takes many times as long as to time it."""
 
 AGAIN = 3
-"""How often a network is tried at most for one timing, while the machine is slow."""
+"""How often a kernel or network is timed at most, while the machine is slow."""
+
+WAITING = 0.75
+"""Slow phases of the machine are waited out during this share of the minutes. After it, times are taken as
+they come."""
 
 SAVED_EVERY_S = 5.0
 CHAINS, CHAIN = 24, 25
@@ -95,8 +103,8 @@ LEAST_QUIET = 0.5
 
 @dataclass(frozen=True, slots=True)
 class KernelSettings:
-    """What to time. minutes: the time limit for everything. kernels: the most kernels. all_speeds: the runs
-    are spread over moments of any speed, for a machine that is seldom quiet. mode: in `COMPILED`, networks
+    """What to time. minutes: the time limit for everything. kernels: the most kernels. accept_noise: moments
+    count as quiet that are nearly as fast as the machine often is. mode: in `COMPILED`, networks
     alone are timed, each compiled by torch.compile.
     """
 
@@ -106,7 +114,7 @@ class KernelSettings:
     kernels: int = 2000
     seed: int = 0
     layout: str = CONTIGUOUS
-    all_speeds: bool = False
+    accept_noise: bool = False
     mode: str = EAGER
 
 
@@ -121,7 +129,7 @@ def conditions_of(settings: KernelSettings) -> Conditions:
         layout=settings.layout,
         last_level_cache_bytes=max(sizes.values(), default=0),
         date=datetime.date.today().isoformat(),
-        speeds=ALL_SPEEDS if settings.all_speeds else QUIET,
+        speeds=OFTEN if settings.accept_noise else QUIET,
         engine=torch.backends.quantized.engine if settings.dtype == "int8" else "",
     )
 
@@ -138,20 +146,20 @@ def measure_kernels(
     """
     torch.set_num_threads(settings.threads)
     found = _begun(path, conditions_of(settings), progress)
-    speed = open_reference_speed()
-    end = time.monotonic() + 60 * settings.minutes
-    saved = time.monotonic()
-    for part in _measured(settings, found, speed, progress):
+    speed = open_reference_speed(accepts_noise=settings.accept_noise)
+    start = saved = time.monotonic()
+    waits_until = speed.now() + WAITING * 60 * settings.minutes
+    for part in _measured(settings, found, speed, waits_until, progress):
         found = part
         if time.monotonic() - saved > SAVED_EVERY_S:
             _save(found, path)
             saved = time.monotonic()
-        if time.monotonic() > end:
+        if time.monotonic() > start + 60 * settings.minutes:
             break
     _save(found, path)
     timed = found.samples or found.networks
-    quiet = sum(sample.factor <= WITHIN for sample in timed)
-    if quiet < LEAST_QUIET * len(timed) and not settings.all_speeds:
+    quiet = sum(sample.factor <= speed.within for sample in timed)
+    if quiet < LEAST_QUIET * len(timed):
         kept = f"{len(timed)} samples are kept in {path}"
         error = too_noisy("this machine", quiet, len(timed), speed.usual_factor, kept)
         or_else = "if it is never quiet, time it as it is with --accept-noise and another --save"
@@ -190,11 +198,15 @@ def _save(times: KernelTimes, path: Path) -> None:
 
 
 def _measured(
-    settings: KernelSettings, found: KernelTimes, speed: ReferenceSpeed, progress: Callable[[str], None]
+    settings: KernelSettings,
+    found: KernelTimes,
+    speed: ReferenceSpeed,
+    waits_until: float,
+    progress: Callable[[str], None],
 ) -> Iterator[KernelTimes]:
     """Yields the measurements with one sample more each time, from those that were `found` before. Each
     network is timed twice, after the first and after the third quarter of the kernels, so that the difference
-    says how far its timings can be trusted.
+    says how far its timings can be trusted. waits_until: slow phases are waited out until then.
     """
     sizes = cache_sizes()
     near = Sweeper(4 * sizes.get("L2", 1 << 20))
@@ -208,33 +220,35 @@ def _measured(
         for number, call in enumerate(kernels):
             if number % 20 == 0:
                 progress(f"{len(found.samples)} of {settings.kernels} kernels")
+
+            def timed(call: KernelCall = call) -> KernelSample:
+                runs, factor = timed_kernel(call, speed, near, far, settings.seed, layout)
+                return KernelSample(call, runs.warm_s, runs.near_s, runs.far_s, factor)
+
             try:
-                runs, factor = timed_kernel(
-                    call, speed, near, far, settings.seed, layout, settings.all_speeds
-                )
+                sample = _quietest(timed, speed, waits_until)
             except (NotReplayableError, RuntimeError):
                 # torch has no such kernel in this format, so no network can call it.
                 continue
-            sample = KernelSample(call, runs.warm_s, runs.near_s, runs.far_s, factor)
             found = replace(found, samples=(*found.samples, sample))
             yield found
         for network in _networks(settings) if wanted else ():
             if timings[network.name] < wanted:
                 progress(network.name)
-                found = replace(
-                    found, networks=(*found.networks, _timed(network, speed, settings.all_speeds))
-                )
+                timing = _quietest(partial(network.timed, speed), speed, waits_until)
+                found = replace(found, networks=(*found.networks, timing))
                 timings[network.name] += 1
                 yield found
 
 
-def _timed(network: Timeable, speed: ReferenceSpeed, all_speeds: bool) -> NetworkSample:
-    """The first timing at a quiet moment, else the one with the smallest factor. all_speeds: the first."""
-    timings = [network.timed(speed, all_speeds)]
-    if all_speeds:
-        return timings[0]
-    while timings[-1].factor > WITHIN and len(timings) < AGAIN:
-        timings.append(network.timed(speed, all_speeds))
+def _quietest(time_it: Callable[[], Sample], speed: ReferenceSpeed, waits_until: float) -> Sample:
+    """The first timing at a quiet moment, else the one with the smallest factor. Slow phases are waited out
+    until `waits_until`, by the clock of `speed`.
+    """
+    timings = [time_it()]
+    while timings[-1].factor > speed.within and len(timings) < AGAIN:
+        speed.wait(waits_until - speed.now())
+        timings.append(time_it())
     return min(timings, key=lambda timing: timing.factor)
 
 

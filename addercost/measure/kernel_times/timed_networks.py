@@ -27,7 +27,7 @@ class Timeable(Protocol):
     @property
     def name(self) -> str: ...
 
-    def timed(self, speed: ReferenceSpeed, all_speeds: bool) -> NetworkSample: ...
+    def timed(self, speed: ReferenceSpeed) -> NetworkSample: ...
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,13 @@ class FormattedNetwork:
     def name(self) -> str:
         return self.made.name
 
-    def timed(self, speed: ReferenceSpeed, all_speeds: bool) -> NetworkSample:
+    def timed(self, speed: ReferenceSpeed) -> NetworkSample:
         module, x = self.made.module.to(self.dtype), torch.rand(self.made.input_shape).to(self.dtype)
         if x.dim() == 4:
             # torch's type annotations lack this form of the call.
             module = module.to(memory_format=self.layout)  # type: ignore[call-overload]
             x = x.to(memory_format=self.layout)
-        return _sample(self.name, module, x, x.to("meta"), speed, all_speeds)
+        return _sample(self.name, module, x, x.to("meta"), speed)
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,11 @@ class CompiledNetwork:
     def name(self) -> str:
         return f"compiled {self.made.name}"
 
-    def timed(self, speed: ReferenceSpeed, all_speeds: bool) -> NetworkSample:
+    def timed(self, speed: ReferenceSpeed) -> NetworkSample:
         module, x = self.made.module.to(self.dtype), torch.rand(self.made.input_shape).to(self.dtype)
         calls = _calls(module, x.to("meta"))
         run = compiled(module)
-        seconds, factor = timed_network(lambda: run(x), speed, all_speeds)
+        seconds, factor = timed_network(lambda: run(x), speed)
         return NetworkSample(self.name, calls, seconds, factor)
 
 
@@ -82,17 +82,17 @@ class QuantizedNetwork:
     def name(self) -> str:
         return f"quantised {self.made.name}"
 
-    def timed(self, speed: ReferenceSpeed, all_speeds: bool) -> NetworkSample:
+    def timed(self, speed: ReferenceSpeed) -> NetworkSample:
         x = torch.rand(self.made.input_shape, generator=torch.Generator().manual_seed(0))
         module = statically_quantized(self.made.module, x)
-        return _sample(self.name, module, x, x, speed, all_speeds)
+        return _sample(self.name, module, x, x, speed)
 
 
 def _sample(
-    name: str, module: nn.Module, x: Tensor, traced_on: Tensor, speed: ReferenceSpeed, all_speeds: bool
+    name: str, module: nn.Module, x: Tensor, traced_on: Tensor, speed: ReferenceSpeed
 ) -> NetworkSample:
     calls = _calls(module, traced_on)
-    seconds, factor = timed_network(lambda: module(x), speed, all_speeds)
+    seconds, factor = timed_network(lambda: module(x), speed)
     return NetworkSample(name, calls, seconds, factor)
 
 
@@ -109,7 +109,7 @@ class Chain:
     calls: tuple[KernelCall, ...]
     layout: torch.memory_format
 
-    def timed(self, speed: ReferenceSpeed, all_speeds: bool) -> NetworkSample:
+    def timed(self, speed: ReferenceSpeed) -> NetworkSample:
         generator = torch.Generator().manual_seed(0)
         runs, calls = [], []
         for call in self.calls:
@@ -121,5 +121,5 @@ class Chain:
             for one in runs:
                 one()
 
-        seconds, factor = timed_network(run, speed, all_speeds)
+        seconds, factor = timed_network(run, speed)
         return NetworkSample(self.name, tuple(calls), seconds, factor)

@@ -35,13 +35,14 @@ cases; those without a pause did so in 60 of 100.
 
 
 def open_reference_speed(
-    clock_ns: Callable[[], int] = time.perf_counter_ns, path: Path | None = None
+    clock_ns: Callable[[], int] = time.perf_counter_ns, path: Path | None = None, accepts_noise: bool = False
 ) -> ReferenceSpeed:
     """The reference of this machine, with as many threads as torch uses now.
 
     clock_ns: the clock that times the reference. A wall clock counts time that other programs take. A clock
     of processor time does not, and suits samples that do not count it either. path: the file of quiet times.
-    Raises DataError for a damaged file, OutputError where it cannot be written.
+    accepts_noise: as for `ReferenceSpeed`. Raises DataError for a damaged file, OutputError where it cannot
+    be written.
     """
     path = path or quiet_times_file()
     machine = machine_key(torch.get_num_threads())
@@ -49,6 +50,7 @@ def open_reference_speed(
         _matrix_product(clock_ns),
         read_quiet_times(path).seconds.get(machine),
         partial(keep_quiet_time, path, machine),
+        accepts_noise=accepts_noise,
     )
 
 

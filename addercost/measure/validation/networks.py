@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from addercost.arithmetic import Arithmetic
 from addercost.cost.calibrated.codes import CODES
-from addercost.cost.calibrated.usual_speed import mean_at_usual_speed
+from addercost.cost.calibrated.usual_speed import at_usual_speed
 from addercost.cost.target import Target
 from addercost.counts.model import count
 from addercost.errors import AddercostError, ArgumentError
@@ -30,9 +30,10 @@ from addercost.measure.devices.exclusive import exclusive
 from addercost.measure.environment import environment
 from addercost.measure.journal import Journal, JournalHeading, open_journal
 from addercost.measure.layer_predictions import PredictLayer, layer_predictor
-from addercost.measure.noise import is_slow, join_more_runs, refuse_noise, time_slow_rows_again
+from addercost.measure.noise import is_slow, refuse_noise, time_slow_rows_again
 from addercost.measure.plan import RowPlan, layer_rows
-from addercost.measure.session import LAYOUTS, BenchSettings, effort_of, open_device
+from addercost.measure.runner import Effort
+from addercost.measure.session import LAYOUTS, BenchSettings, open_device
 from addercost.measure.speed.reference import WITHIN
 from addercost.measure.validation.kept_traces import KeptTraces
 from addercost.measure.validation.predictions import network_row
@@ -199,7 +200,7 @@ def timed(
     traced again.
 
     again_s: how long, in all, rows that were timed while the machine was slow are timed again at the end.
-    accept_noise: runs at all of the machine's speeds are kept, and all rows are timed again for `again_s`.
+    accept_noise: moments count as quiet that are nearly as fast as this machine often is.
     Raises DataError where the journal is of another machine or of other settings. Raises CheckFailedError
     where more than half of the rows were timed while the machine was slow, unless that is accepted.
     """
@@ -208,7 +209,9 @@ def timed(
         lines = {**settings.lines(), "cpus": "none"}
         heading = JournalHeading("validation", lines, environment(device.facts), {})
         journal = open_journal(heading, plan.document)
-        effort = effort_of(settings, accept_noise)
+        effort = Effort(settings.precision, settings.time_limit_s, settings.cold)
+        if device.speed is not None:
+            device.speed.accepts_noise = accept_noise
         predict = layer_predictor(
             settings.estimate_cpus, plan.models, settings.hardware_path, settings.layout, settings.cache
         )
@@ -221,10 +224,7 @@ def timed(
                     yield row_plan
 
             run(kept(), device, journal, effort, said)
-            if accept_noise:
-                join_more_runs(plans, device, journal, effort, again_s)
-            else:
-                time_slow_rows_again(plans, device, journal, effort, again_s)
+            time_slow_rows_again(plans, device, journal, effort, again_s)
         found = {key: entry for key, entry in journal.entries.items() if key in plans}
         if not accept_noise:
             refuse_noise(found.values(), journal.path, "-o DIR", "; --accept-noise scores all of them")
@@ -257,9 +257,8 @@ def validation_of(
     """
     noisy = [row for row in measurements.rows if is_slow(row)]
     slow = [] if accept_noise else noisy
-    timed_as = replace(plan.target, kernel_mode=KERNEL_MODES[plan.mode])
-    of_networks = _usual_factor(measurements, timed_as, plan.dtype) if accept_noise else None
-    of_layers = _usual_factor(measurements, plan.layer_target) if accept_noise else None
+    of_networks = _usual_factor(replace(plan.target, kernel_mode=KERNEL_MODES[plan.mode]), plan.dtype)
+    of_layers = _usual_factor(plan.layer_target)
     rows = [
         _row(plan, row, of_layers if row.case else of_networks)
         for row in measurements.rows
@@ -274,14 +273,17 @@ def validation_of(
         f"{len(slow)} of {len(measurements.rows)} timings are left out of the scores: a fixed reference took "
         f"more than {WITHIN} times as long beside them as on the quiet machine"
     )
+    factors = [row.speed_factor for row in measurements.rows if row.speed_factor is not None]
     scored_too = (
         f"{len(noisy)} of {len(measurements.rows)} timings are of moments when a fixed reference took more "
-        f"than {WITHIN} times as long as on the quiet machine; they are scored like the others"
+        f"than {WITHIN} times as long as on the quiet machine; they are scored like the others; the "
+        f"reference took {statistics.median(factors or [1.0]):.2f} times as long in the median of all timings"
     )
     scaled = (
-        "each time is the mean of its runs, brought to the machine's usual speed: it is divided by the time "
-        "of a fixed reference beside it and multiplied by the reference's usual time, which is "
-        f"{of_networks or 1:.2f} times as long as on the quiet machine (layers: {of_layers or 1:.2f})"
+        "a time is the median of runs at nearly the speed at which the kernels were timed, when the "
+        f"reference took {of_networks or 1:.2f} times as long as on the quiet machine (layers: "
+        f"{of_layers or 1:.2f}); the mean of runs at other speeds is brought to that one by the time of the "
+        "reference beside them"
     )
     kept = ("cpu", "threads", "torch", "clock", "date")
     conditions = {key: value for key, value in measurements.environment.items() if key in kept}
@@ -304,21 +306,9 @@ def validation_of(
             *measurements.notes,
             *_remark(slow, left_out),
             *_remark(noisy if accept_noise else [], scored_too),
-            *_remark(rows if accept_noise else [], scaled),
+            *_remark(rows if accept_noise and of_networks else [], scaled),
             *notes,
         ),
-    )
-
-
-def _usual_factor(measurements: Measurements, target: Target, dtype: str = "") -> float:
-    """The speed at which the kernels of the target were timed, those of the format if one is named; the
-    median of these rows where none were timed.
-    """
-    from addercost.cost.calibrated.tables import usual_factor
-
-    factors = [row.speed_factor for row in measurements.rows if row.speed_factor is not None]
-    return usual_factor(target, _TIMED_FORMATS.get(dtype, "")) or (
-        statistics.median(factors) if factors else 1.0
     )
 
 
@@ -327,6 +317,13 @@ KERNEL_MODES = {EAGER: kernel_times.EAGER, COMPILED: kernel_times.COMPILED}
 
 _TIMED_FORMATS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", INT8: CODES}
 """The formats of files of timed kernels, by the format of a network."""
+
+
+def _usual_factor(target: Target, dtype: str = "") -> float | None:
+    """The speed at which the kernels of the target were timed, those of the format if one is named."""
+    from addercost.cost.calibrated.tables import usual_factor
+
+    return usual_factor(target, _TIMED_FORMATS.get(dtype, ""))
 
 
 def _remark(rows: Sequence[object], text: str) -> list[str]:
@@ -344,10 +341,10 @@ def _label(row: MeasuredRow) -> str:
 
 
 def _row(plan: Plan, row: MeasuredRow, usual_factor: float | None) -> ValidationRow | None:
-    """usual_factor: of a machine that was timed at all speeds; each time is brought to this speed."""
+    """usual_factor: the machine's factor while the kernels were timed that predict the row."""
     measured_s = row.median_s
-    if usual_factor is not None:
-        measured_s = mean_at_usual_speed(row.samples_s, row.speed_factor or 1.0, usual_factor)
+    if usual_factor is not None and row.speed_factor is not None:
+        measured_s = at_usual_speed(row.samples_s, row.speed_factor, usual_factor)
     if not row.case:
         return replace(plan.rows[row.path], measured_s=measured_s)
     planned = plan.layer_rows[RowPlan.key_of(row)]
