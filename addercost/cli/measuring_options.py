@@ -54,7 +54,7 @@ def accept_noise_option(function: F) -> F:
     option: Option = click.option(
         "--accept-noise",
         is_flag=True,
-        help="Keep the timings of a machine that is slow all the time; else they are refused.",
+        help="Time a machine that is hardly ever quiet at the best speed that it often has.",
     )
     return option(function)
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from addercost.cli import run
 from addercost.cli.validate_networks import named_networks
 from addercost.cost.target_registry import load_target
-from addercost.errors import ArgumentError, CheckFailedError
+from addercost.errors import ArgumentError, CheckFailedError, ModelError
 from addercost.measure import noise, session
 from addercost.measure.case import parse_case, read_case
 from addercost.measure.journal import Journal, JournalHeading
@@ -142,6 +142,15 @@ def test_networks_in_8_bits_are_quantised_and_those_without_such_a_form_are_name
     assert any(name.startswith("quantized.conv2d") for name in names) and "aten.convolution" not in names
     reasons = {item.name: item.reason for item in found.skipped}
     assert "torch.fx cannot record" in reasons["values"] and "for the engine" in reasons["engine"]
+    assert torch.backends.quantized.engine == ENGINE
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "bf16", "int8"])
+def test_a_network_that_is_quantised_for_another_engine_is_refused(dtype: str) -> None:
+    """The kernels of that engine are others than those that a calibration times."""
+    image = (torch.empty(1, 3, 8, 8, device="meta"),)
+    with pytest.raises(ModelError, match="for the engine"):
+        networks.ValidationNetwork("net", made_for_another_engine, image, dtype).traced()
     assert torch.backends.quantized.engine == ENGINE
 
 

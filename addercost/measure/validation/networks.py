@@ -74,9 +74,10 @@ class ValidationNetwork:
             loaded = LoadedModel(self.name, made, rebuild=lambda: made)
             return trace_loaded(loaded, ModelInputs(data), TraceRequest())
         make = self.make if self.dtype == "fp32" else self._made_in_its_format
-        loaded = LoadedModel(self.name, build(make, self.name), rebuild=make)
         inputs = (x.to(TENSOR_DTYPES[self.dtype]) if x.is_floating_point() else x for x in self.inputs)
-        return trace_loaded(loaded, ModelInputs(tuple(inputs)), TraceRequest(tracer="blocks"))
+        with same_engine():
+            loaded = LoadedModel(self.name, build(make, self.name), rebuild=make)
+            return trace_loaded(loaded, ModelInputs(tuple(inputs)), TraceRequest(tracer="blocks"))
 
     def _made_in_its_format(self) -> nn.Module:
         return self.make().to(TENSOR_DTYPES[self.dtype])
@@ -152,8 +153,7 @@ class Plan:
         return _plan(network, row)
 
     def _trace(self, network: ValidationNetwork) -> Trace:
-        with same_engine():
-            return self._traces.trace(f"{network.name} {network.dtype}", network.traced)
+        return self._traces.trace(f"{network.name} {network.dtype}", network.traced)
 
     def _refuse_large(self, mac_sites: int) -> None:
         if mac_sites > self.most_sites:

@@ -18,13 +18,15 @@ INT8 = "int8"
 
 
 @contextmanager
-def same_engine() -> Iterator[str]:
-    """Yields torch's engine for quantised modules, and sets it again after the block, since some makers of
-    quantised networks set another one.
+def same_engine() -> Iterator[None]:
+    """Sets torch's engine for quantised modules again after the block. Raises ModelError where the block has
+    set another one, as makers of quantised networks do: other kernels then run than a calibration times.
     """
     engine = torch.backends.quantized.engine
     try:
-        yield engine
+        yield
+        if (other := torch.backends.quantized.engine) != engine:
+            raise ModelError(f"it is quantised for the engine {other}, and kernels of {engine} are timed")
     finally:
         torch.backends.quantized.engine = engine
 
@@ -39,10 +41,9 @@ def quantized(
     make: builds the network with its weights. inputs: the arguments of one forward, without data. Raises
     ModelError for a network that has no 8-bit form, or one that is quantised for another engine.
     """
-    with torch.random.fork_rng(devices=[]), same_engine() as engine:
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = build_real(make).eval()
-        if (other := torch.backends.quantized.engine) != engine:
-            raise ModelError(f"it is quantised for the engine {other}, and kernels of {engine} are timed")
+        with same_engine():
+            model = build_real(make).eval()
         data = tuple(filled(x, torch.float32, torch.device("cpu")) for x in inputs)
         return statically_quantized(model, *data), data
