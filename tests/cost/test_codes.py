@@ -29,9 +29,12 @@ CONVERTED = (
 @pytest.mark.parametrize(
     ("channels", "dilation", "slow"),
     [
-        pytest.param(64, 1, False, id="eights"),
-        pytest.param(58, 1, True, id="no eights"),
-        pytest.param(64, 2, True, id="dilated"),
+        pytest.param(104, 1, "", id="eights"),
+        pytest.param(64, 1, "", id="eights, few channels"),
+        pytest.param(116, 1, "slow ", id="no eights"),
+        pytest.param(104, 2, "slow ", id="dilated"),
+        pytest.param(100, 1, "slow few", id="no eights, few channels"),
+        pytest.param(64, 2, "slow few", id="dilated, few channels"),
     ],
 )
 def test_depthwise_convolutions_that_torchs_fast_kernel_refuses_are_a_family_of_their_own(
@@ -45,7 +48,8 @@ def test_depthwise_convolutions_that_torchs_fast_kernel_refuses_are_a_family_of_
     plain = convolution_call(x, weight, None, 1, dilation, dilation, channels)
     assert family_of(plain) == "depthwise convolution"
     found = family_of(of_codes(plain, relu=False))
-    assert found == ("slow depthwise convolution" if slow else "depthwise convolution")
+    kind, _, few = slow.partition(" ")
+    assert found == f"{kind} depthwise convolution{' of few channels' if few else ''}".strip()
 
 
 def test_a_trace_shows_how_a_quantised_convolution_moves():
@@ -80,7 +84,9 @@ def test_a_kernel_on_codes_has_the_family_and_the_sites_of_the_plain_one(family)
         if family == "linear":
             assert found.k * found.c == packed_weight(made).shape[0] * packed_weight(made).shape[1]
         assert is_of_codes(made) and is_like_timed(made)
-        assert found.family.removeprefix("slow ") == RENAMED.get(known.family, known.family)
+        assert found.family.removeprefix("slow ").removesuffix(" of few channels") == RENAMED.get(
+            known.family, known.family
+        )
         same = ("sites", "n", "c", "k", "h", "w", "p", "q", "r", "s", "groups", "stride")
         assert [getattr(found, name) for name in same] == [getattr(known, name) for name in same]
         assert found.input_bytes < known.input_bytes

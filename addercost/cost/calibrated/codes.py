@@ -65,6 +65,17 @@ def is_slow_depthwise(call: KernelCall) -> bool:
     return is_of_codes(call) and (dilated or call.outputs[0].shape[1] % 8 > 0)
 
 
+FEW_CHANNELS = 100
+"""Where the processor multiplies bytes with VNNI, torch leaves depthwise convolutions of at most so many
+channels to oneDNN (`should_use_onednn_quant` in its ATen/native/quantized/cpu/OnednnUtils.h).
+"""
+
+
+def has_few_channels(call: KernelCall) -> bool:
+    """Whether a depthwise convolution has so few channels that another library may compute it."""
+    return call.outputs[0].shape[1] <= FEW_CHANNELS
+
+
 def as_product(call: KernelCall) -> KernelCall:
     """A dynamically quantised linear layer as the product that it computes, which is how the kernels of such
     layers are described where they are timed: inputs rounded to int8, int8 weights, fp32 outputs. Any other

@@ -6,6 +6,7 @@ import math
 
 from addercost.cost.calibrated.codes import (
     ROUNDING,
+    has_few_channels,
     is_of_codes,
     is_slow_depthwise,
     main_name,
@@ -27,12 +28,13 @@ FAMILIES = (
         for shape in ("depthwise", "pointwise")
     ),
     "linear of rounded inputs", "linear of one rounded row", "rounding", "concatenation of codes",
-    "shuffle of codes", "slow depthwise convolution",
+    "shuffle of codes", "slow depthwise convolution", "slow depthwise convolution of few channels",
 )  # fmt: skip
 """The families. `elementwise` has every kernel that is in no other family. A linear layer of rounded inputs
 has int8 weights, rounds its inputs to int8 itself and returns floating-point numbers. `rounding` converts
 between floating point and codes. Codes are shuffled by a copy of images with groups of channels. A slow
-depthwise convolution is one that `is_slow_depthwise` names.
+depthwise convolution is one that `is_slow_depthwise` names; those of few channels are fast on some
+processors.
 """
 
 PRODUCTS = ("linear", "linear of one row", "linear of rounded inputs", "linear of one rounded row")
@@ -161,7 +163,9 @@ def _convolution_family(call: KernelCall) -> str:
     if call.argument("groups") != 1:
         if filters[1] != 1:
             return "grouped convolution"
-        return "slow depthwise convolution" if is_slow_depthwise(call) else "depthwise convolution"
+        if not is_slow_depthwise(call):
+            return "depthwise convolution"
+        return f"slow depthwise convolution{' of few channels' * has_few_channels(call)}"
     if math.prod(filters[2:]) > 1:
         return "dense convolution"
     return "convolution of one pixel" if math.prod(x.shape[2:]) == 1 else "pointwise convolution"
