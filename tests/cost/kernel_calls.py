@@ -56,7 +56,7 @@ CASES = [
     pytest.param(
         convolution((1, 8, 7, 5), (16, 8, 1, 1), (1, 16, 7, 5)),
         Sizes(
-            "pointwise convolution", 16 * 7 * 5 * 8,
+            "native pointwise convolution", 16 * 7 * 5 * 8,
             bytes_of((1, 8, 7, 5)), bytes_of((16, 8, 1, 1)), bytes_of((1, 16, 7, 5)),
             c=8, k=16, h=7, w=5, p=7, q=5, stride=1,
         ),
@@ -83,7 +83,7 @@ CASES = [
     pytest.param(
         convolution((1, 8, 8, 8), (6, 4, 1, 1), (1, 6, 8, 8), groups=2),
         Sizes(
-            "grouped convolution", 6 * 8 * 8 * 4,
+            "grouped pointwise convolution", 6 * 8 * 8 * 4,
             bytes_of((1, 8, 8, 8)), bytes_of((6, 4, 1, 1)), bytes_of((1, 6, 8, 8)),
             c=8, k=6, h=8, w=8, p=8, q=8, groups=2,
         ),
@@ -172,7 +172,7 @@ CASES = [
     pytest.param(
         call("aten.gelu", tensor(2, 4, 6), self=tensor(2, 4, 6)),
         Sizes(
-            "special function", 2 * 4 * 6, bytes_of((2, 4, 6)), 0, bytes_of((2, 4, 6)),
+            "gelu", 2 * 4 * 6, bytes_of((2, 4, 6)), 0, bytes_of((2, 4, 6)),
             n=2, c=6, k=6, h=4, w=6, p=4, q=6,
         ),
         id="tokens",
@@ -198,7 +198,7 @@ CASES = [
     pytest.param(
         convolution((1, 8, 6, 5), (16, 8, 2, 1), (1, 16, 5, 5)),
         Sizes(
-            "dense convolution", 16 * 5 * 5 * 8 * 2,
+            "native dense convolution", 16 * 5 * 5 * 8 * 2,
             bytes_of((1, 8, 6, 5)), bytes_of((16, 8, 2, 1)), bytes_of((1, 16, 5, 5)),
             c=8, k=16, h=6, w=5, p=5, q=5, r=2, stride=1,
         ),
@@ -207,7 +207,7 @@ CASES = [
     pytest.param(
         convolution((1, 8, 5, 1), (16, 8, 1, 1), (1, 16, 3, 1), stride=(2, 1)),
         Sizes(
-            "pointwise convolution", 16 * 3 * 8,
+            "native pointwise convolution", 16 * 3 * 8,
             bytes_of((1, 8, 5, 1)), bytes_of((16, 8, 1, 1)), bytes_of((1, 16, 3, 1)),
             c=8, k=16, h=5, p=3, stride=2,
         ),

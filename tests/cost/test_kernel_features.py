@@ -108,6 +108,30 @@ def test_a_row_of_channels_that_fill_no_vectors():
     assert row[-10:].tolist() == [False, False, True, False, True, 0, 64, 64, 2, False]
 
 
+@pytest.mark.parametrize(
+    ("image", "filters", "stride", "native"),
+    [
+        pytest.param((1, 8, 9, 9), (16, 8, 1, 1), 1, True, id="1x1"),
+        pytest.param((1, 64, 99, 99), (16, 64, 1, 1), 1, True, id="large 1x1"),
+        pytest.param((16, 8, 9, 9), (16, 8, 1, 1), 1, False, id="1x1 of 16 images"),
+        pytest.param((1, 8, 9, 9), (16, 8, 1, 1), 2, True, id="small strided 1x1"),
+        pytest.param((1, 64, 99, 99), (16, 64, 1, 1), 2, False, id="large strided 1x1"),
+        pytest.param((1, 20, 32, 32), (16, 20, 3, 3), 1, True, id="20480 inputs"),
+        pytest.param((1, 20, 32, 33), (16, 20, 3, 3), 1, False, id="more inputs"),
+        pytest.param((2, 8, 9, 9), (16, 8, 3, 3), 1, False, id="two images"),
+        pytest.param((1, 8, 9, 9), (16, 8, 5, 5), 1, False, id="wide filters"),
+        pytest.param((1, 8, 9, 9), (16, 8, 5, 3), 1, True, id="filters that are wide one way"),
+        pytest.param((1, 8, 9, 9), (16, 4, 3, 3), 1, False, id="groups"),
+    ],
+)
+def test_torch_computes_some_convolutions_itself(image, filters, stride, native):
+    """As `ConvParams::use_mkldnn` in torch's ATen/native/Convolution.cpp decides on one thread."""
+    kernel = convolution(
+        image, filters, (image[0], 16, 9, 9), stride=(stride,) * 2, groups=image[1] // filters[1]
+    )
+    assert family_of(kernel).startswith("native") == native
+
+
 def test_operators_that_take_unlike_time_are_distinct_within_a_family():
     """In place is a column of its own. Operators that are not listed share one number."""
     kernels = [

@@ -224,6 +224,16 @@ def test_an_operator_of_torch_is_called_by_the_function_that_networks_call(op, a
 
 
 @pytest.mark.parametrize(
+    "name", ["silu_", "hardswish_", "leaky_relu_", "mish_", "gelu_", "relu_", "hardtanh_"]
+)
+def test_repeated_in_place_activations_do_not_shrink_to_subnormal_numbers(name) -> None:
+    """Each SiLU of a small number halves it. Subnormal numbers take many times as long."""
+    run = replay(KernelCall(f"aten.{name}.default", (("self", FOUR),), (FOUR,)), torch.Generator())
+    sizes = [run().abs().max().item() for _ in range(300)][-1]
+    assert sizes == 0 or sizes > 1e-3
+
+
+@pytest.mark.parametrize(
     ("op", "output"),
     [
         pytest.param("aten.mul.Tensor", Operand((3,), "float32"), id="another shape"),

@@ -40,7 +40,7 @@ element-wise operators, and the others: pools, copies and look-ups.
 _CLASS_OF = {
     **dict.fromkeys(("product", "attention"), LIBRARY),
     **dict.fromkeys(("batch norm", "row norm", "softmax", "reduction"), NORMS),
-    "special function": SPECIAL,
+    **dict.fromkeys(("special function", "gelu"), SPECIAL),
     **dict.fromkeys(("elementwise", "broadcast"), SIMPLE),
 }
 _CLASSES = np.array(

@@ -29,12 +29,14 @@ FAMILIES = (
     ),
     "linear of rounded inputs", "linear of one rounded row", "rounding", "concatenation of codes",
     "shuffle of codes", "slow depthwise convolution", "slow depthwise convolution of few channels",
+    "native dense convolution", "native pointwise convolution", "grouped pointwise convolution", "gelu",
 )  # fmt: skip
 """The families. `elementwise` has every kernel that is in no other family. A linear layer of rounded inputs
 has int8 weights, rounds its inputs to int8 itself and returns floating-point numbers. `rounding` converts
 between floating point and codes. Codes are shuffled by a copy of images with groups of channels. A slow
 depthwise convolution is one that `is_slow_depthwise` names; those of few channels are fast on some
-processors.
+processors. A native convolution is one that `is_native` names. `gelu` stands alone, since torch leaves it to
+oneDNN, which takes longer to start.
 """
 
 PRODUCTS = ("linear", "linear of one row", "linear of rounded inputs", "linear of one rounded row")
@@ -82,11 +84,12 @@ _BY_NAME = {
     ),
     **dict.fromkeys(("embedding", "index", "index_select", "gather"), "lookup"),
     **dict.fromkeys(
-        ("gelu", "silu", "sigmoid", "hardswish", "hardsigmoid", "tanh", "exp", "log", "erf", "pow", "sqrt",
-         "rsqrt", "softplus", "elu", "mish", "sin", "cos", "div"),
+        ("silu", "sigmoid", "tanh", "exp", "log", "erf", "pow", "sqrt", "rsqrt", "softplus", "elu", "mish",
+         "sin", "cos", "div"),
         "special function",
     ),
     **dict.fromkeys(ROUNDING, "rounding"),
+    "gelu": "gelu",
 }  # fmt: skip
 
 _SIMPLE = frozenset(
@@ -95,7 +98,7 @@ _SIMPLE = frozenset(
      "trunc", "lerp", "addcmul", "addcdiv", "eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or",
      "logical_not", "bitwise_and", "bitwise_or", "bitwise_not", "reciprocal", "dropout", "native_dropout",
      "isnan", "isinf", "alias_copy", "remainder", "fmod", "prelu", "_prelu_kernel", "hardshrink",
-     "softshrink"),
+     "softshrink", "hardswish", "hardsigmoid"),
 )  # fmt: skip
 """Operators that do little work on every element, like the element-wise operators that `calibrate` times."""
 
@@ -162,13 +165,37 @@ def _convolution_family(call: KernelCall) -> str:
         return "transposed convolution"
     if call.argument("groups") != 1:
         if filters[1] != 1:
-            return "grouped convolution"
+            return f"grouped {'pointwise ' * (math.prod(filters[2:]) == 1)}convolution"
         if not is_slow_depthwise(call):
             return "depthwise convolution"
         return f"slow depthwise convolution{' of few channels' * has_few_channels(call)}"
-    if math.prod(filters[2:]) > 1:
-        return "dense convolution"
-    return "convolution of one pixel" if math.prod(x.shape[2:]) == 1 else "pointwise convolution"
+    if math.prod(filters[2:]) == math.prod(x.shape[2:]) == 1:
+        return "convolution of one pixel"
+    kind = "dense convolution" if math.prod(filters[2:]) > 1 else "pointwise convolution"
+    return f"{'native ' * is_native(call)}{kind}"
+
+
+MOST_NATIVE_INPUTS, LEAST_IMAGES = 20480, 16
+"""The sizes in that rule: of the input in elements, and of a batch."""
+
+
+def is_native(call: KernelCall) -> bool:
+    """Whether torch computes a convolution of one group by its own product of matrices, and not by oneDNN,
+    which takes longer to start. The rule is that of one thread; on several it only says which convolutions
+    are small. Source: `ConvParams::use_mkldnn` in ATen/native/Convolution.cpp of torch 2.
+    """
+    x, taps = image_of(call), filters_of(call)[2:]
+    if x.dtype != "float32":
+        return False
+    is_plain = math.prod(taps) == 1 and not _is_strided(call) and x.shape[0] < LEAST_IMAGES
+    return is_plain or (x.shape[0] == 1 and min(taps) <= 3 and math.prod(x.shape) <= MOST_NATIVE_INPUTS)
+
+
+def _is_strided(call: KernelCall) -> bool:
+    return any(
+        isinstance(steps, tuple) and any(step != 1 for step in steps)
+        for steps in (call.argument("stride"), call.argument("dilation"))
+    )
 
 
 def image_of(call: KernelCall) -> Operand:

@@ -32,6 +32,7 @@ from addercost.hardware.kernel_times import (
     to_json,
 )
 from addercost.hardware.this_machine import cache_sizes, processor_id
+from addercost.measure.devices.process_memory import keep_freed_memory
 from addercost.measure.kernel_times.draw import SHARES, Drawing, draw
 from addercost.measure.kernel_times.draw_codes import draw_codes
 from addercost.measure.kernel_times.draw_own import draw_own
@@ -145,6 +146,7 @@ def measure_kernels(
     both cases.
     """
     torch.set_num_threads(settings.threads)
+    keep_freed_memory()
     found = _begun(path, conditions_of(settings), progress)
     speed = open_reference_speed(accepts_noise=settings.accept_noise)
     start = saved = time.monotonic()
