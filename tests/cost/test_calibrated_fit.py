@@ -9,7 +9,9 @@ from addercost.cost.calibrated import fit as fitting
 from addercost.cost.calibrated import network_law, spreads, time_model
 from addercost.cost.calibrated.codes import CODES
 from addercost.cost.calibrated.families import FAMILIES
+from addercost.cost.calibrated.features import UNITS
 from addercost.cost.calibrated.tables import one_thread
+from addercost.cost.calibrated.time_model import Law
 from addercost.cost.cost_model import far_part
 from addercost.counts.kernel_calls import KernelCall
 from addercost.errors import ArgumentError
@@ -22,6 +24,7 @@ from addercost.hardware.kernel_times import (
 
 LINEAR = FAMILIES.index("linear")
 POOL = FAMILIES.index("maximum pool")
+BATCH_NORM = FAMILIES.index("batch norm")
 
 
 def rows(*families):
@@ -30,31 +33,43 @@ def rows(*families):
 
 
 def test_a_prior_is_a_start_and_a_time_for_each_site_and_byte():
-    """1 + 2·3 + 0.5·4 s by the law of its own family; 2 + 3 + 4 s by that of all where it has none."""
-    laws = {-1: np.log([2.0, 1.0, 1.0]), LINEAR: np.log([1.0, 2.0, 0.5])}
-    work = np.array([[1.0, 3.0, 4.0], [1.0, 3.0, 4.0]])
-    assert time_model.log_prior(laws, work, rows(LINEAR, POOL)) == pytest.approx(np.log([9.0, 9.0]))
-    assert time_model.log_prior(laws, work[:, [0, 2, 1]], rows(LINEAR, POOL)) == pytest.approx(
-        np.log([1 + 2 * 4 + 0.5 * 3, 9.0])
-    )
+    """1 + 2·3 + 0.5·4 + 4·0.25 s by the law of its own family, which counts sites in the second unit; and
+    2 + 7 + 4 + 0.25 s by that of all, which counts them one by one.
+    """
+    laws = {
+        -1: Law((0, 1, 4, 5), np.log([2.0, 1.0, 1.0, 1.0])),
+        LINEAR: Law((0, 2, 4, 5), np.log([1.0, 2.0, 0.5, 4.0])),
+    }
+    work = np.array([[1.0, 7.0, 3.0, 9.0, 4.0, 0.25]] * 2)
+    assert time_model.log_prior(laws, work, rows(LINEAR, POOL)) == pytest.approx(np.log([10.0, 13.25]))
 
 
-def test_a_family_of_a_dozen_kernels_has_a_law_of_its_own():
-    """Linear layers are eleven, one too few; pools, which come after them, are twelve. A site takes 2 ns in
-    a pool and 1 ns else, so the two laws differ."""
-    families = np.array([LINEAR] * 11 + [POOL] * 12)
-    work = np.column_stack([np.ones(23), np.arange(1, 24) * 1e6, np.zeros(23)])
-    seconds = work[:, 1] * np.where(families == POOL, 2e-9, 1e-9)
-    features = np.zeros((23, 9))
-    features[:, 0] = families
+def test_a_family_of_three_kernels_has_a_law_of_its_own():
+    """Linear layers are two, one too few. A site takes 2 ns in a pool and 1 ns else."""
+    families = np.array([LINEAR] * 2 + [POOL] * 12 + [BATCH_NORM] * 3)
+    sites = np.arange(1, 18) * 1e6
+    work = np.column_stack([np.ones(17), sites, sites, sites, np.zeros(17), np.zeros(17)])
+    seconds = sites * np.where(families == POOL, 2e-9, 1e-9)
     with one_thread():
-        laws = time_model.fit_times(work, features, seconds).laws
-    assert laws.keys() == {-1, POOL}
-    assert math.exp(laws[POOL][1]) == pytest.approx(2e-9, rel=0.05)
+        laws = time_model.fit_times(work, np.column_stack([families, np.zeros((17, 8))]), seconds).laws
+    assert laws.keys() == {-1, POOL, BATCH_NORM}
+    assert math.exp(laws[POOL].logs[1]) == pytest.approx(2e-9, rel=0.05)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_law_counts_filters_in_the_unit_that_fits(unit):
+    """9 filters cost as much as 9, 16 or 16; 17 as much as 17, 24 or 32."""
+    filters = np.array([3, 9, 12, 17, 20, 24, 30, 40, 41, 90])
+    sites = [1e6 * -(-filters // u) * u for u in UNITS]
+    work = np.column_stack([np.ones(10), *sites, np.zeros(10), np.zeros(10)])
+    seconds = 1e-9 * sites[UNITS.index(unit)]
+    with one_thread():
+        found = time_model.fit_times(work, np.column_stack([[POOL] * 10, np.zeros((10, 8))]), seconds)
+    assert found.laws[POOL].factors == (0, 1 + UNITS.index(unit), 4, 5)
 
 
 def test_the_sites_that_were_sampled_are_those_of_each_family():
-    work = np.array([[1.0, sites, 0.0] for sites in (5, 900, 70, 3)])
+    work = np.array([[1.0, sites, 0.0, 0.0, 0.0, 0.0] for sites in (5, 900, 70, 3)])
     assert fitting.sampled_sites(work, rows(LINEAR, POOL, LINEAR, POOL)) == {LINEAR: (5, 70), POOL: (3, 900)}
 
 

@@ -23,7 +23,7 @@ from tests.cost.times_by_law import fit_by_law, law_s, made_times, target_by_law
 SHARE_OF = {
     "dense convolution": 0.9, "pointwise convolution": 0.9, "linear": 0.9, "batch norm": 0.5,
     "special function": 0.8, "elementwise": 0.2, "maximum pool": 1.3, "copy": 1.3,
-    "linear of one row": 0.9,
+    "linear of one row": 0.9, "native dense convolution": 0.9, "native pointwise convolution": 0.9,
 }  # fmt: skip
 """The shares of the law by which the networks here are made."""
 
@@ -44,14 +44,14 @@ def compiled_s(call):
     seconds = SHARE_OF[family] * law_s(call)
     if "convolution" in family or "linear" in family:
         seconds += CALL_S
-    if family == "dense convolution":
+    if family.endswith("dense convolution"):
         seconds += COPY_S * 4 * math.prod(call.argument("weight").shape)
     return seconds
 
 
 def compiled_networks(n):
     chance = random.Random(5)
-    shares = {name: share for name, share in SHARES.items() if name in SHARE_OF} | {"special": 12}
+    shares = {name: share for name, share in SHARES.items() if name in SHARE_OF} | {"special": 12, "batch norm": 10}
     calls = [c for c in draw(1500, 2, Drawing("float32", shares)) if family_of(c) in SHARE_OF]
     for i in range(n):
         part = tuple(chance.sample(calls, chance.randint(20, 60)))

@@ -90,7 +90,9 @@ def test_a_row_has_names_as_numbers_sizes_as_logarithms_and_remainders():
         sites, read, weights, written, read + weights + written, 2, 32, 48, 9 * 11, 4 * 18, 11, 18, 2, 16, 24,
         2 * 4 * 18, 48,
     )  # fmt: skip
-    (row,) = features([kernel])[0]
+    (row,), (factors,) = features([kernel])
+    # 24 filters of a group are 24 in eights and 32 in sixteens.
+    assert factors.tolist() == [1, sites, sites, sites / 24 * 32, weights, read + written]
     assert row[0] == FAMILIES.index("grouped convolution")
     assert row[2 : 2 + len(sizes)] == pytest.approx([math.log(size) for size in sizes])
     rest = row[2 + len(sizes) :]

@@ -44,7 +44,7 @@ class ByLaw:
         self.factor = factor
 
     def seconds(self, work, rows):
-        return self.factor * (work @ [5e-6, 2e-11, 1e-10])
+        return self.factor * (work @ [5e-6, 2e-11, 0, 0, 1e-10, 1e-10])
 
 
 def fit_by_law(times):
@@ -57,8 +57,10 @@ def fit_by_law(times):
     return Calibrated(near, far, law, {-1: 1.2}, 1.1, sampled_sites(work, rows), half_far_bytes(0))
 
 
-def target_by_law(folder):
-    """A processor whose kernels were timed by the law; their document is written into the folder."""
+def target_by_law(folder, kernels=()):
+    """A processor whose kernels were timed by the law; their document is written into the folder. kernels:
+    others that were timed beside those of a drawing.
+    """
     path = folder / "kernels-1-float32-eager.json"
-    path.write_text(to_json(made_times()))
+    path.write_text(to_json(made_times(kernels=kernels)))
     return replace(load_target("amd-zen4"), processor=PROCESSOR, kernel_files=(path,))

@@ -188,13 +188,23 @@ CATEGORIES = (0, 1)
 """The columns of `features` that are categories, encoded as numbers."""
 
 
+UNITS = (1, 8, 16)
+"""How many filters a kernel may compute at once: one, or the fp32 numbers in a vector of 256 or 512 bits."""
+
+
 def features(calls: Sequence[KernelCall]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """([calls, features] with sizes as logarithms, [calls, 3] with 1, sites and bytes: the factors of a
-    law).
+    """([calls, features] with sizes as logarithms, [calls, 6] with the factors of laws). The factors are 1,
+    sites with the filters of a group rounded up to each of `UNITS`, bytes of weights, and other bytes.
     """
     sizes = [sizes_of(call) for call in calls]
     rows = [_row(call, z) for call, z in zip(calls, sizes, strict=True)]
-    return np.array(rows, dtype=np.float64), np.array([[1.0, z.sites, z.bytes] for z in sizes])
+    return np.array(rows, dtype=np.float64), np.array([_factors(z) for z in sizes], dtype=np.float64)
+
+
+def _factors(z: Sizes) -> list[float]:
+    filters = max(z.k // z.groups, 1)
+    sites = [z.sites * (-(-filters // unit) * unit) / filters for unit in UNITS]
+    return [1.0, *sites, z.weight_bytes, z.bytes - z.weight_bytes]
 
 
 def _row(call: KernelCall, z: Sizes) -> list[float]:

@@ -13,10 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from addercost.cost.calibrated.families import WITH_WEIGHTS
-from addercost.cost.calibrated.time_model import FEW, Floats, fit_times
+from addercost.cost.calibrated.time_model import Floats, fit_times
 
 COVERED = 0.9
 """The share of unseen kernels that an interval covers."""
+
+FEW = 12
+"""A family with fewer samples uses the interval of all kernels together."""
 
 FOLDS = 3
 

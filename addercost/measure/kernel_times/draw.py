@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from addercost.cost.calibrated.families import MOST_NATIVE_INPUTS
 from addercost.counts.kernel_calls import KernelArgument, KernelCall, Operand, attention_call
 
 MOST_ELEMENTS, MOST_WEIGHTS = 4_000_000, 10_000_000
@@ -30,8 +31,9 @@ class Drawing:
 
 
 SHARES: Mapping[str, float] = {
-    "dense convolution": 24, "pointwise convolution": 20, "convolution of one pixel": 8,
-    "depthwise convolution": 10, "grouped convolution": 5, "linear": 12, "product": 4, "attention": 4,
+    "dense convolution": 24, "small convolution": 12, "pointwise convolution": 20,
+    "convolution of one pixel": 8, "depthwise convolution": 10, "grouped convolution": 5, "linear": 16,
+    "product": 4, "attention": 4,
     "batch norm": 5, "layer norm": 4, "softmax": 3, "maximum pool": 6, "average pool": 3, "mean": 5,
     "elementwise": 16, "broadcast": 8, "special": 12, "copy": 6, "concatenation": 4, "lookup": 3,
 }  # fmt: skip
@@ -93,10 +95,17 @@ def _convolution(
     sizes: tuple[int, ...],
     groups: str = "one",
     map_size: int | None = None,
+    is_small: bool = False,
 ) -> KernelCall:
+    """is_small: one image, of at most as many elements as those that torch may convolve without oneDNN."""
+    least_sites = LEAST_SITES if groups == "one" and map_size is None and not is_small else LEAST_SITES / 50
     while True:
         n, c, k = _batch(chance), _channels(chance, 3, 2048), _channels(chance, 8, 2048)
         size = _between(chance, 4, 230) if map_size is None else map_size
+        if is_small:
+            n, c, size = 1, _channels(chance, 1, 512), _between(chance, 2, 64)
+            if c * size * size > MOST_NATIVE_INPUTS:
+                continue
         taps = chance.choice(sizes)
         stride = 1 if map_size == 1 or chance.random() < 0.72 else 2
         if chance.random() < 0.04 and taps > 3:
@@ -117,7 +126,7 @@ def _convolution(
             n * c * size * size <= MOST_ELEMENTS
             and n * k * out * out <= MOST_ELEMENTS
             and weights <= MOST_WEIGHTS
-            and (LEAST_SITES / (1 if groups == "one" and map_size is None else 50)) <= sites <= MOST_SITES
+            and least_sites <= sites <= MOST_SITES
         ):
             bias = Operand((k,), dtype, True) if chance.random() < 0.4 else None
             return convolution_call(
@@ -322,6 +331,9 @@ def _lookup(chance: random.Random, dtype: str) -> KernelCall:
 Family = Callable[[random.Random, str], KernelCall]
 _FAMILIES: Mapping[str, Family] = {
     "dense convolution": lambda chance, dtype: _convolution(chance, dtype, (3, 3, 3, 5, 7, 2, 4, 16)),
+    "small convolution": lambda chance, dtype: _convolution(
+        chance, dtype, (3, 3, 3, 3, 5, 2, 7), is_small=True
+    ),
     "pointwise convolution": lambda chance, dtype: _convolution(chance, dtype, (1,)),
     "convolution of one pixel": lambda chance, dtype: _convolution(chance, dtype, (1,), map_size=1),
     "depthwise convolution": lambda chance, dtype: _convolution(chance, dtype, (3, 3, 5, 7), "all"),

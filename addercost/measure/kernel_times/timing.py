@@ -37,7 +37,7 @@ TRIES = 4
 """How many times as often as wanted something is run at most, until enough of the runs are at quiet moments.
 """
 
-NETWORK_S = 0.4
+NETWORK_S = 0.7
 LEAST_NETWORK_RUNS = 5
 
 
