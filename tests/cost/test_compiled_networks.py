@@ -51,7 +51,10 @@ def compiled_s(call):
 
 def compiled_networks(n):
     chance = random.Random(5)
-    shares = {name: share for name, share in SHARES.items() if name in SHARE_OF} | {"special": 12, "batch norm": 10}
+    shares = {name: share for name, share in SHARES.items() if name in SHARE_OF} | {
+        "special": 12,
+        "batch norm": 10,
+    }
     calls = [c for c in draw(1500, 2, Drawing("float32", shares)) if family_of(c) in SHARE_OF]
     for i in range(n):
         part = tuple(chance.sample(calls, chance.randint(20, 60)))

@@ -121,17 +121,11 @@ def near_and_far_seconds(times: KernelTimes) -> tuple[Floats, Floats]:
 
     Codes take a quarter of the memory of fp32 numbers, so the second-level cache keeps what one kernel hands
     to the next. The near times of kernels on codes are therefore the warm ones.
-
-    A near time that is longer than the far one counts as the far one, because far weights cannot come sooner
-    than near ones. Before a near run nothing else runs, so that run reads torch's own code anew; before a far
-    run an equal kernel has read it. On an Ice Lake guest with a second-level cache of 1.25 MB, kernels under
-    20 µs took 3.4 times as long near as far. 50 networks were 15.5 % off in the median without this rule, and
-    4.9 % with it.
     """
     in_codes = times.conditions.dtype == CODES
     near_s = typical_seconds(times, times.samples, lambda s: s.warm_s if in_codes else s.near_s)
     far_s = typical_seconds(times, times.samples, lambda sample: sample.far_s)
-    return np.minimum(near_s, far_s), far_s
+    return near_s, far_s
 
 
 def mean_timings(times: KernelTimes) -> tuple[list[NetworkSample], Floats]:
