@@ -64,8 +64,8 @@ def test_a_law_counts_filters_in_the_unit_that_fits(unit):
     work = np.column_stack([np.ones(10), *sites, np.zeros(10), np.zeros(10)])
     seconds = 1e-9 * sites[UNITS.index(unit)]
     with one_thread():
-        found = time_model.fit_times(work, np.column_stack([[POOL] * 10, np.zeros((10, 8))]), seconds)
-    assert found.laws[POOL].factors == (0, 1 + UNITS.index(unit), 4, 5)
+        found = time_model.fit_times(work, np.column_stack([[LINEAR] * 10, np.zeros((10, 8))]), seconds)
+    assert found.laws[LINEAR].factors == (0, 1 + UNITS.index(unit), 4, 5)
 
 
 def test_the_sites_that_were_sampled_are_those_of_each_family():

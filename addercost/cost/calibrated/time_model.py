@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from addercost.cost.calibrated.families import FAMILIES
+from addercost.cost.calibrated.families import FAMILIES, WITH_WEIGHTS
 from addercost.cost.calibrated.features import CATEGORIES, UNITS
 
 Floats = NDArray[np.float64]
@@ -75,12 +75,13 @@ def fit_times(work: Floats, rows: Floats, seconds: Floats) -> TimeModel:
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     logs, families = np.log(seconds), rows[:, 0].astype(int)
-    of_all = _fit_law(work, logs, _START, pull=0.0)
+    of_all = _fit_law(work, logs, len(UNITS), _START, pull=0.0)
     laws = {-1: of_all}
     for family in range(len(FAMILIES)):
         chosen = families == family
         if chosen.sum() >= LEAST:
-            laws[family] = _fit_law(work[chosen], logs[chosen], of_all.logs, _PULL)
+            units = len(UNITS) if family in WITH_WEIGHTS else 1
+            laws[family] = _fit_law(work[chosen], logs[chosen], units, of_all.logs, _PULL)
     prior = log_prior(laws, work, rows)
     trees = HistGradientBoostingRegressor(
         loss="absolute_error",
@@ -95,8 +96,10 @@ def fit_times(work: Floats, rows: Floats, seconds: Floats) -> TimeModel:
     return TimeModel(laws, trees)
 
 
-def _fit_law(work: Floats, logs: Floats, usual: Floats, pull: float) -> Law:
-    """The law in the unit of filters that fits best. usual: the logarithms towards which it is pulled."""
+def _fit_law(work: Floats, logs: Floats, units: int, usual: Floats, pull: float) -> Law:
+    """The law in the one of the first `units` units that fits best. usual: the logarithms towards which it is
+    pulled.
+    """
     from scipy.optimize import least_squares
 
     def fitted(factors: tuple[int, ...]) -> tuple[float, Law]:
@@ -113,4 +116,4 @@ def _fit_law(work: Floats, logs: Floats, usual: Floats, pull: float) -> Law:
         return float(found.cost), Law(factors, found.x)
 
     weights, others = len(UNITS) + 1, len(UNITS) + 2
-    return min((fitted((0, 1 + i, weights, others)) for i in range(len(UNITS))), key=lambda one: one[0])[1]
+    return min((fitted((0, 1 + i, weights, others)) for i in range(units)), key=lambda one: one[0])[1]
