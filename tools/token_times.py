@@ -28,7 +28,7 @@ from addercost.cost.calibrated.tables import usual_factor
 from addercost.cost.target_registry import load_target
 from addercost.errors import AddercostError
 from addercost.language_models import language_model
-from addercost.measure.speed.product import open_reference_speed
+from addercost.measure.speed.fixed_work import open_reference_speed
 from addercost.results.files import write_file
 from addercost.results.intervals import median_interval
 from addercost.results.language_model import PhaseReport

@@ -14,7 +14,7 @@ from scripted_machine import QUIET_S, ScriptedMachine
 
 from addercost.errors import CheckFailedError, DataError, OutputError
 from addercost.hardware.this_machine import processor_id
-from addercost.measure.speed import product, reference
+from addercost.measure.speed import fixed_work, reference
 from addercost.measure.speed.quiet_times import keep_quiet_time, quiet_times_file, read_quiet_times
 from addercost.measure.speed.reference import (
     CONFIRMATIONS,
@@ -77,17 +77,17 @@ def test_after_a_pause_products_run_before_the_reference_is_timed(monkeypatch: p
     products = []
     real = torch.mm
     monkeypatch.setattr(torch, "mm", lambda *a, **k: products.append(1) or real(*a, **k))
-    monkeypatch.setattr(product, "PAUSE_S", math.inf)
-    seconds = product._matrix_product(time.perf_counter_ns)
+    monkeypatch.setattr(fixed_work, "PAUSE_S", math.inf)
+    seconds = fixed_work._products_and_calls(time.perf_counter_ns)
     seconds()
     numbers = []
     for pause in (math.inf, -1.0):
-        monkeypatch.setattr(product, "PAUSE_S", pause)
-        monkeypatch.setattr(product, "WARM_UP_S", 0.02)
+        monkeypatch.setattr(fixed_work, "PAUSE_S", pause)
+        monkeypatch.setattr(fixed_work, "WARM_UP_S", 0.02)
         products.clear()
         seconds()
         numbers.append(len(products))
-    assert numbers[0] == product.PRODUCTS + 1 < numbers[1]
+    assert numbers[0] == fixed_work.PRODUCTS + 1 < numbers[1]
 
 
 def test_a_machine_that_stays_slow_gives_the_block_and_its_factor():
@@ -294,16 +294,15 @@ def test_a_cache_folder_that_cannot_be_made_is_named(tmp_path):
         keep_quiet_time(tmp_path / "addercost" / "x" / "quiet-times.json", "a", 1e-5)
 
 
-def test_the_product_is_timed_by_the_clock_given_and_its_quiet_time_is_kept(tmp_path, monkeypatch):
-    """A clock that gains 40 µs between two readings: 10 µs for each of the 4 products."""
+def test_the_fixed_work_is_timed_by_the_clock_given_and_its_quiet_time_is_kept(tmp_path, monkeypatch):
+    """A clock that gains 40 µs between two readings."""
     monkeypatch.setattr(reference, "FIRST_S", 0)
     path = tmp_path / "quiet-times.json"
     ticks = iter(range(0, 10**9, 40_000))
-    speed = product.open_reference_speed(lambda: next(ticks), path)
-    assert product.PRODUCTS == 4
-    assert speed.quiet_s == pytest.approx(1e-5)
+    speed = fixed_work.open_reference_speed(lambda: next(ticks), path)
+    assert speed.quiet_s == pytest.approx(4e-5)
     assert json.loads(path.read_text())["seconds"] == {
-        product.machine_key(product.torch.get_num_threads()): pytest.approx(1e-5)
+        fixed_work.machine_key(fixed_work.torch.get_num_threads()): pytest.approx(4e-5)
     }
 
 

@@ -18,7 +18,7 @@ from addercost.measure.devices.process_memory import available_bytes, keep_freed
 from addercost.measure.devices.waiting import interruptions, steal_s, waited_s
 from addercost.measure.host.core_clock import clock_hz
 from addercost.measure.host.memory_bandwidth import UNKNOWN_CACHE_BYTES, memory_bandwidth
-from addercost.measure.speed.product import open_reference_speed
+from addercost.measure.speed.fixed_work import open_reference_speed
 from addercost.measure.speed.reference import ReferenceSpeed
 
 WARM_UP_S = 0.03

@@ -316,7 +316,7 @@ def _one_torch_thread() -> Iterator[None]:
 
 
 def _machine_speed(clock_ns: Callable[[], int]) -> ReferenceSpeed:
-    from addercost.measure.speed.product import open_reference_speed
+    from addercost.measure.speed.fixed_work import open_reference_speed
 
     return open_reference_speed(clock_ns)
 

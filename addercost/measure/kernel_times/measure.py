@@ -46,7 +46,7 @@ from addercost.measure.kernel_times.timed_networks import (
     Timeable,
 )
 from addercost.measure.kernel_times.timing import Sweeper, timed_kernel
-from addercost.measure.speed.product import open_reference_speed
+from addercost.measure.speed.fixed_work import open_reference_speed
 from addercost.measure.speed.reference import ReferenceSpeed, too_noisy
 from addercost.results.files import write_file
 

@@ -2,7 +2,7 @@
 runs.
 
 A shared machine changes its speed for milliseconds to minutes: its clock changes, or another program or guest
-of the host takes time or shares the core. All of these lengthen the reference, a small matrix product.
+of the host takes time or shares the core. All of these lengthen the reference (`fixed_work.py`).
 `ReferenceSpeed` times it before and after each block of runs. A block is quiet if neither took more than
 `WITHIN` times as long as on the quiet machine. That quiet time is kept in a file (`quiet_times.py`), so that
 a busy hour is not mistaken for a quiet one.
