@@ -74,11 +74,14 @@ def test_the_sites_that_were_sampled_are_those_of_each_family():
 
 
 def test_a_kernel_in_a_network_takes_its_time_near_a_share_of_the_rest_and_its_call():
-    """Linear layers 1.5 times as long: 1.5·2 + 0.5 s; others 2 + 0.5 s; far weights add 0.25·4 s to both."""
-    law = network_law.NetworkLaw(far_share=0.25, linear_factor=1.5, call_s=0.5)
-    near, beyond = np.array([2.0, 2.0]), np.array([4.0, 4.0])
-    taken, far = law.seconds(near, beyond, np.array([True, False]))
-    assert taken.tolist() == [3.5, 2.5] and far.tolist() == [1.0, 1.0]
+    """Linear layers take 1.5 times as long: 1.5·2 + 10·0.1 + 0.5 s; others 2 + 20·0.1 + 0.5 s. Far weights
+    add 0.25·4 s to both.
+    """
+    law = network_law.NetworkLaw(far_share=0.25, linear_factor=1.5, byte_s=0.1, call_s=0.5)
+    two, four = np.array([2.0, 2.0]), np.array([4.0, 4.0])
+    kernels = network_law.NearAndFar(two, four, np.array([True, False]), np.array([10.0, 20.0]))
+    taken, far = law.seconds(kernels)
+    assert taken.tolist() == [4.5, 4.5] and far.tolist() == [1.0, 1.0]
 
 
 @pytest.mark.parametrize(
@@ -131,14 +134,14 @@ def test_less_than_60_kernels_and_4_networks_are_refused_with_their_numbers(kern
 @pytest.mark.parametrize(
     ("numbers", "law"),
     [
-        pytest.param((0.0, 0.0, 0.0), (0.5, 1.0, 1.0), id="zeros"),
+        pytest.param((0.0, 0.0, 0.0, 0.0), (0.5, 1.0, 1.0, 1.0), id="zeros"),
         # The logit of 0.8 is ln 4.
-        pytest.param((math.log(4), math.log(1.2), math.log(2e-6)), (0.8, 1.2, 2e-6), id="logarithms"),
+        pytest.param(np.log([4, 1.2, 3e-11, 2e-6]), (0.8, 1.2, 3e-11, 2e-6), id="logarithms"),
     ],
 )
 def test_the_law_of_a_network_is_found_as_logarithms(numbers, law):
     found = network_law._law(np.array(numbers))
-    assert (found.far_share, found.linear_factor, found.call_s) == pytest.approx(law)
+    assert (found.far_share, found.linear_factor, found.byte_s, found.call_s) == pytest.approx(law)
 
 
 class OfSites:
@@ -153,7 +156,9 @@ class OfSites:
 
 def test_a_network_is_the_sum_of_its_kernels_as_often_as_they_run():
     """A linear layer of 2·3·4 sites three times, a pool of 9 sites twice: near 72 and 18 s; the linear layer
-    takes half as long again where the last-level cache is swept."""
+    takes half as long again where the last-level cache is swept. It moves 4·(6 + 8) bytes beside its weights,
+    the pool 4·(9 + 1).
+    """
     from addercost.counts.kernel_calls import KernelCall, Operand
 
     linear = KernelCall(
@@ -167,11 +172,15 @@ def test_a_network_is_the_sum_of_its_kernels_as_often_as_they_run():
         (Operand((1, 1, 1, 1), "float32"),),
     )
     network = NetworkSample("net", (linear, pool, linear, pool, linear), (1.0,))
-    assert network_law._sums(network, OfSites(1.0), OfSites(1.5), 0.0) == pytest.approx((18, 72, 36, 5))
+
+    def sums(far, half_bytes):
+        return network_law._sums(network, OfSites(1.0), OfSites(far), half_bytes)
+
+    assert sums(1.5, 0.0) == pytest.approx((18, 72, 36, 248, 5))
     # Of three times 48 bytes of weights half are far.
-    assert network_law._sums(network, OfSites(1.0), OfSites(1.5), 144.0) == pytest.approx((18, 72, 18, 5))
+    assert sums(1.5, 144.0) == pytest.approx((18, 72, 18, 248, 5))
     # A time with swept caches that is shorter is noise.
-    assert network_law._sums(network, OfSites(1.0), OfSites(0.5), 0.0) == pytest.approx((18, 72, 0, 5))
+    assert sums(0.5, 0.0) == pytest.approx((18, 72, 0, 248, 5))
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def fit_by_law(times):
     first = times.samples[0]
     near, far = (ByLaw(seconds[0] / law_s(first.call)) for seconds in (first.near_s, first.far_s))
     rows, work = features([sample.call for sample in times.samples])
-    law = NetworkLaw(far_share=0.5, linear_factor=1.0, call_s=2e-6 * near.factor)
+    law = NetworkLaw(far_share=0.5, linear_factor=1.0, byte_s=0.0, call_s=2e-6 * near.factor)
     return Calibrated(near, far, law, {-1: 1.2}, 1.1, sampled_sites(work, rows), half_far_bytes(0))
 
 

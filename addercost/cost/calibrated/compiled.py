@@ -127,7 +127,7 @@ def _parts(eager: Calibrated, calls: Sequence[KernelCall]) -> tuple[Floats, Floa
     and the seconds that far weights add.
     """
     rows, work = features(calls)
-    near, beyond, is_linear = near_and_far_of(rows, work, eager.near, eager.far)
+    near, beyond, is_linear, _ = near_and_far_of(rows, work, eager.near, eager.far)
     near = np.where(is_linear, eager.law.linear_factor * near, near)
     classes = _CLASSES[rows[:, 0].astype(int)]
     parts = np.zeros((len(calls), len(_START)))

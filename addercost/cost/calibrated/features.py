@@ -191,6 +191,9 @@ CATEGORIES = (0, 1)
 UNITS = (1, 8, 16)
 """How many filters a kernel may compute at once: one, or the fp32 numbers in a vector of 256 or 512 bits."""
 
+WEIGHT_BYTES, OTHER_BYTES = len(UNITS) + 1, len(UNITS) + 2
+"""The columns of the factors of laws that have bytes."""
+
 
 def features(calls: Sequence[KernelCall]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """([calls, features] with sizes as logarithms, [calls, 6] with the factors of laws). The factors are 1,

@@ -59,10 +59,10 @@ class Calibrated:
         `NetworkLaw.seconds`.
         """
         rows, work = features(calls)
-        near, beyond, is_linear = near_and_far_of(rows, work, self.near, self.far)
-        close, away = self.law.seconds(near, beyond, is_linear)
+        kernels = near_and_far_of(rows, work, self.near, self.far)
+        close, away = self.law.seconds(kernels)
         if self.streamed:
-            away = np.where(np.isin(rows[:, 0], ONE_ROW), beyond, away)
+            away = np.where(np.isin(rows[:, 0], ONE_ROW), kernels.beyond_s, away)
         return close, away
 
 

@@ -4,12 +4,14 @@ Each kernel was timed *near* (the second-level cache is overwritten before each 
 cache as well). In a network, a kernel with weights (a convolution or linear layer) takes a time between these
 two, since caches keep some of the weights from one run of the network to the next:
 
-    seconds = near + α·(far - near) + call   of a convolution,
-    seconds = λ·near + α·(far - near) + call of a linear layer,
-    seconds = near + call                    of any other kernel.
+    seconds = near + α·(far - near) + μ·bytes + call   of a convolution,
+    seconds = λ·near + α·(far - near) + μ·bytes + call of a linear layer,
+    seconds = near + μ·bytes + call                    of any other kernel.
 
-λ makes up for linear layers taking longer in a network than alone. `call` is the time that a call takes
-outside its kernel. α, λ and `call` are fitted to networks of random layers that were timed whole.
+λ makes up for linear layers taking longer in a network than alone. The bytes are those of inputs and outputs:
+in a network, other kernels have used the caches between the writing of a value and its reading. `call` is
+the time that a call takes outside its kernel. α, λ, μ and `call` are fitted to networks of random layers that
+were timed whole.
 """
 
 from __future__ import annotations
@@ -18,12 +20,13 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from addercost.cost.calibrated.families import LINEAR, WITH_WEIGHTS
-from addercost.cost.calibrated.features import features, weight_bytes
+from addercost.cost.calibrated.features import OTHER_BYTES, features, weight_bytes
 from addercost.cost.calibrated.spreads import quantile
 from addercost.cost.calibrated.time_model import Floats, TimeModel
 from addercost.cost.cost_model import far_part
@@ -40,37 +43,44 @@ def half_far_bytes(last_level_cache_bytes: int) -> float:
     return (last_level_cache_bytes or _USUAL_CACHE) / 8
 
 
+class NearAndFar(NamedTuple):
+    """What the law needs of kernels, each [calls]. near_s: seconds of the kernel alone, near. beyond_s: far -
+    near seconds, 0 for a kernel without weights. n_bytes: of its inputs and outputs without weights.
+    """
+
+    near_s: Floats
+    beyond_s: Floats
+    is_linear: NDArray[np.bool_]
+    n_bytes: Floats
+
+
 @dataclass(frozen=True, slots=True)
 class NetworkLaw:
-    """The law of this module: far_share is α, linear_factor is λ, call_s is `call`."""
+    """The law of this module: far_share is α, linear_factor is λ, byte_s is μ, call_s is `call`."""
 
     far_share: float
     linear_factor: float
+    byte_s: float
     call_s: float
 
-    def seconds(self, near: Floats, beyond: Floats, is_linear: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    def seconds(self, kernels: NearAndFar) -> tuple[Floats, Floats]:
         """([calls], [calls]): seconds with all weights near, and the seconds that far weights add in a large
-        network. near: seconds of each kernel alone, near. beyond: far - near seconds, 0 for a kernel without
-        weights.
+        network.
         """
-        factor = np.where(is_linear, self.linear_factor, 1.0)
-        return factor * near + self.call_s, self.far_share * beyond
+        factor = np.where(kernels.is_linear, self.linear_factor, 1.0)
+        close = factor * kernels.near_s + self.byte_s * kernels.n_bytes + self.call_s
+        return close, self.far_share * kernels.beyond_s
 
 
-def near_and_far(
-    calls: Sequence[KernelCall], near: TimeModel, far: TimeModel
-) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """The arguments of `NetworkLaw.seconds`, each [calls]."""
+def near_and_far(calls: Sequence[KernelCall], near: TimeModel, far: TimeModel) -> NearAndFar:
     return near_and_far_of(*features(calls), near, far)
 
 
-def near_and_far_of(
-    rows: Floats, work: Floats, near: TimeModel, far: TimeModel
-) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+def near_and_far_of(rows: Floats, work: Floats, near: TimeModel, far: TimeModel) -> NearAndFar:
     """The same of kernels that `features` describes as (rows, work)."""
     near_s, far_s = near.seconds(work, rows), far.seconds(work, rows)
-    beyond = np.where(np.isin(rows[:, 0], WITH_WEIGHTS), np.maximum(far_s - near_s, 0.0), 0.0)
-    return near_s, beyond, np.isin(rows[:, 0], LINEAR)
+    beyond_s = np.where(np.isin(rows[:, 0], WITH_WEIGHTS), np.maximum(far_s - near_s, 0.0), 0.0)
+    return NearAndFar(near_s, beyond_s, np.isin(rows[:, 0], LINEAR), work[:, OTHER_BYTES])
 
 
 def fit_networks(
@@ -83,15 +93,15 @@ def fit_networks(
 
     sums = np.array([_sums(network, near, far, half_bytes) for network in networks])
     measured = np.log(seconds)
-    start = np.array([0.0, 0.0, math.log(3e-6)])
+    start = np.array([0.0, 0.0, math.log(1e-11), math.log(3e-6)])
     # A weak pull towards usual values keeps a fit to few networks from absurd numbers. That of `call` matters
     # where kernels are long: with 0.05, 24 chains of 8-bit layers fitted 59 µs a call. Unseen chains were
     # then 7.9 % off in the median, and are 6.9 % off with 0.08.
-    pull = np.array([0.01, 0.3, 0.08])
+    pull = np.array([0.01, 0.3, 0.02, 0.08])
 
     def predicted(numbers: Floats, sums: Floats) -> Floats:
         law = _law(numbers)
-        terms = (1.0, law.linear_factor, law.far_share, law.call_s)
+        terms = (1.0, law.linear_factor, law.far_share, law.byte_s, law.call_s)
         result: Floats = np.log(sums @ np.array(terms))
         return result
 
@@ -111,18 +121,16 @@ def fit_networks(
 
 
 def _law(numbers: Floats) -> NetworkLaw:
-    """The law of three fitted numbers: the logit of α, the logarithm of λ and the logarithm of `call`."""
-    return NetworkLaw(1 / (1 + math.exp(-numbers[0])), math.exp(numbers[1]), math.exp(numbers[2]))
+    """The law of four fitted numbers: the logit of α, and the logarithms of λ, μ and `call`."""
+    return NetworkLaw(1 / (1 + math.exp(-numbers[0])), *np.exp(numbers[1:]).tolist())
 
 
-def _sums(
-    network: NetworkSample, near: TimeModel, far: TimeModel, half_bytes: float
-) -> tuple[float, float, float, float]:
+def _sums(network: NetworkSample, near: TimeModel, far: TimeModel, half_bytes: float) -> tuple[float, ...]:
     """(near seconds of all kernels but linear layers, near seconds of linear layers, seconds that far weights
-    would add with α = 1, number of calls).
+    would add with α = 1, bytes of inputs and outputs, number of calls).
     """
     times = Counter(network.calls)
-    near_s, beyond, is_linear = near_and_far(list(times), near, far)
+    near_s, beyond_s, is_linear, n_bytes = near_and_far(list(times), near, far)
     often = np.array(list(times.values()), dtype=np.float64)
     linear = often * is_linear
     weights = sum(n * weight_bytes(call) for call, n in times.items())
@@ -130,6 +138,7 @@ def _sums(
     return (
         float((often - linear) @ near_s),
         float(linear @ near_s),
-        share * float(often @ beyond),
+        share * float(often @ beyond_s),
+        float(often @ n_bytes),
         float(often.sum()),
     )

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from addercost.cost.calibrated.families import FAMILIES, WITH_WEIGHTS
-from addercost.cost.calibrated.features import CATEGORIES, UNITS
+from addercost.cost.calibrated.features import CATEGORIES, OTHER_BYTES, UNITS, WEIGHT_BYTES
 
 Floats = NDArray[np.float64]
 
@@ -115,5 +115,5 @@ def _fit_law(work: Floats, logs: Floats, units: int, usual: Floats, pull: float)
         found = least_squares(errors, usual, slopes, loss="soft_l1", max_nfev=100)
         return float(found.cost), Law(factors, found.x)
 
-    weights, others = len(UNITS) + 1, len(UNITS) + 2
-    return min((fitted((0, 1 + i, weights, others)) for i in range(units)), key=lambda one: one[0])[1]
+    laws = (fitted((0, 1 + i, WEIGHT_BYTES, OTHER_BYTES)) for i in range(units))
+    return min(laws, key=lambda one: one[0])[1]
