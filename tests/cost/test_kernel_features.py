@@ -3,10 +3,12 @@
 import math
 
 import pytest
+import torch
 from kernel_calls import CASES, bytes_of, call, convolution, pool, tensor, weight
 
 from addercost.cost.calibrated.families import FAMILIES, family_of
 from addercost.cost.calibrated.features import CATEGORIES, Sizes, features, sizes_of
+from addercost.cost.calibrated.tables import one_thread
 from addercost.counts.kernel_calls import KernelCall, Operand
 
 
@@ -127,11 +129,18 @@ def test_a_row_of_channels_that_fill_no_vectors():
     ],
 )
 def test_torch_computes_some_convolutions_itself(image, filters, stride, native):
-    """As `ConvParams::use_mkldnn` in torch's ATen/native/Convolution.cpp decides on one thread."""
-    kernel = convolution(
-        image, filters, (image[0], 16, 9, 9), stride=(stride,) * 2, groups=image[1] // filters[1]
-    )
+    """As `ConvParams::use_mkldnn` in torch's ATen/native/Convolution.cpp decides on one thread. The profiler
+    says which kernel torch calls.
+    """
+    groups = image[1] // filters[1]
+    kernel = convolution(image, filters, (image[0], 16, 9, 9), stride=(stride, stride), groups=groups)
     assert family_of(kernel).startswith("native") == native
+    x, w = torch.zeros(image), torch.zeros(filters)
+    with one_thread(), torch.profiler.profile() as profile:
+        torch.conv2d(x, w, stride=stride, groups=groups)
+    called = {event.name for event in profile.events()}
+    assert ("aten::_slow_conv2d_forward" in called) == native
+    assert ("aten::mkldnn_convolution" in called) != native
 
 
 def test_operators_that_take_unlike_time_are_distinct_within_a_family():
