@@ -82,9 +82,10 @@ COMPILED_NETWORKS = 24
 AGAIN = 3
 """How often a kernel or network is timed at most, while the machine is slow."""
 
-WAITING = 0.75
-"""Slow phases of the machine are waited out during this share of the minutes. After it, times are taken as
-they come."""
+WAITING, WAIT_S = 0.75, 20.0
+"""Slow phases of the machine are waited out during this share of the minutes, and for so many seconds at
+most at a time. After it, times are taken as they come.
+"""
 
 SAVED_EVERY_S = 5.0
 CHAINS, CHAIN = 24, 25
@@ -249,7 +250,7 @@ def _quietest(time_it: Callable[[], Sample], speed: ReferenceSpeed, waits_until:
     """
     timings = [time_it()]
     while timings[-1].factor > speed.within and len(timings) < AGAIN:
-        speed.wait(waits_until - speed.now())
+        speed.wait(min(WAIT_S, waits_until - speed.now()))
         timings.append(time_it())
     return min(timings, key=lambda timing: timing.factor)
 
