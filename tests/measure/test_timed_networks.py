@@ -57,14 +57,20 @@ def order(monkeypatch):
     return found
 
 
-def steps(before=NOTHING):
+def steps(before=NOTHING, now=lambda: 0.0):
     settings = measure.KernelSettings(kernels=len(KERNELS))
-    return measure._measured(settings, before, SimpleNamespace(within=1.0), 0.0, lambda text: None)
+    return measure._measured(settings, before, SimpleNamespace(within=1.0, now=now), lambda text: None)
 
 
 def test_networks_follow_the_first_and_the_third_quarter_of_the_kernels(order):
     list(steps())
     assert order == [*KERNELS[:2], "a", "b", *KERNELS[2:6], "a", "b", *KERNELS[6:]]
+
+
+def test_networks_follow_a_quarter_of_the_time_where_kernels_take_long(order):
+    """Of 180 s each kernel takes 50: the quarters are over after one kernel and after three."""
+    list(steps(now=lambda: 50.0 * sum(name in KERNELS for name in order)))
+    assert order == [KERNELS[0], "a", "b", *KERNELS[1:3], "a", "b", *KERNELS[3:]]
 
 
 @pytest.mark.parametrize("stopped", [1, 2, 3, 5, 9, 11], ids=lambda n: f"after {n}")

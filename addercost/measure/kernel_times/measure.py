@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import random
 import time
 from collections import Counter
@@ -151,8 +152,7 @@ def measure_kernels(
     found = _begun(path, conditions_of(settings), progress)
     speed = open_reference_speed(accepts_noise=settings.accept_noise)
     start = saved = time.monotonic()
-    waits_until = speed.now() + WAITING * 60 * settings.minutes
-    for part in _measured(settings, found, speed, waits_until, progress):
+    for part in _measured(settings, found, speed, progress):
         found = part
         if time.monotonic() - saved > SAVED_EVERY_S:
             _save(found, path)
@@ -204,23 +204,23 @@ def _measured(
     settings: KernelSettings,
     found: KernelTimes,
     speed: ReferenceSpeed,
-    waits_until: float,
     progress: Callable[[str], None],
 ) -> Iterator[KernelTimes]:
     """Yields the measurements with one sample more each time, from those that were `found` before. Each
-    network is timed twice, after the first and after the third quarter of the kernels, so that the difference
-    says how far its timings can be trusted. waits_until: slow phases are waited out until then.
+    network is timed twice, after the first and after the third quarter of the kernels or of the time, so that
+    the difference says how far its timings can be trusted.
     """
+    start, limit_s = speed.now(), 60 * settings.minutes
+    waits_until = start + WAITING * limit_s
     sizes = cache_sizes()
     near = Sweeper(4 * sizes.get("L2", 1 << 20))
     far = Sweeper(max(sizes.get("L3", 0), _USUAL_L3_BYTES) + _BEYOND_L3_BYTES)
     layout = LAYOUTS[settings.layout]
     known = {sample.call for sample in found.samples}
     timings = Counter(network.name for network in found.networks)
-    calls = [call for call in _drawn(settings) if call not in known]
-    first, third = (max(quarters * settings.kernels // 4 - len(known), 0) for quarters in (1, 3))
-    for kernels, wanted in ((calls[:first], 1), (calls[first:third], 2), (calls[third:], 0)):
-        for number, call in enumerate(kernels):
+    left = enumerate((call for call in _drawn(settings) if call not in known), len(known))
+    for quarters, wanted in ((1, 1), (3, 2), (math.inf, 0)):
+        for number, call in left:
             if number % 20 == 0:
                 progress(f"{len(found.samples)} of {settings.kernels} kernels")
 
@@ -235,6 +235,8 @@ def _measured(
                 continue
             found = replace(found, samples=(*found.samples, sample))
             yield found
+            if max((number + 1) / settings.kernels, (speed.now() - start) / limit_s) >= quarters / 4:
+                break
         for network in _networks(settings) if wanted else ():
             if timings[network.name] < wanted:
                 progress(network.name)
