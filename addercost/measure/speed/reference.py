@@ -37,8 +37,8 @@ changes its time by a few percent. When shared machines were slowed down, it too
 """
 
 OFTEN, NEARLY = 0.1, 1.08
-"""With accepted noise, a block is quiet if its references took at most `NEARLY` times as long as the share
-`OFTEN` of all references at most takes. On an Ice Lake guest 40 % of all references took 1.15 to 1.2 times as
+"""With accepted noise, a block is quiet if its references took at most `NEARLY` times as long as the fastest
+share `OFTEN` of all references. On an Ice Lake guest 40 % of all references took 1.15 to 1.2 times as
 long as the shortest ones, and the others 1.3 to 2 times as long, for milliseconds to minutes. Networks that
 were timed at the first of these speeds, minutes apart, mostly differed by less than 3 %. Times of other
 moments cannot be brought to that speed: they grow with the reference's to the power of 0 to 0.8, depending on
