@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 import random
-import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -141,12 +140,9 @@ class _Blocks:
         speed = self._speed
         return self.all if speed is None else [block for block in self.all if speed.is_quiet(block)]
 
-    def factor(self, kept: list[TimedBlock[Samples]], enough: bool) -> float | None:
-        """The median factor of some blocks. Where too few blocks are quiet, the mean of all, whose samples
-        are sums over moments of several speeds.
-        """
-        speed, middle = self._speed, statistics.median if enough else statistics.mean
-        return None if speed is None else middle([speed.factor(block) for block in kept])
+    def factor(self, kept: list[TimedBlock[Samples]], are_quiet: bool) -> float | None:
+        """The typical factor of some blocks; None where the speed is not known."""
+        return None if self._speed is None else self._speed.typical_factor(kept, are_quiet)
 
 
 def _joined(blocks: list[TimedBlock[Samples]]) -> Samples:

@@ -230,9 +230,8 @@ def measure(
 
     planned: a list to which the plans of all rows are added before the first row is timed. accept_noise:
     moments count as quiet that are nearly as fast as this machine often is, and rows of slow moments are
-    kept. Raises DataError where the journal beside `output` belongs
-    to another run, and CheckFailedError where more than half of the rows were timed while the machine was
-    slow.
+    kept. Raises DataError where the journal beside `output` belongs to another run, and CheckFailedError
+    where more than half of the rows were timed while the machine was slow.
     """
     place = Place(torch.device(settings.device), LAYOUTS[settings.layout])
     predict = layer_predict_for(settings)
@@ -251,9 +250,7 @@ def measure(
         (*notes, *_estimate_notes(settings)),
     )
     journal = open_journal(heading, output)
-    effort = Effort(settings.precision, settings.time_limit_s, settings.cold)
-    if device.speed is not None:
-        device.speed.accepts_noise = accept_noise
+    effort = effort_on(device, settings, accept_noise)
     with exclusive(settings.device):
         slow = {plan.key: plan for plan in plans if is_slow(journal.entries.get(plan.key))}
         run(plans, device, journal, effort, said)
@@ -262,6 +259,13 @@ def measure(
         how = "; --accept-noise shows them as they are"
         refuse_noise(journal.entries.values(), journal.path, "-o FILE.json", how)
     return journal.measurements()
+
+
+def effort_on(device: TimingDevice, settings: BenchSettings, accept_noise: bool) -> Effort:
+    """The effort for a row. The device is told which moments count as quiet, as `measure` describes."""
+    if device.speed is not None:
+        device.speed.accepts_noise = accept_noise
+    return Effort(settings.precision, settings.time_limit_s, settings.cold)
 
 
 def layer_predict_for(settings: BenchSettings) -> PredictLayer | None:

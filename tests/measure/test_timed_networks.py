@@ -102,7 +102,7 @@ def test_networks_of_a_file_that_has_all_kernels_are_timed_again(order):
 def test_a_timing_of_a_slow_phase_is_made_again(factors, waits, kept):
     left, waited = list(factors), []
     speed = SimpleNamespace(within=1.2, now=lambda: 10.0, wait=waited.append)
-    found = measure._quietest(lambda: NetworkSample("a", (), (1.0,), left.pop(0)), speed, 15.0)
+    found = measure._timed_in_quiet(lambda: NetworkSample("a", (), (1.0,), left.pop(0)), speed, 15.0)
     assert (found.factor, waited, left) == (kept, [5.0] * waits, [])
 
 

@@ -176,7 +176,7 @@ def _convolution_family(call: KernelCall) -> str:
 
 
 MOST_NATIVE_INPUTS, LEAST_IMAGES = 20480, 16
-"""The sizes in that rule: of the input in elements, and of a batch."""
+"""The sizes in the rule of `is_native`: of the input in elements, and of a batch."""
 
 
 def is_native(call: KernelCall) -> bool:

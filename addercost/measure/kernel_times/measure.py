@@ -229,7 +229,7 @@ def _measured(
                 return KernelSample(call, runs.warm_s, runs.near_s, runs.far_s, factor)
 
             try:
-                sample = _quietest(timed, speed, waits_until)
+                sample = _timed_in_quiet(timed, speed, waits_until)
             except (NotReplayableError, RuntimeError):
                 # torch has no such kernel in this format, so no network can call it.
                 continue
@@ -240,13 +240,13 @@ def _measured(
         for network in _networks(settings) if wanted else ():
             if timings[network.name] < wanted:
                 progress(network.name)
-                timing = _quietest(partial(network.timed, speed), speed, waits_until)
+                timing = _timed_in_quiet(partial(network.timed, speed), speed, waits_until)
                 found = replace(found, networks=(*found.networks, timing))
                 timings[network.name] += 1
                 yield found
 
 
-def _quietest(time_it: Callable[[], Sample], speed: ReferenceSpeed, waits_until: float) -> Sample:
+def _timed_in_quiet(time_it: Callable[[], Sample], speed: ReferenceSpeed, waits_until: float) -> Sample:
     """The first timing at a quiet moment, else the one with the smallest factor. Slow phases are waited out
     until `waits_until`, by the clock of `speed`.
     """

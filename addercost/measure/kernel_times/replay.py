@@ -214,8 +214,10 @@ def random_tensor(operand: Operand, generator: torch.Generator, turned: bool, ca
 
 
 _SHRINKING = ("aten.silu_", "aten.mish_", "aten.gelu_", "aten.hardswish_", "aten.leaky_relu_")
+"""Activations that return small numbers smaller than they were."""
+
 LARGE = 20.0
-"""Numbers from here on are so large that SiLU, Mish and GELU return them as they are in every format."""
+"""Numbers from here on are so large that these activations return them as they are in every format."""
 
 
 def _in_place_kept_finite(

@@ -141,8 +141,8 @@ def timed_network(run: Callable[[], Any], speed: ReferenceSpeed) -> tuple[tuple[
             blocks.append(speed.block(lambda: _seconds(run)))
     quiet = [block for block in blocks if speed.is_quiet(block)]
     enough = enough_quiet(len(quiet), len(blocks), statistics.median(block.value for block in blocks))
-    kept, middle = (quiet, statistics.median) if enough else (blocks, statistics.mean)
-    return tuple(block.value for block in kept), middle(map(speed.factor, kept))
+    kept = quiet if enough else blocks
+    return tuple(block.value for block in kept), speed.typical_factor(kept, enough)
 
 
 @contextmanager

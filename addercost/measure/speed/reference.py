@@ -22,7 +22,7 @@ import math
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -135,6 +135,12 @@ class ReferenceSpeed:
         mean.
         """
         return (block.before_s + block.after_s) / 2 / self._quiet_s
+
+    def typical_factor(self, blocks: Sequence[TimedBlock[T]], are_quiet: bool) -> float:
+        """The median factor of quiet blocks. The mean of blocks of all moments, whose times are sums over
+        moments of several speeds.
+        """
+        return (statistics.median if are_quiet else statistics.mean)([*map(self.factor, blocks)])
 
     def is_quiet(self, block: TimedBlock[T], within: float | None = None) -> bool:
         """Whether the machine was at its best known speed before and after the block, up to a factor of

@@ -32,8 +32,7 @@ from addercost.measure.journal import Journal, JournalHeading, open_journal
 from addercost.measure.layer_predictions import PredictLayer, layer_predictor
 from addercost.measure.noise import is_slow, refuse_noise, time_slow_rows_again
 from addercost.measure.plan import RowPlan, layer_rows
-from addercost.measure.runner import Effort
-from addercost.measure.session import LAYOUTS, BenchSettings, open_device
+from addercost.measure.session import LAYOUTS, BenchSettings, effort_on, open_device
 from addercost.measure.speed.reference import WITHIN
 from addercost.measure.validation.kept_traces import KeptTraces
 from addercost.measure.validation.predictions import network_row
@@ -209,9 +208,7 @@ def timed(
         lines = {**settings.lines(), "cpus": "none"}
         heading = JournalHeading("validation", lines, environment(device.facts), {})
         journal = open_journal(heading, plan.document)
-        effort = Effort(settings.precision, settings.time_limit_s, settings.cold)
-        if device.speed is not None:
-            device.speed.accepts_noise = accept_noise
+        effort = effort_on(device, settings, accept_noise)
         predict = layer_predictor(
             settings.estimate_cpus, plan.models, settings.hardware_path, settings.layout, settings.cache
         )
