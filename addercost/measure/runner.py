@@ -137,8 +137,7 @@ class _Blocks:
 
     def quiet(self) -> list[TimedBlock[Samples]]:
         """The blocks at the machine's best known speed; all blocks where the speed is not known."""
-        speed = self._speed
-        return self.all if speed is None else [block for block in self.all if speed.is_quiet(block)]
+        return self.all if self._speed is None else self._speed.quiet(self.all)
 
     def factor(self, kept: list[TimedBlock[Samples]], are_quiet: bool) -> float | None:
         """The typical factor of some blocks; None where the speed is not known."""

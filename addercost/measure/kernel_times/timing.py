@@ -116,7 +116,7 @@ def _quietest(
     blocks: list[TimedBlock[T]] = []
     for _ in range(TRIES * wanted):
         blocks.append(speed.block(run))
-        quiet = [block for block in blocks if speed.is_quiet(block)]
+        quiet = speed.quiet(blocks)
         if len(quiet) >= wanted and enough_quiet(len(quiet), len(blocks), seconds):
             return quiet
     return blocks if seconds > LONG_S else sorted(blocks, key=speed.factor)[:wanted]
@@ -139,7 +139,7 @@ def timed_network(run: Callable[[], Any], speed: ReferenceSpeed) -> tuple[tuple[
         start = time.perf_counter()
         while len(blocks) < LEAST_NETWORK_RUNS or time.perf_counter() - start < NETWORK_S:
             blocks.append(speed.block(lambda: _seconds(run)))
-    quiet = [block for block in blocks if speed.is_quiet(block)]
+    quiet = speed.quiet(blocks)
     enough = enough_quiet(len(quiet), len(blocks), statistics.median(block.value for block in blocks))
     kept = quiet if enough else blocks
     return tuple(block.value for block in kept), speed.typical_factor(kept, enough)

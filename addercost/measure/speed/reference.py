@@ -148,6 +148,11 @@ class ReferenceSpeed:
         """
         return max(block.before_s, block.after_s) <= (within or self.within) * self._quiet_s
 
+    def quiet(self, blocks: Sequence[TimedBlock[T]]) -> list[TimedBlock[T]]:
+        """The quiet ones of some blocks."""
+        within = self.within
+        return [block for block in blocks if self.is_quiet(block, within)]
+
     def wait(self, limit_s: float) -> None:
         """Waits until a slow phase is over, `limit_s` seconds at most. It does not sleep: after a pause, half
         of the references took 1.5 times as long on an Ice Lake guest.
