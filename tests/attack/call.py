@@ -39,16 +39,21 @@ class Call:
     def __init__(self, arguments: Sequence[str], prepare: Callable[[], object] = lambda: None) -> None:
         self._outputs = [os.memfd_create(name) for name in ("stdout", "stderr")]
         self.began = time.monotonic()
+        # Until the fork has the handler of a new interpreter, Ctrl-C would be an exception of this process.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         self.pid = os.fork()
         if self.pid == 0:
             self._run(arguments, prepare)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
     def _run(self, arguments: Sequence[str], prepare: Callable[[], object]) -> None:
         from addercost.cli import main
 
         code: object = 1
         try:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            # As `addercost/__main__.py` sets it.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             for descriptor, file in zip((0, 1, 2), (os.open(os.devnull, 0), *self._outputs), strict=True):
                 os.dup2(file, descriptor)
             for descriptor in self._outputs:
