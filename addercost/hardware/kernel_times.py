@@ -20,9 +20,11 @@ from addercost.hardware.loader import host_file
 from addercost.input_files import read_text
 from addercost.reading import Positive, json_data, misfit, read_as
 
-SCHEMA = "addercost/kernel-times/3"
-EARLIER = "addercost/kernel-times/1", "addercost/kernel-times/2"
-"""Far runs of kernels (1) and near ones (1 and 2) were timed with their instructions out of the caches."""
+SCHEMA = "addercost/kernel-times/4"
+EARLIER = "addercost/kernel-times/1", "addercost/kernel-times/2", "addercost/kernel-times/3"
+"""Far runs of kernels (1) and near ones (1 and 2) were timed with their instructions out of the caches,
+networks (1 to 3) in one process after others.
+"""
 
 CONTIGUOUS, CHANNELS_LAST = "contiguous", "channels-last"
 """Layouts of images: NCHW and NHWC."""
@@ -37,7 +39,7 @@ _HINT = "measure it again with `addercost calibrate --kernels`"
 
 
 class EarlierTimesError(DataError):
-    """A file has times of kernels that mean something else now."""
+    """A file has times that mean something else now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,12 +207,12 @@ def from_json(text: str, source: str) -> KernelTimes:
     """Reads the text that `to_json` wrote. Raises DataError, which names `source`, for anything else."""
     data = json_data(text, source)
     found = data.get("schema") if isinstance(data, Mapping) else None
-    if found in EARLIER and data.get("samples"):
+    if found in EARLIER:
         raise EarlierTimesError(
-            f"{source} has kernels that an earlier version timed in another way",
+            f"{source} has kernels or networks that an earlier version timed in another way",
             f"{_HINT}, with the --threads, --dtype and --layout of its name",
         )
-    if found not in (SCHEMA, *EARLIER):
+    if found != SCHEMA:
         raise DataError(f"{source} has schema {found!r}, expected {SCHEMA!r}", _HINT)
     try:
         read = read_as(_Document, data, source)

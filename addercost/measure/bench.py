@@ -24,12 +24,14 @@ Said = Callable[[int, RowPlan, Entry | None], None]
 with None for the result, and after the row.
 """
 
+TimeRow = Callable[[RowPlan], Entry]
+"""A function that times a row: `timed_row` on a device."""
+
 
 def run(
     plans: Iterable[RowPlan],
-    device: TimingDevice,
+    time_row: TimeRow,
     journal: Journal,
-    effort: Effort,
     said: Said = lambda number, plan, entry: None,
 ) -> None:
     """Times every row that is not in the journal yet. A row that fails is recorded with the reason, and the
@@ -39,7 +41,7 @@ def run(
         if plan.key in journal.entries:
             continue
         said(number, plan, None)
-        entry = timed_row(plan, device, effort)
+        entry = time_row(plan)
         journal.add(plan.key, entry)
         said(number, plan, entry)
 
@@ -50,11 +52,11 @@ def timed_row(plan: RowPlan, device: TimingDevice, effort: Effort) -> Entry:
         with torch.no_grad():
             return _measured(plan, device, effort)
     except AddercostError as error:
-        return _failed(plan, str(error))
+        return failed_row(plan, str(error))
     except (MemoryError, torch.OutOfMemoryError) as error:
-        return _failed(plan, f"out of memory: {_first_line(error)}; {_fitting(plan, device)}")
+        return failed_row(plan, f"out of memory: {_first_line(error)}; {_fitting(plan, device)}")
     except Exception as error:  # of torch or its compilers; other rows can still be timed
-        return _failed(plan, f"{type(error).__name__}: {_first_line(error)}")
+        return failed_row(plan, f"{type(error).__name__}: {_first_line(error)}")
 
 
 def _measured(plan: RowPlan, device: TimingDevice, effort: Effort) -> MeasuredRow:
@@ -78,7 +80,8 @@ def _measured(plan: RowPlan, device: TimingDevice, effort: Effort) -> MeasuredRo
     return with_faults(row)
 
 
-def _failed(plan: RowPlan, reason: str) -> FailedRow:
+def failed_row(plan: RowPlan, reason: str) -> FailedRow:
+    """What stands in place of a row that could not be timed."""
     row = plan.row
     return FailedRow(row.path, row.arithmetic, row.implementation, row.dtype, reason, row.case, row.paths)
 

@@ -8,11 +8,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from addercost.errors import CheckFailedError
-from addercost.measure.bench import timed_row
+from addercost.measure.bench import TimeRow
 from addercost.measure.devices.device import TimingDevice
 from addercost.measure.journal import Entry, Journal
 from addercost.measure.plan import RowPlan
-from addercost.measure.runner import Effort
 from addercost.measure.speed.reference import WITHIN, too_noisy
 from addercost.results.measurements import MeasuredRow
 
@@ -29,7 +28,7 @@ def time_slow_rows_again(
     plans: Mapping[str, RowPlan],
     device: TimingDevice,
     journal: Journal,
-    effort: Effort,
+    time_row: TimeRow,
     again_s: float = math.inf,
     times: int = AGAIN,
 ) -> None:
@@ -47,7 +46,7 @@ def time_slow_rows_again(
                 speed.wait(end - device.now())
             if device.now() >= end:
                 return
-            after = timed_row(plan, device, effort)
+            after = time_row(plan)
             if isinstance(after, MeasuredRow) and (after.speed_factor or 0) < (before.speed_factor or 0):
                 journal.add(key, after)
 

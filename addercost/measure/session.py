@@ -17,7 +17,7 @@ from addercost.cost.models import cost_model_named
 from addercost.cost.target_registry import load_target
 from addercost.counts.arithmetics import WITH_LAYERS
 from addercost.errors import ArgumentError, unknown_name
-from addercost.measure.bench import Said, run
+from addercost.measure.bench import Said, run, timed_row
 from addercost.measure.case import CaseUse, LayerCase, cases_of
 from addercost.measure.contenders.contender import DTYPES, Place
 from addercost.measure.devices.device import TimingDevice
@@ -110,6 +110,11 @@ class BenchSettings:
     @property
     def cache(self) -> str:
         return "cold" if self.cold else "warm"
+
+    @property
+    def effort(self) -> Effort:
+        """The effort for one row."""
+        return Effort(self.precision, self.time_limit_s, self.cold)
 
     @property
     def estimate_cpus(self) -> tuple[str, ...]:
@@ -250,22 +255,22 @@ def measure(
         (*notes, *_estimate_notes(settings)),
     )
     journal = open_journal(heading, output)
-    effort = effort_on(device, settings, accept_noise)
+    expect_noise(device, accept_noise)
+    time_row = partial(timed_row, device=device, effort=settings.effort)
     with exclusive(settings.device):
         slow = {plan.key: plan for plan in plans if is_slow(journal.entries.get(plan.key))}
-        run(plans, device, journal, effort, said)
-        time_slow_rows_again(slow, device, journal, effort)
+        run(plans, time_row, journal, said)
+        time_slow_rows_again(slow, device, journal, time_row)
     if not accept_noise:
         how = "; --accept-noise shows them as they are"
         refuse_noise(journal.entries.values(), journal.path, "-o FILE.json", how)
     return journal.measurements()
 
 
-def effort_on(device: TimingDevice, settings: BenchSettings, accept_noise: bool) -> Effort:
-    """The effort for a row. The device is told which moments count as quiet, as `measure` describes."""
+def expect_noise(device: TimingDevice, accept_noise: bool) -> None:
+    """Tells the device which moments count as quiet, as `measure` describes."""
     if device.speed is not None:
         device.speed.accepts_noise = accept_noise
-    return Effort(settings.precision, settings.time_limit_s, settings.cold)
 
 
 def layer_predict_for(settings: BenchSettings) -> PredictLayer | None:

@@ -1,5 +1,7 @@
 """`calibrate --kernels` times each network twice, with kernels in between, and goes on where it stopped."""
 
+import os
+import pickle
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -22,12 +24,19 @@ from addercost.hardware.kernel_times import (
 from addercost.measure.case import parse_case
 from addercost.measure.kernel_times import measure, timed_networks
 from addercost.measure.kernel_times.case_kernels import own_kernel
-from addercost.measure.kernel_times.networks import RandomNetwork
+from addercost.measure.kernel_times.networks import RandomNetwork, random_networks
 from addercost.measure.kernel_times.timed_networks import QuantizedNetwork
 from addercost.measure.kernel_times.timing import KernelRuns
+from addercost.measure.separate_process import ProcessEndedError
+from addercost.measure.speed.reference import ReferenceSpeed
+from addercost.measure.speed.separate_timings import SeparateTimings
 
 KERNELS = [f"kernel {i}" for i in range(8)]
 NOTHING = KernelTimes(None, (), ())
+
+
+def network_of(name, module):
+    return SimpleNamespace(name=name, made=lambda: (module, (1, 3, 8, 8)))
 
 
 class Named:
@@ -59,7 +68,8 @@ def order(monkeypatch):
 
 def steps(before=NOTHING, now=lambda: 0.0):
     settings = measure.KernelSettings(kernels=len(KERNELS))
-    return measure._measured(settings, before, SimpleNamespace(within=1.0, now=now), lambda text: None)
+    speed = SimpleNamespace(within=1.0, now=now)
+    return measure._measured(settings, before, speed, lambda network, speed: network.timed(speed), print)
 
 
 def test_networks_follow_the_first_and_the_third_quarter_of_the_kernels(order):
@@ -107,7 +117,7 @@ def test_a_timing_of_a_slow_phase_is_made_again(factors, waits, kept):
 
 
 def test_in_8_bits_quantised_networks_are_timed_before_chains_of_layers(monkeypatch):
-    made = RandomNetwork("small", torch.nn.Linear(1, 1), (1, 1))
+    made = RandomNetwork("plain 0", "plain", 3e5, 0)
     monkeypatch.setattr(measure, "random_networks", lambda count, seed: [made])
     settings = measure.KernelSettings(dtype="int8", kernels=100)
     network, *chains = measure._networks(settings)
@@ -125,7 +135,7 @@ def test_a_random_network_is_timed_as_it_is_quantised(monkeypatch):
         timed_networks, "timed_network", lambda run, *how: (ran.append(run()), ((2.0,), 1.5))[1]
     )
     module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU())
-    made = QuantizedNetwork(RandomNetwork("small", module, (1, 3, 8, 8)))
+    made = QuantizedNetwork(network_of("small", module))
     found = made.timed(None)
     names = [call.name for call in found.calls]
     assert names == ["aten.quantize_per_tensor", "quantized.conv2d_relu", "aten.dequantize"]
@@ -133,9 +143,8 @@ def test_a_random_network_is_timed_as_it_is_quantised(monkeypatch):
     assert ran[0].shape == (1, 8, 6, 6)
 
 
-@pytest.mark.parametrize(("before", "refused"), [("", False), ("x86", False), ("qnnpack", True)])
-def test_a_file_goes_on_with_the_engine_that_timed_it(tmp_path, monkeypatch, before, refused):
-    """A file of before has no engine, since it has no kernels on codes."""
+@pytest.mark.parametrize(("before", "refused"), [("x86", False), ("qnnpack", True)])
+def test_a_file_goes_on_with_the_engine_that_timed_it(tmp_path, before, refused):
     conditions = Conditions("Some Core 6-1-2", 1, "int8", "2.0", engine="x86")
     path = tmp_path / "kernels.json"
     path.write_text(to_json(KernelTimes(replace(conditions, engine=before), (), ())))
@@ -147,19 +156,15 @@ def test_a_file_goes_on_with_the_engine_that_timed_it(tmp_path, monkeypatch, bef
 
 
 @pytest.mark.parametrize("schema", EARLIER)
-def test_kernels_that_were_timed_in_an_earlier_way_are_put_aside_and_networks_are_not(tmp_path, schema):
+def test_what_was_timed_in_an_earlier_way_is_put_aside(tmp_path, schema):
     conditions = Conditions("Some Core 6-1-2", 1, "float32", "2.0")
     path, said = tmp_path / "kernels.json", []
-    network = NetworkSample("a", (), (1.0,))
-    for samples in (
-        (),
-        (KernelSample(own_kernel(parse_case("1,16,8,8,24,3,2,1"), "adder"), (1.0,), (1.0,), (1.0,)),),
-    ):
-        earlier = to_json(KernelTimes(conditions, samples, (network,))).replace(SCHEMA, schema)
-        path.write_text(earlier)
-        found = measure._begun(path, conditions, said.append)
-        assert found.networks == (() if samples else (network,)) and found.conditions == conditions
-        assert path.exists() == (not samples)
+    kernel = KernelSample(own_kernel(parse_case("1,16,8,8,24,3,2,1"), "adder"), (1.0,), (1.0,), (1.0,))
+    times = KernelTimes(conditions, (kernel,), (NetworkSample("a", (), (1.0,)),))
+    earlier = to_json(times).replace(SCHEMA, schema)
+    path.write_text(earlier)
+    assert measure._begun(path, conditions, said.append) == KernelTimes(conditions, (), ())
+    assert not path.exists()
     kept = tmp_path / "kernels.json.earlier"
     assert kept.read_text() == earlier and str(kept) in said[0] and len(said) == 1
 
@@ -174,7 +179,7 @@ def test_of_compiled_networks_no_kernels_are_drawn_and_each_is_compiled(monkeypa
     monkeypatch.setattr(timed_networks, "compiled", lambda module: lambda x: ran.append(module) or module(x))
     monkeypatch.setattr(timed_networks, "timed_network", lambda run, *how: (run(), (1.0,), 1.0)[1:])
     module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
-    made = RandomNetwork("plain 0", module, (1, 3, 8, 8))
+    made = network_of("plain 0", module)
     sample = timed_networks.CompiledNetwork(made, torch.float32).timed(None)
     assert ran == [module] and sample.name == "compiled plain 0"
     assert [call.op for call in sample.calls] == ["aten.convolution.default", "aten.relu.default"]
@@ -194,3 +199,47 @@ def test_a_mode_that_cannot_be_timed_is_refused_in_one_line(options, said, capsy
     assert run(["calibrate", *kernels, *options]) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "int8"])
+def test_networks_and_chains_are_timed_in_processes_of_their_own(dtype):
+    """What is sent is small, and the machine's speed comes back."""
+    found = list(measure._networks(measure.KernelSettings(dtype=dtype, kernels=100)))
+    assert max(len(pickle.dumps(network)) for network in found) < 20_000
+    processes = SeparateTimings(lambda network, seen_s: ((network.name, os.getpid()), (*seen_s, 3.0)))
+    speed = ReferenceSpeed(lambda: 1.0, 1.0)
+    try:
+        timings = [processes.time(network, speed) for network in (found[0], found[-1])]
+    finally:
+        processes.close()
+    assert [name for name, _ in timings] == [found[0].name, found[-1].name]
+    assert len({pid for _, pid in timings} | {os.getpid()}) == 3
+    assert speed.seen_s == (3.0, 3.0)
+
+
+def test_a_network_whose_process_ends_is_left_out_and_named(order):
+    said = []
+
+    def time_network(network, speed):
+        if network.name == "a":
+            raise ProcessEndedError("its process exited with 7")
+        return network.timed(speed)
+
+    settings = measure.KernelSettings(kernels=len(KERNELS))
+    speed = SimpleNamespace(within=1.0, now=lambda: 0.0)
+    *_, found = measure._measured(settings, NOTHING, speed, time_network, said.append)
+    assert [network.name for network in found.networks] == ["b", "b"]
+    assert "a is left out: its process exited with 7" in said
+
+
+def test_a_random_network_is_the_same_whenever_it_is_made():
+    """Its sizes follow from its name and the seed, not from the networks before it."""
+    networks = list(random_networks(18, 0))
+    assert [str(network.made()[0]) for network in networks[3:5]] == [
+        str(network.made()[0]) for network in list(random_networks(18, 0))[3:5]
+    ]
+    module, shape = networks[0].made()
+    assert module(torch.zeros(shape)).shape == (1, 1000)
+    weights = sum(parameter.numel() for parameter in module.parameters())
+    assert 0.3 < weights / networks[0].weights < 10
+    assert str(networks[0].made()[0]) != str(next(random_networks(18, 1)).made()[0])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
+import signal
 import statistics
 from pathlib import Path
 from typing import Any
@@ -21,9 +23,11 @@ from addercost.measure import noise, session
 from addercost.measure.case import parse_case, read_case
 from addercost.measure.layer_predictions import layer_predictor
 from addercost.measure.session import BenchSettings
+from addercost.measure.speed.separate_timings import SeparateTimings
 from addercost.measure.validation import networks
 from addercost.measure.validation.kept_traces import folder_beside
-from addercost.measure.validation.networks import ValidationNetwork, layer_family, layer_kind
+from addercost.measure.validation.layer_groups import layer_family, layer_kind
+from addercost.measure.validation.networks import ValidationNetwork
 from addercost.results.journal_lines import journal_path
 from addercost.results.validation import NETWORKS, ValidationRow, read_validation
 from addercost.sources import torchvision_operators
@@ -60,6 +64,43 @@ def test_networks_and_layers_stand_beside_their_predictions(tmp_path: Path) -> N
     assert len({row.name.split()[0] for row in layers}) == 1
     assert {"layers, mac fp32, torch", "layers, adder fp32, addercost layer"} <= {row.group for row in layers}
     assert all(row.predicted and row.measured_s > 0 for row in found.rows)
+
+
+class EndsItsProcess(nn.Module):
+    """It can be traced and not run."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "meta":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return x
+
+
+@pytest.mark.usefixtures("any_speed")
+def test_every_row_has_a_process_of_its_own_and_one_that_ends_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No timing leaves anything in this process, or in that of the next one."""
+    found = tmp_path / "processes"
+    real = networks._made
+
+    def made(network: ValidationNetwork, free_bytes: int | None) -> Any:
+        with found.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        return real(network, free_bytes)
+
+    def named(*arguments: Any) -> list[ValidationNetwork]:
+        ends = ValidationNetwork("ends", EndsItsProcess, (torch.empty(1, 3, device="meta"),))
+        return [ends, *named_networks("zoo:lenet*", None)]
+
+    monkeypatch.setattr(networks, "_made", made)
+    monkeypatch.setattr("addercost.cli.validate_networks.named_networks", named)
+    assert validate("--models", "any", "--layers", "0", "-o", str(tmp_path / "out")) == 0
+    processes = found.read_text().split()
+    assert len({*processes, str(os.getpid())}) == 4
+    result = read_validation(tmp_path / "out" / "validation.json")
+    assert [row.name for row in result.rows] == ["zoo:lenet5-bn", "zoo:lenet++"]
+    (skipped,) = result.skipped
+    assert "ends" in skipped.name and "ended by SIGKILL" in skipped.reason
 
 
 class Suppressing(nn.Module):
@@ -149,18 +190,16 @@ def test_a_network_that_is_quantised_for_another_engine_is_refused(dtype: str) -
 
 @pytest.mark.usefixtures("any_speed", "either_kernel")
 def test_a_killed_run_times_no_row_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from addercost.measure import bench
-
     timed: list[str] = []
-    real = bench.timed_row
+    real = SeparateTimings.time
 
-    def dies_at_the_third(plan: Any, *others: Any) -> Any:
-        timed.append(plan.row.path)
+    def dies_at_the_third(self: Any, row: Any, speed: Any) -> Any:
+        timed.append(row.path)
         if len(timed) == 3:
             raise KeyboardInterrupt
-        return real(plan, *others)
+        return real(self, row, speed)
 
-    monkeypatch.setattr(bench, "timed_row", dies_at_the_third)
+    monkeypatch.setattr(SeparateTimings, "time", dies_at_the_third)
     arguments = ("--models", "zoo:lenet*,zoo:lenet5-bn:xnor", "--layers", "0", "-o", str(tmp_path))
     assert validate(*arguments) == 130
     assert validate(*arguments) == 0
@@ -261,7 +300,7 @@ def test_a_journal_goes_on_with_other_networks_and_cost_models_and_without_lines
     timed: list[str] = []
     real = networks.run
 
-    def dies_after_the_second(plans: Any, device: Any, journal: Any, *others: Any) -> None:
+    def dies_after_the_second(plans: Any, time_row: Any, journal: Any, *others: Any) -> None:
         def first_two() -> Any:
             for plan in plans:
                 if len(timed) == 2 and plan.key not in journal.entries:
@@ -270,7 +309,7 @@ def test_a_journal_goes_on_with_other_networks_and_cost_models_and_without_lines
                     timed.append(plan.row.path)
                 yield plan
 
-        real(first_two(), device, journal, *others)
+        real(first_two(), time_row, journal, *others)
 
     arguments = ("--layers", "0", "-o", str(tmp_path))
     with monkeypatch.context() as patch:

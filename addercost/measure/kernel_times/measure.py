@@ -8,6 +8,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -45,8 +46,10 @@ from addercost.measure.kernel_times.timed_networks import (
     FormattedNetwork,
     QuantizedNetwork,
     Timeable,
+    separate_networks,
 )
 from addercost.measure.kernel_times.timing import Sweeper, timed_kernel
+from addercost.measure.separate_process import ProcessEndedError
 from addercost.measure.speed.fixed_work import open_reference_speed
 from addercost.measure.speed.reference import ReferenceSpeed, too_noisy
 from addercost.results.files import write_file
@@ -150,15 +153,17 @@ def measure_kernels(
     torch.set_num_threads(settings.threads)
     keep_freed_memory()
     found = _begun(path, conditions_of(settings), progress)
-    speed = open_reference_speed(accepts_noise=settings.accept_noise)
-    start = saved = time.monotonic()
-    for part in _measured(settings, found, speed, progress):
-        found = part
-        if time.monotonic() - saved > SAVED_EVERY_S:
-            _save(found, path)
-            saved = time.monotonic()
-        if time.monotonic() > start + 60 * settings.minutes:
-            break
+    # Made first, so that the networks' processes are copies of one in which nothing has run.
+    with closing(separate_networks(settings.accept_noise)) as networks:
+        speed = open_reference_speed(accepts_noise=settings.accept_noise)
+        start = saved = time.monotonic()
+        for part in _measured(settings, found, speed, networks.time, progress):
+            found = part
+            if time.monotonic() - saved > SAVED_EVERY_S:
+                _save(found, path)
+                saved = time.monotonic()
+            if time.monotonic() > start + 60 * settings.minutes:
+                break
     _save(found, path)
     timed = found.samples or found.networks
     quiet = sum(sample.factor <= speed.within for sample in timed)
@@ -173,8 +178,7 @@ def measure_kernels(
 def _begun(
     path: Path, conditions: Conditions, progress: Callable[[str], None] = lambda text: None
 ) -> KernelTimes:
-    """What `path` has, or nothing. A file whose kernels were timed in an earlier way is kept under another
-    name."""
+    """What `path` has, or nothing. A file that was timed in an earlier way is kept under another name."""
     nothing = KernelTimes(conditions, (), ())
     if not path.exists():
         return nothing
@@ -184,9 +188,6 @@ def _begun(
         kept = path.replace(path.with_name(f"{path.name}.earlier"))
         progress(f"{error.message}; it is kept as {kept}")
         return nothing
-    if not found.conditions.engine:
-        # Nothing was timed by an engine before.
-        found = replace(found, conditions=replace(found.conditions, engine=conditions.engine))
     if replace(found.conditions, date="") != replace(conditions, date=""):
         raise DataError(
             f"{path} was measured on {found.conditions}; this is {conditions}",
@@ -204,6 +205,7 @@ def _measured(
     settings: KernelSettings,
     found: KernelTimes,
     speed: ReferenceSpeed,
+    time_network: Callable[[Timeable, ReferenceSpeed], NetworkSample],
     progress: Callable[[str], None],
 ) -> Iterator[KernelTimes]:
     """Yields the measurements with one sample more each time, from those that were `found` before. Each
@@ -240,7 +242,11 @@ def _measured(
         for network in _networks(settings) if wanted else ():
             if timings[network.name] < wanted:
                 progress(network.name)
-                timing = _timed_in_quiet(partial(network.timed, speed), speed, waits_until)
+                try:
+                    timing = _timed_in_quiet(partial(time_network, network, speed), speed, waits_until)
+                except ProcessEndedError as error:
+                    progress(f"{network.name} is left out: {error}")
+                    continue
                 found = replace(found, networks=(*found.networks, timing))
                 timings[network.name] += 1
                 yield found
@@ -281,9 +287,7 @@ def _drawn_alone(settings: KernelSettings) -> list[KernelCall]:
 
 
 def _networks(settings: KernelSettings) -> Iterator[Timeable]:
-    """Makes the networks to be timed, one after the other, since all together would fill much memory. In 8
-    bits they are quantised, and chains of 8-bit layers follow them.
-    """
+    """The networks to be timed. In 8 bits they are quantised, and chains of 8-bit layers follow them."""
     layout = LAYOUTS[settings.layout]
     if settings.dtype == "int8":
         for network in random_networks(QUANTIZED_NETWORKS, settings.seed):

@@ -18,28 +18,32 @@ from torch import Tensor, nn
 LEAST_WEIGHTS, MOST_WEIGHTS = 3e5, 3e7
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RandomNetwork:
-    """A network and the shape of its input."""
+    """A network of about so many weights, whose sizes follow from its name and the seed."""
 
     name: str
-    module: nn.Module
-    input_shape: tuple[int, ...]
+    pattern: str
+    weights: float
+    seed: int
+
+    def made(self) -> tuple[nn.Module, tuple[int, ...]]:
+        """(the network, the shape of its input)."""
+        module, input_shape = _PATTERNS[self.pattern](random.Random(f"{self.seed} {self.name}"), self.weights)
+        return module.eval(), input_shape
 
 
 def random_networks(count: int, seed: int) -> Iterator[RandomNetwork]:
     """Networks that take the patterns in turn. Each has more weights than the one before it with the same
     pattern.
     """
-    chance = random.Random(seed)
-    names = list(_PATTERNS)
+    patterns = list(_PATTERNS)
     for i in range(count):
-        name = names[i % len(names)]
-        steps = max((count - 1) // len(names), 1)
-        share = (i // len(names)) / steps
+        pattern = patterns[i % len(patterns)]
+        steps = max((count - 1) // len(patterns), 1)
+        share = (i // len(patterns)) / steps
         weights = math.exp(math.log(LEAST_WEIGHTS) + share * math.log(MOST_WEIGHTS / LEAST_WEIGHTS))
-        module, shape = _PATTERNS[name](chance, weights)
-        yield RandomNetwork(f"{name} {i}", module.eval(), shape)
+        yield RandomNetwork(f"{pattern} {i}", pattern, weights, seed)
 
 
 class _Residual(nn.Module):

@@ -17,12 +17,16 @@ from addercost.measure.compilation import compiled
 from addercost.measure.kernel_times.networks import RandomNetwork
 from addercost.measure.kernel_times.replay import NotReplayableError, replay
 from addercost.measure.kernel_times.timing import timed_network
+from addercost.measure.speed.fixed_work import open_reference_speed
 from addercost.measure.speed.reference import ReferenceSpeed
+from addercost.measure.speed.separate_timings import SeenS, SeparateTimings
 from addercost.trace.tracer import trace
 
 
 class Timeable(Protocol):
-    """A network or chain that is timed as a whole."""
+    """A network or chain that is timed as a whole. It can be pickled, and makes its tensors when it is
+    timed.
+    """
 
     @property
     def name(self) -> str: ...
@@ -43,7 +47,8 @@ class FormattedNetwork:
         return self.made.name
 
     def timed(self, speed: ReferenceSpeed) -> NetworkSample:
-        module, x = self.made.module.to(self.dtype), torch.rand(self.made.input_shape).to(self.dtype)
+        made, shape = self.made.made()
+        module, x = made.to(self.dtype), torch.rand(shape).to(self.dtype)
         if x.dim() == 4:
             # torch's type annotations lack this form of the call.
             module = module.to(memory_format=self.layout)  # type: ignore[call-overload]
@@ -65,7 +70,8 @@ class CompiledNetwork:
         return f"compiled {self.made.name}"
 
     def timed(self, speed: ReferenceSpeed) -> NetworkSample:
-        module, x = self.made.module.to(self.dtype), torch.rand(self.made.input_shape).to(self.dtype)
+        made, shape = self.made.made()
+        module, x = made.to(self.dtype), torch.rand(shape).to(self.dtype)
         calls = _calls(module, x.to("meta"))
         run = compiled(module)
         seconds, factor = timed_network(lambda: run(x), speed)
@@ -83,8 +89,9 @@ class QuantizedNetwork:
         return f"quantised {self.made.name}"
 
     def timed(self, speed: ReferenceSpeed) -> NetworkSample:
-        x = torch.rand(self.made.input_shape, generator=torch.Generator().manual_seed(0))
-        module = statically_quantized(self.made.module, x)
+        made, shape = self.made.made()
+        x = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+        module = statically_quantized(made, x)
         return _sample(self.name, module, x, x, speed)
 
 
@@ -123,3 +130,14 @@ class Chain:
 
         seconds, factor = timed_network(run, speed)
         return NetworkSample(self.name, tuple(calls), seconds, factor)
+
+
+def separate_networks(accepts_noise: bool) -> SeparateTimings[Timeable, NetworkSample]:
+    """Times networks in processes of their own. accepts_noise: as for `ReferenceSpeed`."""
+
+    def timed(network: Timeable, seen_s: SeenS) -> tuple[NetworkSample, SeenS]:
+        speed = open_reference_speed(accepts_noise=accepts_noise)
+        speed.continue_from(seen_s)
+        return network.timed(speed), speed.seen_s
+
+    return SeparateTimings(timed)

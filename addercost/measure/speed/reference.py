@@ -118,6 +118,16 @@ class ReferenceSpeed:
         return self._quiet_s
 
     @property
+    def seen_s(self) -> tuple[float, ...]:
+        """Seconds of all references so far, the shortest first."""
+        return tuple(self._seen)
+
+    def continue_from(self, seen_s: Sequence[float]) -> None:
+        """Takes over the references that another process has seen, in place of its own."""
+        self._seen = sorted(seen_s)
+        self._confirm()
+
+    @property
     def usual_factor(self) -> float:
         """The median of all references so far / the quiet time; 1 where none was timed."""
         return statistics.median(self._seen) / self._quiet_s if self._seen else 1.0
@@ -193,11 +203,15 @@ class ReferenceSpeed:
         seconds = self._reference()
         self._last = seconds, self.now()
         bisect.insort(self._seen, seconds)
-        confirmed_s = self._seen[:CONFIRMATIONS][-1]
-        if len(self._seen) >= CONFIRMATIONS and confirmed_s < self._quiet_s * (1 - LEAST_GAIN):
+        self._confirm()
+        return seconds
+
+    def _confirm(self) -> None:
+        """Takes a shorter quiet time that several references have confirmed."""
+        confirmed_s = self._seen[CONFIRMATIONS - 1] if len(self._seen) >= CONFIRMATIONS else math.inf
+        if confirmed_s < self._quiet_s * (1 - LEAST_GAIN):
             self._quiet_s = confirmed_s
             self._found(confirmed_s)
-        return seconds
 
 
 def enough_quiet(quiet: int, blocks: int, seconds: float, least: int = 1) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import statistics
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,20 +22,23 @@ from addercost.errors import AddercostError, ArgumentError
 from addercost.hardware import kernel_times
 from addercost.hardware.matching import this_processor
 from addercost.hardware.this_machine import cpu_model
-from addercost.measure.bench import Said, run
+from addercost.measure.bench import Said, failed_row, run, timed_row
 from addercost.measure.case import CaseUse, LayerCase, cases_of, read_case
 from addercost.measure.compilation import compiled
 from addercost.measure.contenders.contender import TENSOR_DTYPES, Place
 from addercost.measure.devices.device import Call
 from addercost.measure.devices.exclusive import exclusive
 from addercost.measure.environment import environment
-from addercost.measure.journal import Journal, JournalHeading, open_journal
+from addercost.measure.journal import Entry, Journal, JournalHeading, open_journal
 from addercost.measure.layer_predictions import PredictLayer, layer_predictor
 from addercost.measure.noise import is_slow, refuse_noise, time_slow_rows_again
-from addercost.measure.plan import RowPlan, layer_rows
-from addercost.measure.session import LAYOUTS, BenchSettings, effort_on, open_device
+from addercost.measure.plan import Make, RowPlan, layer_rows
+from addercost.measure.separate_process import ProcessEndedError
+from addercost.measure.session import LAYOUTS, BenchSettings, expect_noise, open_device
 from addercost.measure.speed.reference import WITHIN
+from addercost.measure.speed.separate_timings import SeenS, SeparateTimings
 from addercost.measure.validation.kept_traces import KeptTraces
+from addercost.measure.validation.layer_groups import layer_family, layer_kind
 from addercost.measure.validation.predictions import network_row
 from addercost.measure.validation.quantized import INT8, quantized, same_engine
 from addercost.measure.whole_model import COMPILED, EAGER, filled
@@ -128,9 +132,18 @@ class Plan:
             )
         drawn = sorted(shapes, key=lambda case: hashlib.sha256(case.text.encode()).digest())[: self.layers]
         uses = tuple(CaseUse(case, (shapes[case][0],), (0,)) for case in drawn)
-        for plan in _layer_plans(uses, settings, predict):
-            self.layer_rows[plan.key] = plan.row
-            yield plan
+        for plan in _layer_rows(uses, settings, predict):
+            if plan.row.predicted:
+                self.layer_rows[plan.key] = plan.row
+                yield plan
+
+    def make_of(self, settings: BenchSettings, row: MeasuredRow) -> Make:
+        """How the calls of a row are made, also before the row is planned."""
+        if not row.case:
+            return partial(_made, next(network for network in self.networks if network.name == row.path))
+        uses = (CaseUse(read_case(row.case), row.paths, row.positions),)
+        plans = _layer_rows(uses, settings)
+        return next(plan.make for plan in plans if plan.key == RowPlan.key_of(row))
 
     def _network(self, network: ValidationNetwork, shapes: dict[LayerCase, list[str]]) -> RowPlan | None:
         try:
@@ -203,12 +216,22 @@ def timed(
     Raises DataError where the journal is of another machine or of other settings. Raises CheckFailedError
     where more than half of the rows were timed while the machine was slow, unless that is accepted.
     """
-    device = open_device(settings)
-    try:
+    # Made first, so that the processes of rows are copies of one in which nothing has run.
+    with (
+        closing(_separate_rows(plan, settings, accept_noise)) as rows,
+        closing(open_device(settings)) as device,
+    ):
         lines = {**settings.lines(), "cpus": "none"}
         heading = JournalHeading("validation", lines, environment(device.facts), {})
         journal = open_journal(heading, plan.document)
-        effort = effort_on(device, settings, accept_noise)
+        expect_noise(device, accept_noise)
+
+        def time_row(row_plan: RowPlan) -> Entry:
+            try:
+                return rows.time(row_plan.row, device.speed)
+            except ProcessEndedError as error:
+                return failed_row(row_plan, str(error))
+
         predict = layer_predictor(
             settings.estimate_cpus, plan.models, settings.hardware_path, settings.layout, settings.cache
         )
@@ -220,25 +243,36 @@ def timed(
                     plans[row_plan.key] = row_plan
                     yield row_plan
 
-            run(kept(), device, journal, effort, said)
-            time_slow_rows_again(plans, device, journal, effort, again_s)
+            run(kept(), time_row, journal, said)
+            time_slow_rows_again(plans, device, journal, time_row, again_s)
         found = {key: entry for key, entry in journal.entries.items() if key in plans}
         if not accept_noise:
             refuse_noise(found.values(), journal.path, "-o DIR", "; --accept-noise scores all of them")
         return Journal(journal.heading, None, found).measurements()
-    finally:
-        device.close()
 
 
-def _layer_plans(
-    uses: Sequence[CaseUse], settings: BenchSettings, predict: PredictLayer
+def _separate_rows(
+    plan: Plan, settings: BenchSettings, accept_noise: bool
+) -> SeparateTimings[MeasuredRow, Entry]:
+    """Times rows in processes of their own."""
+
+    def timed_alone(row: MeasuredRow, seen_s: SeenS) -> tuple[Entry, SeenS]:
+        device = open_device(settings)
+        expect_noise(device, accept_noise)
+        if device.speed is not None:
+            device.speed.continue_from(seen_s)
+        entry = timed_row(RowPlan(row, plan.make_of(settings, row)), device, settings.effort)
+        return entry, () if device.speed is None else device.speed.seen_s
+
+    return SeparateTimings(timed_alone)
+
+
+def _layer_rows(
+    uses: Sequence[CaseUse], settings: BenchSettings, predict: PredictLayer | None = None
 ) -> Iterator[RowPlan]:
-    """The plans of every way to compute the layers, as far as the cost models estimate it."""
+    """The plans of every way to compute the layers."""
     place = Place(torch.device(settings.device), LAYOUTS[settings.layout])
-    arithmetics = settings.arithmetics
-    for plan in layer_rows(uses, arithmetics, settings.dtypes, place, settings.cache, predict):
-        if plan.row.predicted:
-            yield plan
+    return layer_rows(uses, settings.arithmetics, settings.dtypes, place, settings.cache, predict)
 
 
 def validation_of(
@@ -356,22 +390,3 @@ def _row(plan: Plan, row: MeasuredRow, usual_factor: float | None) -> Validation
         mac_sites=row.sites,
         bytes_moved=row.bytes_moved,
     )
-
-
-def layer_kind(case: LayerCase) -> str:
-    """The kind of a layer, one of `analysis.network_kind.KINDS`."""
-    if case.linear:
-        return "matrix product"
-    return "depthwise" if case.groups == case.filters > 1 else "convolution"
-
-
-def layer_family(case: LayerCase) -> str:
-    """The group of layers that kernels compute in the same way: `3x3`, `1x1`, `3x3 depthwise`, `3x3 grouped`,
-    `linear`.
-    """
-    if case.linear:
-        return "linear"
-    r, s = case.filter_size
-    grouped = " depthwise" if layer_kind(case) == "depthwise" else " grouped" if case.groups > 1 else ""
-    strided = " strided" if case.stride != (1, 1) else ""
-    return f"{r}x{s}{grouped}{strided}"
