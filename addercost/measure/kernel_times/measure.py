@@ -38,8 +38,10 @@ from addercost.measure.devices.process_memory import keep_freed_memory
 from addercost.measure.kernel_times.draw import SHARES, Drawing, draw
 from addercost.measure.kernel_times.draw_codes import draw_codes
 from addercost.measure.kernel_times.draw_own import draw_own
+from addercost.measure.kernel_times.last_level_cache import BEYOND_BYTES, LEAST_BYTES, share_of_cache
 from addercost.measure.kernel_times.networks import random_networks
 from addercost.measure.kernel_times.replay import NotReplayableError
+from addercost.measure.kernel_times.sweeper import Sweeper
 from addercost.measure.kernel_times.timed_networks import (
     Chain,
     CompiledNetwork,
@@ -48,7 +50,7 @@ from addercost.measure.kernel_times.timed_networks import (
     Timeable,
     separate_networks,
 )
-from addercost.measure.kernel_times.timing import Sweeper, timed_kernel
+from addercost.measure.kernel_times.timing import timed_kernel
 from addercost.measure.separate_process import ProcessEndedError
 from addercost.measure.speed.fixed_work import open_reference_speed
 from addercost.measure.speed.reference import ReferenceSpeed, too_noisy
@@ -98,11 +100,6 @@ CHAINS, CHAIN = 24, 25
 QUANTIZED_NETWORKS = 42
 """How many quantised networks are timed. To quantise one takes longer than to time it."""
 
-_USUAL_L3_BYTES, _BEYOND_L3_BYTES = 32 << 20, 16 << 20
-"""A buffer that sweeps the last-level cache is this much larger than it. The cache is taken for 32 MiB where
-its size is unknown or smaller. A buffer of three quarters of the cache left some weights in.
-"""
-
 LEAST_QUIET = 0.5
 """The least share of samples at quiet moments. A calibration with a smaller share is refused."""
 
@@ -133,7 +130,7 @@ def conditions_of(settings: KernelSettings) -> Conditions:
         torch=torch.__version__,
         mode=settings.mode,
         layout=settings.layout,
-        last_level_cache_bytes=max(sizes.values(), default=0),
+        last_level_cache_bytes=share_of_cache(sizes["L3"], sizes["L2"]) if {"L2", "L3"} <= set(sizes) else 0,
         date=datetime.date.today().isoformat(),
         speeds=OFTEN if settings.accept_noise else QUIET,
         engine=torch.backends.quantized.engine if settings.dtype == "int8" else "",
@@ -152,9 +149,9 @@ def measure_kernels(
     """
     torch.set_num_threads(settings.threads)
     keep_freed_memory()
-    found = _begun(path, conditions_of(settings), progress)
     # Made first, so that the networks' processes are copies of one in which nothing has run.
     with closing(separate_networks(settings.accept_noise)) as networks:
+        found = _begun(path, conditions_of(settings), progress)
         speed = open_reference_speed(accepts_noise=settings.accept_noise)
         start = saved = time.monotonic()
         for part in _measured(settings, found, speed, networks.time, progress):
@@ -188,7 +185,11 @@ def _begun(
         kept = path.replace(path.with_name(f"{path.name}.earlier"))
         progress(f"{error.message}; it is kept as {kept}")
         return nothing
-    if replace(found.conditions, date="") != replace(conditions, date=""):
+    # The share of the cache is measured, and may come out otherwise on another day.
+    as_now = replace(
+        found.conditions, date=conditions.date, last_level_cache_bytes=conditions.last_level_cache_bytes
+    )
+    if as_now != conditions:
         raise DataError(
             f"{path} was measured on {found.conditions}; this is {conditions}",
             "name another file with --save, or remove that one",
@@ -216,7 +217,7 @@ def _measured(
     waits_until = start + WAITING * limit_s
     sizes = cache_sizes()
     near = Sweeper(4 * sizes.get("L2", 1 << 20))
-    far = Sweeper(max(sizes.get("L3", 0), _USUAL_L3_BYTES) + _BEYOND_L3_BYTES)
+    far = Sweeper(max(found.conditions.last_level_cache_bytes, LEAST_BYTES) + BEYOND_BYTES)
     layout = LAYOUTS[settings.layout]
     known = {sample.call for sample in found.samples}
     timings = Counter(network.name for network in found.networks)
