@@ -19,7 +19,7 @@ some weights in.
 """
 
 READS = 9
-AS_FAR, LEAST_RATIO = 0.75, 1.1
+AS_FAR, LEAST_RATIO = 0.5, 1.1
 """A sweep is large enough if reading after it takes this share of the way from the shortest to the longest
 time, where the longest is at least `LEAST_RATIO` times the shortest.
 """
