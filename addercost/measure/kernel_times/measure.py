@@ -217,7 +217,9 @@ def _measured(
     waits_until = start + WAITING * limit_s
     sizes = cache_sizes()
     near = Sweeper(4 * sizes.get("L2", 1 << 20))
-    far = Sweeper(max(found.conditions.last_level_cache_bytes, LEAST_BYTES) + BEYOND_BYTES)
+    # Twice the part that this process has, since that changes with what others do.
+    most = min(sizes.get("L3", 0), 2 * found.conditions.last_level_cache_bytes)
+    far = Sweeper(max(most, LEAST_BYTES) + BEYOND_BYTES)
     layout = LAYOUTS[settings.layout]
     known = {sample.call for sample in found.samples}
     timings = Counter(network.name for network in found.networks)
