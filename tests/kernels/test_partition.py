@@ -39,3 +39,22 @@ def test_two_threads_have_equal_shares_of_three_blocks() -> None:
     # 256 filters of 256 channels are 16 tiles. Seven of them are as many as a block may have, so there would
     # be three blocks, and one thread would compute two.
     assert tiles_of_tasks(256, 256, 2) == [8, 8]
+
+
+@pytest.mark.parametrize(
+    ("channels", "filters", "pixels", "in_place", "channels_last_output", "expected"),
+    [
+        pytest.param(8, 912, 3969, True, False, 2, id="planes of 14 MB"),
+        pytest.param(1024, 256, 196, True, False, 2, id="weights of 1 MiB"),
+        pytest.param(96, 576, 196, True, False, 36, id="672 KB stay in a cache"),
+        pytest.param(8, 912, 3969, True, True, 57, id="pixels with neighbouring filters"),
+        pytest.param(8, 912, 3969, False, False, 57, id="each block would copy the input"),
+    ],
+)
+def test_few_planes_are_written_at_a_time(
+    channels: int, filters: int, pixels: int, in_place: bool, channels_last_output: bool, expected: int
+) -> None:
+    """Tiles of 16 filters in a block: two have 32 filters; all others, as many as have a MiB of weights."""
+    kernel = KernelClass("adder", LANES, 1, 7, False, channels_last_output, in_place, False)
+    extents = Extents(1, channels, filters, 1, pixels, 1, 1, 1, 1, 1, pixels)
+    assert partition(kernel, extents, 1).block_tiles == expected

@@ -22,6 +22,14 @@ BLOCK_BYTES = 1 << 20
 """The intended size of a block's weights."""
 KEPT_BYTES = 8 << 20
 """The largest input of a task that is copied once for all its blocks."""
+IN_PLACE_FILTERS, IN_PLACE_BYTES = 32, 3 << 18
+"""Filters in a block of a layer that reads its input in place and writes planes, if its weights and an image
+of outputs take more bytes than these. A tile writes a piece of a cache line in the plane of each of its
+filters, and the next tile along the row writes the next piece: the lines of so many planes stay in the
+first-level cache meanwhile. On an Emerald Rapids core a multiply-add of 8 to 912 channels with 63 × 63 pixels
+takes a seventh of the time by this, one of 64 to 256 with 57 × 57 two fifths, one of 1024 to 256 with 14 × 14
+0.9 times as long. Smaller layers take 1.03 times as long.
+"""
 _FEWEST_TILES = 4
 """The fewest vectors of filters in a block, however many taps they have, because each block copies the input
 again."""
@@ -58,6 +66,8 @@ def partition(kernel: KernelClass, extents: Extents, threads: int) -> Partition:
         fitting = (SCRATCH_BYTES // max(1, row_bytes) - filter_rows) // extents.stride_y + 1
         strip = max(1, min(rows, fitting))
     tiles, most = -(-extents.filters // kernel.block), _block_tiles(kernel.site, kernel, extents)
+    if kernel.direct and kernel.transposed_output and _image_bytes(kernel.site, extents) > IN_PLACE_BYTES:
+        most = min(most, max(1, IN_PLACE_FILTERS // kernel.block))
     few = extents.images * -(-rows // strip) < threads
     if few and tiles >= threads:
         # Every thread gets as many blocks as the others: of three blocks for two threads, one thread would
@@ -85,6 +95,13 @@ def _block_tiles(site: str, tile: KernelClass | Schedule, extents: Extents) -> i
     taps = extents.channels * extents.filter_y * extents.filter_x
     tile_bytes = taps * tile.block * int(SITES[site].operand.bytes())
     return max(_FEWEST_TILES // tile.vectors, BLOCK_BYTES // tile_bytes)
+
+
+def _image_bytes(site: str, extents: Extents) -> int:
+    """Bytes of the weights and of an image of outputs."""
+    taps = extents.channels * extents.filter_y * extents.filter_x
+    weights = taps * int(SITES[site].operand.bytes())
+    return extents.filters * (weights + extents.rows * extents.columns * SITES[site].output.itemsize)
 
 
 def many_blocks(site: str, schedule: Schedule, extents: Extents) -> bool:
