@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,10 +18,10 @@ from addercost.cost.models import cost_model_named
 from addercost.cost.target_registry import load_target
 from addercost.counts.arithmetics import WITH_LAYERS
 from addercost.errors import ArgumentError, unknown_name
-from addercost.measure.bench import Said, run, timed_row
+from addercost.measure.bench import Said, TimeRow, run, timed_row
 from addercost.measure.case import CaseUse, LayerCase, cases_of
 from addercost.measure.contenders.contender import DTYPES, Place
-from addercost.measure.devices.device import TimingDevice
+from addercost.measure.devices.device import TimingDevice, expect_noise
 from addercost.measure.devices.exclusive import exclusive
 from addercost.measure.environment import environment
 from addercost.measure.journal import JournalHeading, open_journal
@@ -38,6 +39,7 @@ from addercost.measure.predictions import (
     refuse_other_processor,
 )
 from addercost.measure.runner import Effort
+from addercost.measure.separate_rows import SeparateRows
 from addercost.measure.whole_model import COMPILED, EAGER, TRAINING, model_rows
 from addercost.results.measurements import NO_ESTIMATES, Measurements
 from addercost.trace.input_shapes import InputShape
@@ -229,9 +231,10 @@ def measure(
     planned: list[RowPlan] | None = None,
     accept_noise: bool = False,
 ) -> Measurements:
-    """Times every way to compute the `uses`, and the `extra` rows. Each row is written at once to a journal
-    beside `output`. Rows of a killed run with the same settings are not timed again, except that rows which
-    were timed while the machine was slow are timed once more.
+    """Times every way to compute the `uses`, and the `extra` rows. On one core of a CPU, each of the `extra`
+    rows has a process of its own. Each row is written at once to a journal beside `output`. Rows of a killed
+    run with the same settings are not timed again, except that rows which were timed while the machine was
+    slow are timed once more.
 
     planned: a list to which the plans of all rows are added before the first row is timed. accept_noise:
     moments count as quiet that are nearly as fast as this machine often is, and rows of slow moments are
@@ -256,8 +259,11 @@ def measure(
     )
     journal = open_journal(heading, output)
     expect_noise(device, accept_noise)
-    time_row = partial(timed_row, device=device, effort=settings.effort)
-    with exclusive(settings.device):
+    with ExitStack() as stack:
+        time_row: TimeRow = partial(timed_row, device=device, effort=settings.effort)
+        if settings.device == "cpu" and settings.threads == 1 and extra:
+            time_row = _separately(stack, device, settings, accept_noise, extra, time_row)
+        stack.enter_context(exclusive(settings.device))
         slow = {plan.key: plan for plan in plans if is_slow(journal.entries.get(plan.key))}
         run(plans, time_row, journal, said)
         time_slow_rows_again(slow, device, journal, time_row)
@@ -267,10 +273,21 @@ def measure(
     return journal.measurements()
 
 
-def expect_noise(device: TimingDevice, accept_noise: bool) -> None:
-    """Tells the device which moments count as quiet, as `measure` describes."""
-    if device.speed is not None:
-        device.speed.accepts_noise = accept_noise
+def _separately(
+    stack: ExitStack,
+    device: TimingDevice,
+    settings: BenchSettings,
+    accept_noise: bool,
+    plans: Sequence[RowPlan],
+    time_others: TimeRow,
+) -> TimeRow:
+    """A function that times each of some rows in a process of its own, and all others in this one. Several
+    threads may have run before in this process, so this is for one thread.
+    """
+    alone = {plan.key: plan for plan in plans}
+    rows = SeparateRows(device, settings.effort, accept_noise, lambda row: alone[RowPlan.key_of(row)])
+    stack.callback(rows.close)
+    return lambda plan: (rows.time if plan.key in alone else time_others)(plan)
 
 
 def layer_predict_for(settings: BenchSettings) -> PredictLayer | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from scripted_device import ScriptedDevice
 from addercost.measure import session, whole_model
 from addercost.measure.bench import timed_row
 from addercost.measure.journal import read_measurements
+from addercost.measure.plan import RowPlan
 from addercost.measure.runner import Effort
 from addercost.measure.session import BenchSettings
 from addercost.results.measurements import MeasuredRow, Measurements, PredictedTime
@@ -125,3 +129,20 @@ def test_measure_model_in_python(device: ScriptedDevice) -> None:
     assert isinstance(found, Measurements)
     assert {row.case for row in found.rows if row.path} == {"2,4,6,6,4,3,1,0,4", "2,4,4,4,4,1x3,1,0,4"}
     assert [row.implementation for row in found.rows if not row.path] == ["training step"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux alone")
+@pytest.mark.parametrize(("threads", "alone"), [(1, True), (2, False)])
+def test_a_whole_model_is_timed_apart_from_the_layers(threads: int, alone: bool, tmp_path: Path) -> None:
+    """On one core in a process of its own, since one that has run many layers is slower."""
+    file = tmp_path / "process"
+
+    def make(free_bytes: int | None) -> tuple[Callable[[], None], None]:
+        file.write_text(str(os.getpid()))
+        return lambda: None, None
+
+    row = MeasuredRow(path="", arithmetic="mac", samples_s=(), implementation="eager")
+    settings = BenchSettings(cpus=(), threads=threads, time_limit_s=0.01)
+    found = session.measure("m", (), settings, ScriptedDevice(), extra=[RowPlan(row, make)])
+    assert [each.implementation for each in found.rows] == ["eager"] and found.rows[0].samples_s
+    assert (int(file.read_text()) != os.getpid()) == alone

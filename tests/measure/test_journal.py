@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
 from scripted_device import ScriptedDevice, Work
 
 from addercost.errors import DataError
-from addercost.measure.bench import run
+from addercost.measure.bench import TimeRow, run, timed_row
 from addercost.measure.journal import (
     Journal,
     JournalHeading,
@@ -45,10 +46,14 @@ def plan(name: str, work: Work | Exception) -> RowPlan:
     return RowPlan(row, make)
 
 
+def on(device: ScriptedDevice) -> TimeRow:
+    return partial(timed_row, device=device, effort=Effort())
+
+
 def done(output: Path | None, plans: list[RowPlan]) -> tuple[Journal, ScriptedDevice]:
     device = ScriptedDevice()
     journal = open_journal(HEADING, output)
-    run(plans, device, journal, Effort())
+    run(plans, on(device), journal)
     return journal, device
 
 
@@ -61,7 +66,7 @@ def test_rows_are_there_as_soon_as_they_are_made(tmp_path: Path) -> None:
 
     device = ScriptedDevice()
     plans = [plan(name, Work(2e-3)) for name in "abc"]
-    run(plans, device, open_journal(HEADING, output), Effort(), said)
+    run(plans, on(device), open_journal(HEADING, output), said)
     assert seen == [1, 2, 3]
 
 
@@ -104,7 +109,7 @@ def test_a_row_is_on_the_disk_before_the_next_one_starts(
 
     monkeypatch.setattr(os, "fsync", fsync)
     plans = [plan(name, Work(2e-3)) for name in "ab"]
-    run(plans, ScriptedDevice(), open_journal(HEADING, output), Effort(), said)
+    run(plans, on(ScriptedDevice()), open_journal(HEADING, output), said)
     assert events == [1, "starts", 2, "starts", 3]
 
 

@@ -11,7 +11,6 @@ from scripted_device import ScriptedDevice
 from addercost.measure import noise, session
 from addercost.measure.journal import Journal, JournalHeading
 from addercost.measure.plan import RowPlan
-from addercost.measure.runner import Effort
 from addercost.measure.session import BenchSettings
 from addercost.measure.speed.reference import ReferenceSpeed
 from addercost.results.measurements import MeasuredRow
@@ -42,24 +41,24 @@ class Waits(ReferenceSpeed):
         pytest.param([1.4, 1.6, 1.3, 1.5, 1.0], 4, 1.3, id="at most three times more, the best is kept"),
     ],
 )
-def test_rows_of_slow_phases_are_timed_again(
-    factors: list[float], timings: int, kept: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_of_slow_phases_are_timed_again(factors: list[float], timings: int, kept: float) -> None:
     left = list(factors)
-    monkeypatch.setattr(noise, "timed_row", lambda *_: slow_row("net", left.pop(0)))
     journal = Journal(JournalHeading("m", {}, {}, {}), None, {"net": slow_row("net", left.pop(0))})
     plan = RowPlan(slow_row("net", None), lambda free: (lambda: None, None))
-    noise.time_slow_rows_again({"net": plan}, ScriptedDevice(), journal, Effort(), 100.0)
+    noise.time_slow_rows_again(
+        {"net": plan}, ScriptedDevice(), journal, lambda plan: slow_row("net", left.pop(0)), 100.0
+    )
     assert len(factors) - len(left) == timings
     row = journal.entries["net"]
     assert isinstance(row, MeasuredRow) and row.speed_factor == kept
 
 
-def test_no_row_is_timed_again_after_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(noise, "timed_row", lambda *_: pytest.fail("timed again"))
+def test_no_row_is_timed_again_after_the_limit() -> None:
     journal = Journal(JournalHeading("m", {}, {}, {}), None, {"net": slow_row("net", 2.0)})
     plan = RowPlan(slow_row("net", None), lambda free: (lambda: None, None))
-    noise.time_slow_rows_again({"net": plan}, ScriptedDevice(), journal, Effort(), 0.0)
+    noise.time_slow_rows_again(
+        {"net": plan}, ScriptedDevice(), journal, lambda plan: pytest.fail("timed again"), 0.0
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,15 +69,17 @@ def test_no_row_is_timed_again_after_the_limit(monkeypatch: pytest.MonkeyPatch) 
         pytest.param(100.0, 1.4, False, id="the row was as fast as the machine often is"),
     ],
 )
-def test_a_slow_row_is_timed_after_the_slow_phase(
-    again_s: float, within: float, waited: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slow_row_is_timed_after_the_slow_phase(again_s: float, within: float, waited: bool) -> None:
     order: list[str] = []
     device = ScriptedDevice(speed=Waits(within, order))
-    monkeypatch.setattr(noise, "timed_row", lambda *_: (order.append("time"), slow_row("net", 1.0))[1])
+
+    def timed(plan: RowPlan) -> MeasuredRow:
+        order.append("time")
+        return slow_row("net", 1.0)
+
     journal = Journal(JournalHeading("m", {}, {}, {}), None, {"net": slow_row("net", 1.3)})
     plan = RowPlan(slow_row("net", None), lambda free: (lambda: None, None))
-    noise.time_slow_rows_again({"net": plan}, device, journal, Effort(), again_s)
+    noise.time_slow_rows_again({"net": plan}, device, journal, timed, again_s)
     assert order == ["wait"] * waited + ["time"] * (within < 1.3)
 
 

@@ -115,3 +115,9 @@ class TimingDevice(Protocol):
         """The energy of one call, measured by repeating it for about `seconds`; None where there is no
         counter.
         """
+
+
+def expect_noise(device: TimingDevice, accept_noise: bool) -> None:
+    """Tells the device whether moments count as quiet that are nearly as fast as the machine often is."""
+    if device.speed is not None:
+        device.speed.accepts_noise = accept_noise

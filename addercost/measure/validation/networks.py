@@ -22,21 +22,20 @@ from addercost.errors import AddercostError, ArgumentError
 from addercost.hardware import kernel_times
 from addercost.hardware.matching import this_processor
 from addercost.hardware.this_machine import cpu_model
-from addercost.measure.bench import Said, failed_row, run, timed_row
+from addercost.measure.bench import Said, run
 from addercost.measure.case import CaseUse, LayerCase, cases_of, read_case
 from addercost.measure.compilation import compiled
 from addercost.measure.contenders.contender import TENSOR_DTYPES, Place
-from addercost.measure.devices.device import Call
+from addercost.measure.devices.device import Call, expect_noise
 from addercost.measure.devices.exclusive import exclusive
 from addercost.measure.environment import environment
-from addercost.measure.journal import Entry, Journal, JournalHeading, open_journal
+from addercost.measure.journal import Journal, JournalHeading, open_journal
 from addercost.measure.layer_predictions import PredictLayer, layer_predictor
 from addercost.measure.noise import is_slow, refuse_noise, time_slow_rows_again
 from addercost.measure.plan import Make, RowPlan, layer_rows
-from addercost.measure.separate_process import ProcessEndedError
-from addercost.measure.session import LAYOUTS, BenchSettings, expect_noise, open_device
+from addercost.measure.separate_rows import SeparateRows
+from addercost.measure.session import LAYOUTS, BenchSettings, open_device
 from addercost.measure.speed.reference import WITHIN
-from addercost.measure.speed.separate_timings import SeenS, SeparateTimings
 from addercost.measure.validation.kept_traces import KeptTraces
 from addercost.measure.validation.layer_groups import layer_family, layer_kind
 from addercost.measure.validation.predictions import network_row
@@ -216,22 +215,19 @@ def timed(
     Raises DataError where the journal is of another machine or of other settings. Raises CheckFailedError
     where more than half of the rows were timed while the machine was slow, unless that is accepted.
     """
-    # Made first, so that the processes of rows are copies of one in which nothing has run.
+
+    def plan_of(row: MeasuredRow) -> RowPlan:
+        return RowPlan(row, plan.make_of(settings, row))
+
     with (
-        closing(_separate_rows(plan, settings, accept_noise)) as rows,
         closing(open_device(settings)) as device,
+        # Made before anything runs, so that the processes of rows are copies of one in which nothing has.
+        closing(SeparateRows(device, settings.effort, accept_noise, plan_of)) as rows,
     ):
         lines = {**settings.lines(), "cpus": "none"}
         heading = JournalHeading("validation", lines, environment(device.facts), {})
         journal = open_journal(heading, plan.document)
         expect_noise(device, accept_noise)
-
-        def time_row(row_plan: RowPlan) -> Entry:
-            try:
-                return rows.time(row_plan.row, device.speed)
-            except ProcessEndedError as error:
-                return failed_row(row_plan, str(error))
-
         predict = layer_predictor(
             settings.estimate_cpus, plan.models, settings.hardware_path, settings.layout, settings.cache
         )
@@ -243,28 +239,12 @@ def timed(
                     plans[row_plan.key] = row_plan
                     yield row_plan
 
-            run(kept(), time_row, journal, said)
-            time_slow_rows_again(plans, device, journal, time_row, again_s)
+            run(kept(), rows.time, journal, said)
+            time_slow_rows_again(plans, device, journal, rows.time, again_s)
         found = {key: entry for key, entry in journal.entries.items() if key in plans}
         if not accept_noise:
             refuse_noise(found.values(), journal.path, "-o DIR", "; --accept-noise scores all of them")
         return Journal(journal.heading, None, found).measurements()
-
-
-def _separate_rows(
-    plan: Plan, settings: BenchSettings, accept_noise: bool
-) -> SeparateTimings[MeasuredRow, Entry]:
-    """Times rows in processes of their own."""
-
-    def timed_alone(row: MeasuredRow, seen_s: SeenS) -> tuple[Entry, SeenS]:
-        device = open_device(settings)
-        expect_noise(device, accept_noise)
-        if device.speed is not None:
-            device.speed.continue_from(seen_s)
-        entry = timed_row(RowPlan(row, plan.make_of(settings, row)), device, settings.effort)
-        return entry, () if device.speed is None else device.speed.seen_s
-
-    return SeparateTimings(timed_alone)
 
 
 def _layer_rows(
