@@ -5,6 +5,10 @@ That run brings the kernel's instructions back into the caches, as the layers be
 Without it, a linear layer of 768 to 256 features took 60 to 290 µs longer after a sweep on a Zen 3 core. On
 an Ice Lake core, kernels under 20 µs took 3.4 times as long near as far, when it ran before far runs alone.
 
+Warm runs are sampled as `bench` samples layers: two samples between two references, each the mean of as many
+calls as take `SAMPLE_S`, and torch's layers as modules. A kernel that ran once before was 4 to 6 % faster
+than in `bench` on an Emerald Rapids core, since the reference had used the caches.
+
 Kernels run under `torch.no_grad`, as `bench` and `validate` run layers and networks. `inference_mode` would
 skip checks of autograd, which take 8 µs in a small layer of ours.
 """
@@ -22,13 +26,13 @@ from typing import Any, TypeVar
 import torch
 
 from addercost.counts.kernel_calls import KernelCall
-from addercost.measure.kernel_times.replay import replay
+from addercost.measure.kernel_times.replay import layer_of_torch, replay
+from addercost.measure.runner import SAMPLE_S
 from addercost.measure.speed.reference import LONG_S, ReferenceSpeed, TimedBlock, enough_quiet
 
 T = TypeVar("T")
 
-WARM_S, WARM_PARTS = 1.5e-3, 3
-MOST_WARM_RUNS = 50
+WARM_BLOCKS = 3
 NEAR_RUNS, FAR_RUNS = 5, 3
 SELDOM_S = 0.01
 """A kernel that takes longer is run half as often, since its times vary less."""
@@ -64,6 +68,7 @@ def timed_kernel(
     NotReplayableError, and torch's own errors for a kernel that torch does not have.
     """
     run, other = (replay(call, torch.Generator().manual_seed(seed + i), layout) for i in range(2))
+    layer = layer_of_torch(call, layout) or run
 
     def swept_by(sweep: Callable[[], None]) -> Callable[[], tuple[float]]:
         def seconds() -> tuple[float]:
@@ -76,18 +81,18 @@ def timed_kernel(
     with torch.no_grad(), _no_collection():
         run()
         other()
+        layer()
         once_s = _seconds(run)
-        warm = max(WARM_PARTS, min(MOST_WARM_RUNS, round(WARM_S / max(once_s, 1e-6))))
+        calls = max(1, round(SAMPLE_S / max(once_s, 1e-9)))
         fewer = 2 if once_s > SELDOM_S else 1
 
-        def warm_part() -> tuple[float, ...]:
-            run()
-            return tuple(_seconds(run) for _ in range(-(-warm // WARM_PARTS)))
+        def warm_block() -> tuple[float, ...]:
+            return _mean_seconds(layer, calls), _mean_seconds(layer, calls)
 
         runs: list[tuple[float, ...]] = []
         factors: list[float] = []
         for one, wanted in (
-            (warm_part, WARM_PARTS),
+            (warm_block, WARM_BLOCKS),
             (swept_by(near), -(-NEAR_RUNS // fewer)),
             (swept_by(far), -(-FAR_RUNS // fewer)),
         ):
@@ -110,6 +115,14 @@ def _quietest(
         if len(quiet) >= wanted and enough_quiet(len(quiet), len(blocks), seconds):
             return quiet
     return blocks if seconds > LONG_S else sorted(blocks, key=speed.factor)[:wanted]
+
+
+def _mean_seconds(run: Callable[[], Any], calls: int) -> float:
+    """Seconds of one call, the mean of `calls`."""
+    start = time.perf_counter()
+    for _ in range(calls):
+        run()
+    return (time.perf_counter() - start) / calls
 
 
 def _seconds(run: Callable[[], Any]) -> float:
