@@ -24,7 +24,7 @@ from addercost.hardware.kernel_times import (
 from addercost.measure.case import parse_case
 from addercost.measure.kernel_times import measure, timed_networks
 from addercost.measure.kernel_times.case_kernels import own_kernel
-from addercost.measure.kernel_times.networks import RandomNetwork, random_networks
+from addercost.measure.kernel_times.networks import RandomNetwork, random_networks, small_networks
 from addercost.measure.kernel_times.timed_networks import QuantizedNetwork
 from addercost.measure.kernel_times.timing import KernelRuns
 from addercost.measure.separate_process import ProcessEndedError
@@ -245,3 +245,14 @@ def test_a_random_network_is_the_same_whenever_it_is_made():
     weights = sum(parameter.numel() for parameter in module.parameters())
     assert 0.3 < weights / networks[0].weights < 10
     assert str(networks[0].made()[0]) != str(next(random_networks(18, 1)).made()[0])
+
+
+def test_small_networks_are_among_the_random_ones():
+    """Every fifth network is followed by one; their calls take a large share of their time."""
+    names = [network.name for network in measure._networks(measure.KernelSettings())]
+    assert len(names) == measure.NETWORKS + measure.NETWORKS // measure.SMALL_EVERY == 64
+    assert [names.index(f"small {i}") for i in range(10)] == [5 + 6 * i for i in range(10)]
+    for network in list(small_networks(10, 0))[::4]:
+        module, shape = network.made()
+        assert module(torch.zeros(shape)).shape == (1, 10)
+        assert 2e4 < sum(parameter.numel() for parameter in module.parameters()) < 1e6

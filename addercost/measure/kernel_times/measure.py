@@ -39,7 +39,7 @@ from addercost.measure.kernel_times.draw import SHARES, Drawing, draw
 from addercost.measure.kernel_times.draw_codes import draw_codes
 from addercost.measure.kernel_times.draw_own import draw_own
 from addercost.measure.kernel_times.last_level_cache import BEYOND_BYTES, LEAST_BYTES, share_of_cache
-from addercost.measure.kernel_times.networks import random_networks
+from addercost.measure.kernel_times.networks import RandomNetwork, random_networks, small_networks
 from addercost.measure.kernel_times.replay import NotReplayableError
 from addercost.measure.kernel_times.sweeper import Sweeper
 from addercost.measure.kernel_times.timed_networks import (
@@ -81,6 +81,9 @@ NETWORKS = 54
 """How many networks are timed. The interval is a quantile of their errors; with 18 networks, it would be the
 largest error.
 """
+
+SMALL_EVERY = 5
+"""After so many networks, one for small images is timed in addition."""
 
 COMPILED_NETWORKS = 24
 """How many networks are compiled and timed. To compile one takes many times as long as to time it."""
@@ -293,7 +296,7 @@ def _networks(settings: KernelSettings) -> Iterator[Timeable]:
     """The networks to be timed. In 8 bits they are quantised, and chains of 8-bit layers follow them."""
     layout = LAYOUTS[settings.layout]
     if settings.dtype == "int8":
-        for network in random_networks(QUANTIZED_NETWORKS, settings.seed):
+        for network in _drawn_networks(QUANTIZED_NETWORKS, settings.seed):
             yield QuantizedNetwork(network)
         calls = _drawn_alone(settings)[-CHAINS * CHAIN :]
         for i in range(CHAINS):
@@ -301,8 +304,17 @@ def _networks(settings: KernelSettings) -> Iterator[Timeable]:
         return
     dtype = getattr(torch, DTYPES[settings.dtype])
     if settings.mode == COMPILED:
-        for network in random_networks(COMPILED_NETWORKS, settings.seed):
+        for network in _drawn_networks(COMPILED_NETWORKS, settings.seed):
             yield CompiledNetwork(network, dtype)
         return
-    for network in random_networks(NETWORKS, settings.seed):
+    for network in _drawn_networks(NETWORKS, settings.seed):
         yield FormattedNetwork(network, dtype, layout)
+
+
+def _drawn_networks(count: int, seed: int) -> Iterator[RandomNetwork]:
+    """So many random networks, and small ones in between, since the minutes may be over before the last."""
+    small = small_networks(count // SMALL_EVERY, seed)
+    for number, network in enumerate(random_networks(count, seed), 1):
+        yield network
+        if number % SMALL_EVERY == 0:
+            yield next(small)
