@@ -7,7 +7,14 @@ import torch
 from kernel_calls import CASES, bytes_of, call, convolution, pool, tensor, weight
 
 from addercost.cost.calibrated.families import FAMILIES, family_of
-from addercost.cost.calibrated.features import CATEGORIES, Sizes, features, sizes_of
+from addercost.cost.calibrated.features import (
+    CATEGORIES,
+    OTHER_BYTES,
+    WEIGHT_BYTES,
+    Sizes,
+    features,
+    sizes_of,
+)
 from addercost.cost.calibrated.tables import one_thread
 from addercost.counts.kernel_calls import KernelCall, Operand
 
@@ -167,3 +174,34 @@ def test_a_linear_layer_of_ours_has_a_site_for_each_weight_of_each_row():
     kernel = call("addercost.adder_linear", tensor(2, 3, 7), input=tensor(2, 3, 5), weight=weight(7, 5))
     moved = bytes_of((2, 3, 5)), bytes_of((7, 5)), bytes_of((2, 3, 7))
     assert sizes_of(kernel) == Sizes("adder linear", 6 * 5 * 7, *moved, c=5, k=7, h=6, p=6)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "family", "unfolded"),
+    [
+        pytest.param(
+            convolution((1, 16, 32, 32), (16, 16, 3, 3), (1, 16, 32, 32)),
+            "native dense convolution",
+            2 * 4 * (16 * 3 * 3) * (32 * 32),
+            id="written and read",
+        ),
+        pytest.param(
+            convolution((1, 16, 32, 32), (16, 16, 1, 1), (1, 16, 32, 32)),
+            "native pointwise convolution",
+            0,
+            id="the image is its windows",
+        ),
+        pytest.param(
+            convolution((1, 64, 56, 56), (16, 64, 3, 3), (1, 16, 56, 56)),
+            "dense convolution",
+            0,
+            id="oneDNN reads the image",
+        ),
+    ],
+)
+def test_torchs_own_convolution_moves_the_windows_of_its_image(kernel, family, unfolded):
+    sizes = sizes_of(kernel)
+    assert sizes.family == family
+    _, (factors,) = features([kernel])
+    assert factors[OTHER_BYTES] == sizes.input_bytes + sizes.output_bytes + unfolded
+    assert factors[WEIGHT_BYTES] == sizes.weight_bytes

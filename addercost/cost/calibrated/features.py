@@ -191,6 +191,8 @@ CATEGORIES = (0, 1)
 UNITS = (1, 8, 16)
 """How many filters a kernel may compute at once: one, or the fp32 numbers in a vector of 256 or 512 bits."""
 
+_FP32_BYTES = 4
+
 WEIGHT_BYTES, OTHER_BYTES = len(UNITS) + 1, len(UNITS) + 2
 """The columns of the factors of laws that have bytes."""
 
@@ -207,7 +209,16 @@ def features(calls: Sequence[KernelCall]) -> tuple[NDArray[np.float64], NDArray[
 def _factors(z: Sizes) -> list[float]:
     filters = max(z.k // z.groups, 1)
     sites = [z.sites * (-(-filters // unit) * unit) / filters for unit in UNITS]
-    return [1.0, *sites, z.weight_bytes, z.bytes - z.weight_bytes]
+    return [1.0, *sites, z.weight_bytes, z.bytes - z.weight_bytes + _unfolded_bytes(z)]
+
+
+def _unfolded_bytes(z: Sizes) -> int:
+    """Bytes of the image's windows, which torch's own convolution writes one beside the other and reads
+    again.
+    """
+    if z.family != "native dense convolution":
+        return 0
+    return 2 * _FP32_BYTES * z.n * z.p * z.q * z.c * z.r * z.s
 
 
 def _row(call: KernelCall, z: Sizes) -> list[float]:
