@@ -7,7 +7,8 @@ import re
 from addercost.hardware.loader import list_hardware
 from addercost.hardware.this_machine import cpu_model
 
-_MCPU = re.compile(r"-mcpu=([\w.-]+)")
+_MCPU = re.compile(r"-mcpu=([\w.-]+)|LLVM \d+ schedules ([\w.-]+) by")
+"""LLVM's name of a core in the source of its figures, or in the reason why it has another core's."""
 
 
 def core_name() -> str:
@@ -33,6 +34,9 @@ def matching_tables(core: str) -> tuple[str, ...]:
     """Built-in tables whose figures are LLVM's for this core."""
     return tuple(
         file.name
-        for file in list_hardware(kind="cpu")
-        if file.origin == "built-in" and core and core in _MCPU.findall(file.path.read_text("utf-8"))
+        for file in list_hardware()
+        if file.kind in ("cpu", "core")
+        and file.origin == "built-in"
+        and core
+        and any(core in names for names in _MCPU.findall(file.path.read_text("utf-8")))
     )

@@ -15,7 +15,21 @@ def test_tables_of_a_core_are_those_whose_figures_are_llvms_for_it() -> None:
     assert "amd-zen4" not in matching_tables("znver3")
 
 
-@pytest.mark.parametrize("core", ["", "znver", "no-such-core"])
+@pytest.mark.parametrize(
+    ("core", "table"),
+    [
+        ("znver5", "amd-zen5"),
+        ("cascadelake", "intel-cascadelake"),
+        ("emeraldrapids", "intel-emeraldrapids"),
+        ("graniterapids", "intel-graniterapids"),
+    ],
+)
+def test_a_core_with_anothers_figures_has_its_own_table(core: str, table: str) -> None:
+    """LLVM schedules it by the other core's model."""
+    assert matching_tables(core) == (table,)
+
+
+@pytest.mark.parametrize("core", ["", "znver", "no-such-core", "by"])
 def test_an_unknown_core_has_none(core: str) -> None:
     assert matching_tables(core) == ()
 
