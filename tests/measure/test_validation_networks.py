@@ -180,6 +180,20 @@ def test_networks_in_8_bits_are_quantised_and_those_without_such_a_form_are_name
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16", "int8"])
+def test_a_network_that_is_too_large_is_traced_in_fp32_alone(
+    dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its trace in another format may take minutes. LeNet-5-BN has 416,520 sites."""
+    traced: list[str] = []
+    real = ValidationNetwork.traced
+    monkeypatch.setattr(ValidationNetwork, "traced", lambda self: (traced.append(self.dtype), real(self))[1])
+    plan = networks.Plan(named_networks("zoo:lenet5-bn", None, dtype), load_target("amd-zen4"), [], 4e5, 0)
+    with pytest.raises(ArgumentError, match="more than 4e"):
+        list(plan.row_plans(BenchSettings(), layer_predictor((), (), None, "", "warm")))
+    assert traced == ["fp32"]
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "bf16", "int8"])
 def test_a_network_that_is_quantised_for_another_engine_is_refused(dtype: str) -> None:
     """The kernels of that engine are others than those that a calibration times."""
     image = (torch.empty(1, 3, 8, 8, device="meta"),)

@@ -146,8 +146,9 @@ class Plan:
 
     def _network(self, network: ValidationNetwork, shapes: dict[LayerCase, list[str]]) -> RowPlan | None:
         try:
-            if network.dtype == INT8:
-                # A network is quantised with its weights, so it is counted before, without them.
+            if network.dtype != "fp32":
+                # In 8 bits a network is traced with its weights, and detection networks compute in every
+                # format: in bf16 one of them took minutes. So it is counted in fp32 first.
                 self._refuse_large(count(self._trace(replace(network, dtype="fp32"))).mac_sites)
             trace = self._trace(network)
             row = network_row(trace, network.name, 1.0, self.target, self.models)
