@@ -253,3 +253,57 @@ def _called(call: KernelCall) -> tuple[object, object]:
     operator, generator = replays._operator(call.op), torch.Generator()
     values = {name: replays._value(value, generator, False, call) for name, value in call.arguments}
     return replays._as_networks_call_it(operator, *replays._bound(operator, values), call), operator
+
+
+@pytest.mark.parametrize(
+    ("kernel", "module", "output"),
+    [
+        pytest.param(
+            torch_kernel(CASES[0], "float32"), torch.nn.Conv2d, (1, 24, 4, 4), id="strided convolution"
+        ),
+        pytest.param(torch_kernel(CASES[0], "bfloat16"), torch.nn.Conv2d, (1, 24, 4, 4), id="in bf16"),
+        pytest.param(torch_kernel(CASES[1], "float32"), torch.nn.Linear, (4, 10), id="product with a weight"),
+        pytest.param(
+            KernelCall(
+                "aten.addmm.default",
+                (
+                    ("self", Operand((10,), "float32", True)),
+                    ("mat1", Operand((4, 32), "float32")),
+                    ("mat2", Operand((32, 10), "float32", True)),
+                ),
+                (Operand((4, 10), "float32"),),
+            ),
+            torch.nn.Linear,
+            (4, 10),
+            id="with a bias",
+        ),
+    ],
+)
+def test_warm_runs_of_torchs_layers_are_of_modules(kernel, module, output) -> None:
+    """As `bench` runs them: a convolution of one pixel takes half of its time outside of its operator."""
+    call = replays.layer_of_torch(kernel, torch.channels_last)
+    assert isinstance(call.func, module)
+    made = call()
+    assert made.shape == output and str(made.dtype) == f"torch.{kernel.outputs[0].dtype}"
+    assert (call.func.bias is not None) == (kernel.name == "aten.addmm")
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        pytest.param(torch_kernel(CASES[0], "int8"), id="8 bits"),
+        pytest.param(own_kernel(CASES[0], "adder"), id="a layer of ours"),
+        pytest.param(
+            KernelCall(
+                "aten.convolution.default", tuple({**CONVOLUTION, "transposed": True}.items()), (FOUR,)
+            ),
+            id="transposed",
+        ),
+        pytest.param(
+            KernelCall("aten.mm.default", (("self", FOUR), ("mat2", FOUR)), (FOUR,)), id="without a weight"
+        ),
+        pytest.param(KernelCall("aten.relu.default", (("self", FOUR),), (FOUR,)), id="no layer"),
+    ],
+)
+def test_other_kernels_have_no_module(kernel) -> None:
+    assert replays.layer_of_torch(kernel, torch.contiguous_format) is None
