@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
+
 from addercost.measure.bench import failed_row, timed_row
 from addercost.measure.devices.device import TimingDevice, expect_noise
 from addercost.measure.journal import Entry
@@ -17,17 +19,21 @@ from addercost.results.measurements import MeasuredRow
 class SeparateRows:
     """Times rows, each in a new process. It has to be made before anything runs; see `SeparateProcesses`.
 
-    plan_of: the plan of a row, which a request cannot carry. accept_noise: as for `session.measure`.
+    threads: torch computes with so many. With one, this process may have computed with several before.
+    accept_noise: as for `session.measure`. plan_of: the plan of a row, which a request cannot carry.
     """
 
     def __init__(
         self,
         device: TimingDevice,
+        threads: int,
         effort: Effort,
         accept_noise: bool,
         plan_of: Callable[[MeasuredRow], RowPlan],
     ) -> None:
         def timed_alone(row: MeasuredRow, seen_s: SeenS) -> tuple[Entry, SeenS]:
+            # A copy would wait for the threads of the process that it was copied from.
+            torch.set_num_threads(threads)
             expect_noise(device, accept_noise)
             if device.speed is not None:
                 device.speed.continue_from(seen_s)

@@ -281,11 +281,13 @@ def _separately(
     plans: Sequence[RowPlan],
     time_others: TimeRow,
 ) -> TimeRow:
-    """A function that times each of some rows in a process of its own, and all others in this one. Several
-    threads may have run before in this process, so this is for one thread.
+    """A function that times each of some rows in a process of its own, and all others in this one. This is
+    for one thread: this process may have computed with several.
     """
     alone = {plan.key: plan for plan in plans}
-    rows = SeparateRows(device, settings.effort, accept_noise, lambda row: alone[RowPlan.key_of(row)])
+    rows = SeparateRows(
+        device, settings.threads, settings.effort, accept_noise, lambda row: alone[RowPlan.key_of(row)]
+    )
     stack.callback(rows.close)
     return lambda plan: (rows.time if plan.key in alone else time_others)(plan)
 

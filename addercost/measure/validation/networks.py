@@ -223,7 +223,7 @@ def timed(
     with (
         closing(open_device(settings)) as device,
         # Made before anything runs, so that the processes of rows are copies of one in which nothing has.
-        closing(SeparateRows(device, settings.effort, accept_noise, plan_of)) as rows,
+        closing(SeparateRows(device, settings.threads, settings.effort, accept_noise, plan_of)) as rows,
     ):
         lines = {**settings.lines(), "cpus": "none"}
         heading = JournalHeading("validation", lines, environment(device.facts), {})
