@@ -144,8 +144,13 @@ def test_a_whole_model_is_timed_apart_from_the_layers(threads: int, alone: bool,
 
     row = MeasuredRow(path="", arithmetic="mac", samples_s=(), implementation="eager")
     settings = BenchSettings(cpus=(), threads=threads, time_limit_s=0.01)
-    # Some torch threads wait in this process from now on, and a copy of it has none.
-    torch.ones(1 << 20).sum()
-    found = session.measure("m", (), settings, ScriptedDevice(), extra=[RowPlan(row, make)])
+    before = torch.get_num_threads()
+    # A thread of torch waits in this process from now on, and a copy of it has none.
+    torch.set_num_threads(2)
+    try:
+        torch.ones(1 << 20).sum()
+        found = session.measure("m", (), settings, ScriptedDevice(), extra=[RowPlan(row, make)])
+    finally:
+        torch.set_num_threads(before)
     assert [each.implementation for each in found.rows] == ["eager"] and found.rows[0].samples_s
     assert (int(file.read_text()) != os.getpid()) == alone
