@@ -136,11 +136,12 @@ def test_measure_model_in_python(device: ScriptedDevice) -> None:
 @pytest.mark.parametrize(("threads", "alone"), [(1, True), (2, False)])
 def test_a_whole_model_is_timed_apart_from_the_layers(threads: int, alone: bool, tmp_path: Path) -> None:
     """On one core in a process of its own, since one that has run many layers is slower."""
-    file = tmp_path / "process"
+    file, square = tmp_path / "process", torch.ones(500, 500)
 
-    def make(free_bytes: int | None) -> tuple[Callable[[], object], None]:
+    def make(free_bytes: int | None) -> tuple[Callable[[], None], None]:
         file.write_text(str(os.getpid()))
-        return lambda: torch.ones(1 << 20).sum(), None
+        square @ square
+        return lambda: None, None
 
     row = MeasuredRow(path="", arithmetic="mac", samples_s=(), implementation="eager")
     settings = BenchSettings(cpus=(), threads=threads, time_limit_s=0.01)
@@ -148,7 +149,7 @@ def test_a_whole_model_is_timed_apart_from_the_layers(threads: int, alone: bool,
     # A thread of torch waits in this process from now on, and a copy of it has none.
     torch.set_num_threads(2)
     try:
-        torch.ones(1 << 20).sum()
+        square @ square
         found = session.measure("m", (), settings, ScriptedDevice(), extra=[RowPlan(row, make)])
     finally:
         torch.set_num_threads(before)
