@@ -52,8 +52,11 @@ class SeparateProcesses(Generic[Request, Answer]):
     def __call__(self, request: Request) -> Answer:
         if not self._keeper:
             return self._work(request)
-        self._channel.send(request)
-        answer, error = self._channel.recv()
+        try:
+            self._channel.send(request)
+            answer, error = self._channel.recv()
+        except (EOFError, ConnectionError):
+            raise ProcessEndedError("the process that starts all others was ended (out of memory?)") from None
         if error is not None:
             raise error
         return answer  # type: ignore[no-any-return]

@@ -80,6 +80,15 @@ def test_an_error_comes_back_with_its_hint(in_processes: Callable[[str], Any]) -
     assert raised.value.hint == "name another"
 
 
+def test_without_the_process_that_starts_others_each_call_is_an_error() -> None:
+    processes = SeparateProcesses(work)
+    os.kill(processes._keeper, signal.SIGKILL)
+    for _ in range(2):
+        with pytest.raises(ProcessEndedError, match="starts all others was ended"):
+            processes("state")
+    processes.close()
+
+
 def test_closing_ends_a_process_that_works(tmp_path: Path) -> None:
     processes = SeparateProcesses(work)
     path = tmp_path / "pid"
