@@ -46,9 +46,9 @@ class EarlierTimesError(DataError):
 class Conditions:
     """The conditions under which the times are valid. processor: its name, family, model and stepping. dtype:
     torch's name of the floating-point format. torch: its version. layout: the memory layout of images.
-    mode: `EAGER` or `COMPILED`. last_level_cache_bytes: the part of the last-level
-    cache that the process had, 0 where that is not known. speeds:
-    `QUIET` or `OFTEN`. engine: torch's library for quantised modules; "" where none of these were timed.
+    mode: `EAGER` or `COMPILED`. last_level_cache_bytes: the part of the last-level cache that the process
+    had, 0 where that is not known. speeds: `QUIET` or `OFTEN`. engine: torch's library for quantised modules;
+    "" where none of these were timed.
     """
 
     processor: str

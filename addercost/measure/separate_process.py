@@ -54,12 +54,13 @@ class SeparateProcesses(Generic[Request, Answer]):
             return self._work(request)
         try:
             self._channel.send(request)
-            answer, error = self._channel.recv()
+            found: tuple[Answer, Exception | None] = self._channel.recv()
         except (EOFError, ConnectionError):
             raise ProcessEndedError("the process that starts all others was ended (out of memory?)") from None
+        answer, error = found
         if error is not None:
             raise error
-        return answer  # type: ignore[no-any-return]
+        return answer
 
     def close(self) -> None:
         """Ends the processes, also one that still works."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -132,7 +131,6 @@ def test_measure_model_in_python(device: ScriptedDevice) -> None:
     assert [row.implementation for row in found.rows if not row.path] == ["training step"]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux alone")
 @pytest.mark.parametrize(("threads", "alone"), [(1, True), (2, False)])
 def test_a_whole_model_is_timed_apart_from_the_layers(threads: int, alone: bool, tmp_path: Path) -> None:
     """On one core in a process of its own, since one that has run many layers is slower."""

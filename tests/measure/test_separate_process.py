@@ -15,7 +15,6 @@ import pytest
 from addercost.errors import ArgumentError
 from addercost.measure.separate_process import ProcessEndedError, SeparateProcesses
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux alone")
 STATE = {"runs": 0}
 
 

@@ -46,7 +46,7 @@ def vendor_contenders(device: torch.device) -> Iterator[Contender]:
             TORCH,
             dtype,
             f"nn.Conv2d or nn.Linear through {library}",
-            torch_layer(dtype),
+            _torch_layer(dtype),
             limit="mac" if dtype == "fp32" else f"mac_{dtype}",
             item_bits=(bits,) * 3,
         )
@@ -92,9 +92,7 @@ def vendor_contenders(device: torch.device) -> Iterator[Contender]:
     )
 
 
-def torch_layer(dtype: str) -> Build:
-    """torch's convolution or linear layer, called as a module."""
-
+def _torch_layer(dtype: str) -> Build:
     def build(case: LayerCase, place: Place) -> Call:
         x = random_tensor(case.input_shape, place, TENSOR_DTYPES[dtype])
         w = random_tensor(case.weight_shape, place, TENSOR_DTYPES[dtype])

@@ -45,7 +45,7 @@ def random_networks(count: int, seed: int) -> Iterator[RandomNetwork]:
         pattern = patterns[i % len(patterns)]
         steps = max((count - 1) // len(patterns), 1)
         share = (i // len(patterns)) / steps
-        weights = math.exp(math.log(LEAST_WEIGHTS) + share * math.log(MOST_WEIGHTS / LEAST_WEIGHTS))
+        weights = _weights(LEAST_WEIGHTS, MOST_WEIGHTS, share)
         yield RandomNetwork(f"{pattern} {i}", pattern, weights, seed)
 
 
@@ -54,11 +54,13 @@ def small_networks(count: int, seed: int) -> Iterator[RandomNetwork]:
     a call was fitted to 1 µs on an Emerald Rapids core, and ResNet-20 was predicted to take 0.83 of its time.
     """
     for i in range(count):
-        weights = math.exp(
-            math.log(LEAST_SMALL_WEIGHTS)
-            + i / max(count - 1, 1) * math.log(MOST_SMALL_WEIGHTS / LEAST_SMALL_WEIGHTS)
-        )
+        weights = _weights(LEAST_SMALL_WEIGHTS, MOST_SMALL_WEIGHTS, i / max(count - 1, 1))
         yield RandomNetwork(f"small {i}", "small", weights, seed)
+
+
+def _weights(least: float, most: float, share: float) -> float:
+    """The number at this share of the way from `least` to `most`, on a logarithmic scale."""
+    return math.exp(math.log(least) + share * math.log(most / least))
 
 
 class _Residual(nn.Module):

@@ -19,9 +19,11 @@ from addercost.cost.calibrated.families import rounds_inputs
 from addercost.counts.kernel_calls import KernelArgument, KernelCall, Operand
 from addercost.errors import AddercostError
 from addercost.measure.case import LayerCase
+from addercost.measure.contenders import random_data
 from addercost.measure.contenders.contender import Place
+from addercost.measure.contenders.layer_module import layer_with
 from addercost.measure.contenders.own import adder_of_bytes, own_layer, packed_binary
-from addercost.measure.contenders.vendor import first_line, int8_layer, torch_layer
+from addercost.measure.contenders.vendor import first_line, int8_layer
 from addercost.measure.kernel_times.case_kernels import BYTES, PACKED, case_of
 from addercost.measure.kernel_times.replay_codes import replay_codes
 
@@ -95,27 +97,26 @@ def _as_benchmarks_run_it(call: KernelCall, layout: torch.memory_format) -> Call
     return None
 
 
-_FORMATS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
-
-
 def layer_of_torch(call: KernelCall, layout: torch.memory_format) -> Callable[[], Any] | None:
     """A function that runs the kernel of torch's convolution or linear layer as `bench` does: as a module,
     which takes 4 µs more on an Emerald Rapids core. None for any other kernel.
     """
-    x = call.argument("input") if call.name == "aten.convolution" else None
-    formats = {operand.dtype for operand in call.operands() if operand.is_weight}
+    image = call.argument("input") if call.name == "aten.convolution" else None
     is_layer = call.name in ("aten.mm", "aten.addmm") or (
-        isinstance(x, Operand) and len(x.shape) == 4 and not call.argument("transposed")
+        isinstance(image, Operand) and len(image.shape) == 4 and not call.argument("transposed")
     )
-    if not is_layer or len(formats) != 1 or not formats <= _FORMATS.keys():
+    formats = {operand.dtype for operand in call.operands() if operand.is_weight}
+    if not is_layer or len(formats) != 1:
         return None
-    (dtype,) = formats
-    case = case_of(call)
-    made = torch_layer(_FORMATS[dtype])(case, Place(torch.device("cpu"), layout))
+    dtype = _DTYPES[formats.pop()]
+    if not dtype.is_floating_point:
+        return None
+    case, place = case_of(call), Place(torch.device("cpu"), layout)
+    x = random_data.random_tensor(case.input_shape, place, dtype)
+    layer = layer_with(Arithmetic.MAC, case, random_data.random_tensor(case.weight_shape, place, dtype))
     if call.name == "aten.addmm" or isinstance(call.argument("bias"), Operand):
-        bias = torch.zeros(case.filters, dtype=_DTYPES[dtype])
-        made.func.bias = torch.nn.Parameter(bias, requires_grad=False)  # type: ignore[attr-defined]
-    return made
+        layer.bias = torch.nn.Parameter(torch.zeros(case.filters, dtype=dtype), requires_grad=False)
+    return partial(layer, x)
 
 
 def _dynamic_linear(case: LayerCase) -> Callable[[], Any]:

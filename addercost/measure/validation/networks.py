@@ -32,7 +32,7 @@ from addercost.measure.environment import environment
 from addercost.measure.journal import Journal, JournalHeading, open_journal
 from addercost.measure.layer_predictions import PredictLayer, layer_predictor
 from addercost.measure.noise import is_slow, refuse_noise, time_slow_rows_again
-from addercost.measure.plan import Make, RowPlan, layer_rows
+from addercost.measure.plan import RowPlan, layer_rows
 from addercost.measure.separate_rows import SeparateRows
 from addercost.measure.session import LAYOUTS, BenchSettings, open_device
 from addercost.measure.speed.reference import WITHIN
@@ -136,13 +136,14 @@ class Plan:
                 self.layer_rows[plan.key] = plan.row
                 yield plan
 
-    def make_of(self, settings: BenchSettings, row: MeasuredRow) -> Make:
-        """How the calls of a row are made, also before the row is planned."""
+    def plan_of(self, settings: BenchSettings, row: MeasuredRow) -> RowPlan:
+        """The plan of a row. `row_plans` need not have come to it."""
         if not row.case:
-            return partial(_made, next(network for network in self.networks if network.name == row.path))
+            network = next(network for network in self.networks if network.name == row.path)
+            return RowPlan(row, partial(_made, network))
         uses = (CaseUse(read_case(row.case), row.paths, row.positions),)
         plans = _layer_rows(uses, settings)
-        return next(plan.make for plan in plans if plan.key == RowPlan.key_of(row))
+        return RowPlan(row, next(plan.make for plan in plans if plan.key == RowPlan.key_of(row)))
 
     def _network(self, network: ValidationNetwork, shapes: dict[LayerCase, list[str]]) -> RowPlan | None:
         try:
@@ -216,10 +217,7 @@ def timed(
     Raises DataError where the journal is of another machine or of other settings. Raises CheckFailedError
     where more than half of the rows were timed while the machine was slow, unless that is accepted.
     """
-
-    def plan_of(row: MeasuredRow) -> RowPlan:
-        return RowPlan(row, plan.make_of(settings, row))
-
+    plan_of = partial(plan.plan_of, settings)
     with (
         closing(open_device(settings)) as device,
         # Made before anything runs, so that the processes of rows are copies of one in which nothing has.

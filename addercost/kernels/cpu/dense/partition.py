@@ -92,16 +92,18 @@ def _block_tiles(site: str, tile: KernelClass | Schedule, extents: Extents) -> i
     """How many tiles of filters share a copy of the input: few enough that their weights stay in the
     cache.
     """
-    taps = extents.channels * extents.filter_y * extents.filter_x
-    tile_bytes = taps * tile.block * int(SITES[site].operand.bytes())
-    return max(_FEWEST_TILES // tile.vectors, BLOCK_BYTES // tile_bytes)
+    return max(_FEWEST_TILES // tile.vectors, BLOCK_BYTES // (tile.block * _filter_bytes(site, extents)))
 
 
 def _image_bytes(site: str, extents: Extents) -> int:
     """Bytes of the weights and of an image of outputs."""
-    taps = extents.channels * extents.filter_y * extents.filter_x
-    weights = taps * int(SITES[site].operand.bytes())
-    return extents.filters * (weights + extents.rows * extents.columns * SITES[site].output.itemsize)
+    plane_bytes = extents.rows * extents.columns * SITES[site].output.itemsize
+    return extents.filters * (_filter_bytes(site, extents) + plane_bytes)
+
+
+def _filter_bytes(site: str, extents: Extents) -> int:
+    """Bytes of a filter's weights."""
+    return extents.channels * extents.filter_y * extents.filter_x * int(SITES[site].operand.bytes())
 
 
 def many_blocks(site: str, schedule: Schedule, extents: Extents) -> bool:
