@@ -22,9 +22,9 @@ def wait():
     Path("started").touch()
     time.sleep(600)
 def stubborn():
-    Path("started").touch()
+    # A signal may come as soon as the file is there, so the file is made where signals are caught.
     while True:
-        try: time.sleep(600)
+        try: wait()
         except BaseException: pass
 def work():
 {work}
