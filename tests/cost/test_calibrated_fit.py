@@ -174,7 +174,7 @@ def test_a_network_is_the_sum_of_its_kernels_as_often_as_they_run():
     network = NetworkSample("net", (linear, pool, linear, pool, linear), (1.0,))
 
     def sums(far, half_bytes):
-        return network_law._sums(network, OfSites(1.0), OfSites(far), half_bytes)
+        return network_law._sums([network], OfSites(1.0), OfSites(far), half_bytes)[0]
 
     assert sums(1.5, 0.0) == pytest.approx((18, 72, 36, 248, 5))
     # Of three times 48 bytes of weights half are far.

@@ -51,7 +51,7 @@ def test_what_networks_take_beside_their_kernels_is_found():
     """Networks that follow the law: linear layers take 1.2 times as long, α is 0.4, a byte takes 30 ps and a
     call 2 µs.
     """
-    calls = list(dict.fromkeys(draw(300, 3, Drawing("float32", SHARES))))
+    calls = list(dict.fromkeys(draw(400, 3, Drawing("float32", SHARES))))
     half = 4e6
     law = NetworkLaw(far_share=0.4, linear_factor=1.2, byte_s=3e-11, call_s=2e-6)
     near, far = ByLaw(1.0), ByLaw(1.8)

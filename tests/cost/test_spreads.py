@@ -9,7 +9,7 @@ import pytest
 
 from addercost.cost.calibrated import spreads
 from addercost.cost.calibrated.families import FAMILIES
-from addercost.cost.calibrated.time_model import Floats
+from addercost.cost.calibrated.robust_fit import Floats
 
 LINEAR, CONVOLUTION, POOL = map(FAMILIES.index, ("linear", "dense convolution", "maximum pool"))
 

@@ -8,9 +8,10 @@ import pytest
 
 pytest.importorskip("halide", reason="the CPU kernels need halide")
 
+from addercost.kernels.cpu.dense import partition as partitions
 from addercost.kernels.cpu.dense.extents import Extents
 from addercost.kernels.cpu.dense.kernel_class import KernelClass
-from addercost.kernels.cpu.dense.partition import partition
+from addercost.kernels.cpu.dense.partition import enough_tasks, partition
 
 LANES = 16
 CLASS = KernelClass("adder", LANES, 1, 7, True, True, False, False)
@@ -58,3 +59,20 @@ def test_few_planes_are_written_at_a_time(
     kernel = KernelClass("adder", LANES, 1, 7, False, channels_last_output, in_place, False)
     extents = Extents(1, channels, filters, 1, pixels, 1, 1, 1, 1, 1, pixels)
     assert partition(kernel, extents, 1).block_tiles == expected
+
+
+@pytest.mark.parametrize(
+    ("images", "filters", "threads", "expected"),
+    [
+        pytest.param(2, 8, 2, True, id="an image for each"),
+        pytest.param(1, 128, 2, True, id="a widest tile for each"),
+        pytest.param(1, 127, 2, False, id="one widest tile for both"),
+        pytest.param(1, 64, 1, True, id="one thread"),
+    ],
+)
+def test_rows_are_joined_where_each_thread_still_has_a_task(
+    images: int, filters: int, threads: int, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The widest tile has four vectors of filters, 64 with vectors of 64 bytes."""
+    monkeypatch.setattr(partitions, "vector_bytes", lambda: 64)
+    assert enough_tasks(images, filters, threads) == expected

@@ -103,6 +103,28 @@ def test_a_schedule_that_does_not_fit_the_registers_is_not_used(folder: Path) ->
     assert in_force() == default()
 
 
+def test_several_threads_use_what_was_tuned_on_one(folder: Path) -> None:
+    """Two threads share the 64 pixels of a layer that reads its input in place, as two rows. On one thread it
+    has one row.
+    """
+    x, w = torch.randn(1, 64, 8, 8), torch.randn(64, 64, 1, 1)
+    x = x.contiguous(memory_format=torch.channels_last)
+    before = torch.get_num_threads()
+    requests = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        requests.append(dense.request_of("adder", x, w, Geometry()))
+    torch.set_num_threads(before)
+    one, two = requests
+    assert [(r.threads, r.extents.rows, r.extents.columns) for r in requests] == [(1, 1, 64), (2, 2, 32)]
+    schedules = tuned.Schedules([TunedLayer(one, CHOSEN)])
+    assert schedules.of(two) == CHOSEN
+    # What was tuned on two threads comes first, even if the rule was fastest there.
+    assert tuned.Schedules([TunedLayer(one, CHOSEN), TunedLayer(two, None)]).of(two) is None
+    assert schedules.of(replace(two, threads=3)) == CHOSEN
+    assert tuned.Schedules([TunedLayer(two, CHOSEN)]).of(one) is None
+
+
 def changed(path: Path, name: str, value: object) -> None:
     document = json.loads(path.read_text())
     (document if name == "schema" else document["machine"])[name] = value

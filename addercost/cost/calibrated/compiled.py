@@ -15,7 +15,6 @@ channels-last, since torch.compile does not freeze weights by default: `copy` is
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,12 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from addercost.cost.calibrated.families import FAMILIES, WITH_WEIGHTS, filters_of
-from addercost.cost.calibrated.features import features, weight_bytes
+from addercost.cost.calibrated.features import features
 from addercost.cost.calibrated.fit import Calibrated, mean_timings
-from addercost.cost.calibrated.network_law import near_and_far_of
+from addercost.cost.calibrated.network_law import counted_calls, far_parts, near_and_far_of
+from addercost.cost.calibrated.robust_fit import Floats, robust_fit
 from addercost.cost.calibrated.spreads import quantile
-from addercost.cost.calibrated.time_model import Floats
-from addercost.cost.cost_model import far_part
 from addercost.counts.kernel_calls import KernelCall, Operand
 from addercost.hardware.kernel_times import KernelTimes, NetworkSample
 
@@ -93,12 +91,9 @@ def fit_compiled(times: KernelTimes, eager: Calibrated) -> CompiledNetworks:
     is predicted by a fit to the networks of all other patterns. A network of a user is of no pattern that was
     timed, so a fit to others of its own pattern would promise too much.
     """
-    from scipy.optimize import least_squares
-
     networks, seconds = mean_timings(times)
     measured = np.log(seconds)
-    sums = [_sums(eager, network) for network in networks]
-    linear, fixed = np.array([part for part, _ in sums]), np.array([away for _, away in sums])
+    linear, fixed = _sums(eager, networks)
 
     def predicted(numbers: Floats, chosen: NDArray[np.int_]) -> Floats:
         result: Floats = np.log(linear[chosen] @ np.exp(numbers) + fixed[chosen])
@@ -109,8 +104,12 @@ def fit_compiled(times: KernelTimes, eager: Calibrated) -> CompiledNetworks:
             misses = predicted(numbers, chosen) - measured[chosen]
             return np.concatenate([misses, _PULL * (numbers - _START)])
 
-        numbers: Floats = least_squares(errors, _START, loss="soft_l1", f_scale=0.05).x
-        return numbers
+        def slopes(numbers: Floats) -> Floats:
+            parts = linear[chosen] * np.exp(numbers)
+            shares = parts / (parts.sum(axis=1) + fixed[chosen])[:, None]
+            return np.concatenate([shares, np.diag(_PULL)])
+
+        return robust_fit(errors, slopes, _START, scale=0.05).numbers
 
     patterns = np.array([network.name.rpartition(" ")[0] for network in networks])
     unseen = np.zeros(len(networks))
@@ -145,10 +144,10 @@ def _copied_bytes(call: KernelCall) -> int:
     return weight.n_bytes if isinstance(weight, Operand) else 0
 
 
-def _sums(eager: Calibrated, network: NetworkSample) -> tuple[Floats, float]:
-    """(`_parts` summed over the network, the seconds that its far weights add)."""
-    times = Counter(network.calls)
-    often = np.array(list(times.values()), dtype=np.float64)
-    parts, away = _parts(eager, list(times))
-    weights = sum(n * weight_bytes(call) for call, n in times.items())
-    return often @ parts, float(far_part(weights, eager.half_bytes)) * float(often @ away)
+def _sums(eager: Calibrated, networks: Sequence[NetworkSample]) -> tuple[Floats, Floats]:
+    """([networks, classes + 2], [networks]): `_parts` summed over each network, and the seconds that its far
+    weights add.
+    """
+    calls, often = counted_calls(networks)
+    parts, away = _parts(eager, calls)
+    return often @ parts, far_parts(calls, often, eager.half_bytes) * (often @ away)

@@ -18,8 +18,9 @@ from addercost.cost.calibrated.codes import CODES
 from addercost.cost.calibrated.families import ONE_ROW
 from addercost.cost.calibrated.features import features
 from addercost.cost.calibrated.network_law import NetworkLaw, fit_networks, half_far_bytes, near_and_far_of
+from addercost.cost.calibrated.robust_fit import Floats
 from addercost.cost.calibrated.spreads import conformal_spread, spread_of_sums, unseen_errors
-from addercost.cost.calibrated.time_model import Floats, TimeModel, fit_times
+from addercost.cost.calibrated.time_model import TimeModel, fit_times
 from addercost.cost.calibrated.usual_speed import at_usual_speed
 from addercost.cost.target import WARM
 from addercost.counts.kernel_calls import KernelCall

@@ -17,7 +17,6 @@ were timed whole.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -27,8 +26,9 @@ from numpy.typing import NDArray
 
 from addercost.cost.calibrated.families import LINEAR, WITH_WEIGHTS
 from addercost.cost.calibrated.features import OTHER_BYTES, features, weight_bytes
+from addercost.cost.calibrated.robust_fit import Floats, robust_fit
 from addercost.cost.calibrated.spreads import quantile
-from addercost.cost.calibrated.time_model import Floats, TimeModel
+from addercost.cost.calibrated.time_model import TimeModel
 from addercost.cost.cost_model import far_part
 from addercost.counts.kernel_calls import KernelCall
 from addercost.hardware.kernel_times import NetworkSample
@@ -89,9 +89,7 @@ def fit_networks(
     """(the law, network_spread). seconds: [networks], their measured times. The spread is the `COVERED`
     quantile of the errors of networks that the fit did not see: each is predicted by a fit to all others.
     """
-    from scipy.optimize import least_squares
-
-    sums = np.array([_sums(network, near, far, half_bytes) for network in networks])
+    sums = _sums(networks, near, far, half_bytes)
     measured = np.log(seconds)
     start = np.array([0.0, 0.0, math.log(1e-11), math.log(3e-6)])
     # A weak pull towards usual values keeps a fit to few networks from absurd numbers. That of `call` matters
@@ -99,23 +97,28 @@ def fit_networks(
     # then 7.9 % off in the median, and are 6.9 % off with 0.08.
     pull = np.array([0.01, 0.3, 0.02, 0.08])
 
-    def predicted(numbers: Floats, sums: Floats) -> Floats:
+    def terms(numbers: Floats) -> Floats:
         law = _law(numbers)
-        terms = (1.0, law.linear_factor, law.far_share, law.byte_s, law.call_s)
-        result: Floats = np.log(sums @ np.array(terms))
-        return result
+        return np.array([1.0, law.linear_factor, law.far_share, law.byte_s, law.call_s])
 
     def fitted(chosen: NDArray[np.int_]) -> Floats:
         def errors(numbers: Floats) -> Floats:
-            misses = predicted(numbers, sums[chosen]) - measured[chosen]
+            misses = np.log(sums[chosen] @ terms(numbers)) - measured[chosen]
             return np.concatenate([misses, pull * (numbers - start)])
 
-        numbers: Floats = least_squares(errors, start, loss="soft_l1", f_scale=0.05).x
-        return numbers
+        def slopes(numbers: Floats) -> Floats:
+            parts = sums[chosen] * terms(numbers)
+            # In the order of the numbers: α, λ, μ and `call`.
+            shares = (parts / parts.sum(axis=1, keepdims=True))[:, [2, 1, 3, 4]]
+            # α is a logistic function of its number.
+            shares[:, 0] *= 1 - _law(numbers).far_share
+            return np.concatenate([shares, np.diag(pull)])
+
+        return robust_fit(errors, slopes, start, scale=0.05).numbers
 
     every = np.arange(len(networks))
     unseen = [
-        abs(float((predicted(fitted(every[every != i]), sums[i : i + 1]) - measured[i])[0])) for i in every
+        abs(math.log(float(sums[i] @ terms(fitted(every[every != i])))) - float(measured[i])) for i in every
     ]
     return _law(fitted(every)), math.exp(quantile(np.array(unseen)))
 
@@ -125,20 +128,27 @@ def _law(numbers: Floats) -> NetworkLaw:
     return NetworkLaw(1 / (1 + math.exp(-numbers[0])), *np.exp(numbers[1:]).tolist())
 
 
-def _sums(network: NetworkSample, near: TimeModel, far: TimeModel, half_bytes: float) -> tuple[float, ...]:
-    """(near seconds of all kernels but linear layers, near seconds of linear layers, seconds that far weights
-    would add with α = 1, bytes of inputs and outputs, number of calls).
+def counted_calls(networks: Sequence[NetworkSample]) -> tuple[list[KernelCall], Floats]:
+    """(all kernels, each once; [networks, kernels]: how often each network runs each of them)."""
+    places: dict[KernelCall, int] = {}
+    rows = [[places.setdefault(call, len(places)) for call in network.calls] for network in networks]
+    often = [np.bincount(row, minlength=len(places)) for row in rows]
+    return list(places), np.array(often, dtype=np.float64)
+
+
+def far_parts(calls: Sequence[KernelCall], often: Floats, half_bytes: float) -> Floats:
+    """[networks]: the share of its weights that a network does not find in the caches."""
+    parts: Floats = far_part(often @ np.array([weight_bytes(call) for call in calls]), half_bytes)
+    return parts
+
+
+def _sums(networks: Sequence[NetworkSample], near: TimeModel, far: TimeModel, half_bytes: float) -> Floats:
+    """[networks, 5]: near seconds of all kernels but linear layers, near seconds of linear layers, seconds
+    that far weights would add with α = 1, bytes of inputs and outputs, number of calls.
     """
-    times = Counter(network.calls)
-    near_s, beyond_s, is_linear, n_bytes = near_and_far(list(times), near, far)
-    often = np.array(list(times.values()), dtype=np.float64)
-    linear = often * is_linear
-    weights = sum(n * weight_bytes(call) for call, n in times.items())
-    share = float(far_part(weights, half_bytes))
-    return (
-        float((often - linear) @ near_s),
-        float(linear @ near_s),
-        share * float(often @ beyond_s),
-        float(often @ n_bytes),
-        float(often.sum()),
-    )
+    calls, often = counted_calls(networks)
+    near_s, beyond_s, is_linear, n_bytes = near_and_far(calls, near, far)
+    each = np.column_stack([near_s * ~is_linear, near_s * is_linear, beyond_s, n_bytes, np.ones(len(calls))])
+    sums: Floats = often @ each
+    sums[:, 2] *= far_parts(calls, often, half_bytes)
+    return sums

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from addercost.cost.calibrated.families import WITH_WEIGHTS
-from addercost.cost.calibrated.time_model import Floats, fit_times
+from addercost.cost.calibrated.robust_fit import Floats
+from addercost.cost.calibrated.time_model import fit_times
 
 COVERED = 0.9
 """The share of unseen kernels that an interval covers."""

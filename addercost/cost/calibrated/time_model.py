@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from addercost.cost.calibrated.families import FAMILIES, WITH_WEIGHTS
 from addercost.cost.calibrated.features import CATEGORIES, OTHER_BYTES, UNITS, WEIGHT_BYTES
-
-Floats = NDArray[np.float64]
+from addercost.cost.calibrated.robust_fit import Floats, robust_fit
 
 LEAST = 3
 """A family with fewer samples has no law of its own. Its kernels are predicted by that of all families."""
@@ -100,7 +98,6 @@ def _fit_law(work: Floats, logs: Floats, units: int, usual: Floats, pull: float)
     """The law in the one of the first `units` units that fits best. usual: the logarithms towards which it is
     pulled.
     """
-    from scipy.optimize import least_squares
 
     def fitted(factors: tuple[int, ...]) -> tuple[float, Law]:
         own = work[:, list(factors)]
@@ -112,8 +109,8 @@ def _fit_law(work: Floats, logs: Floats, units: int, usual: Floats, pull: float)
             parts = own * np.exp(law)
             return np.concatenate([parts / parts.sum(axis=1, keepdims=True), pull * np.eye(len(law))])
 
-        found = least_squares(errors, usual, slopes, loss="soft_l1", max_nfev=100)
-        return float(found.cost), Law(factors, found.x)
+        found = robust_fit(errors, slopes, usual)
+        return found.cost, Law(factors, found.numbers)
 
     laws = (fitted((0, 1 + i, WEIGHT_BYTES, OTHER_BYTES)) for i in range(units))
     return min(laws, key=lambda one: one[0])[1]

@@ -32,8 +32,8 @@ class Drawing:
 
 SHARES: Mapping[str, float] = {
     "dense convolution": 24, "small convolution": 12, "pointwise convolution": 20,
-    "convolution of one pixel": 8, "depthwise convolution": 10, "grouped convolution": 5, "linear": 16,
-    "product": 4, "attention": 4,
+    "convolution of one pixel": 8, "depthwise convolution": 16, "grouped convolution": 5, "linear": 16,
+    "product": 6, "attention": 4,
     "batch norm": 5, "layer norm": 4, "softmax": 3, "maximum pool": 6, "average pool": 3, "mean": 5,
     "elementwise": 16, "broadcast": 8, "special": 12, "copy": 6, "concatenation": 4, "lookup": 3,
 }  # fmt: skip
@@ -336,7 +336,7 @@ _FAMILIES: Mapping[str, Family] = {
     ),
     "pointwise convolution": lambda chance, dtype: _convolution(chance, dtype, (1,)),
     "convolution of one pixel": lambda chance, dtype: _convolution(chance, dtype, (1,), map_size=1),
-    "depthwise convolution": lambda chance, dtype: _convolution(chance, dtype, (3, 3, 5, 7), "all"),
+    "depthwise convolution": lambda chance, dtype: _convolution(chance, dtype, (3, 3, 5, 5, 7), "all"),
     "grouped convolution": lambda chance, dtype: _convolution(chance, dtype, (3, 3, 1), "some"),
     "linear": _linear,
     "rounded linear": _rounded_linear,

@@ -185,8 +185,7 @@ def _plan(
     if direct:
         # The view of the input has applied the stride already.
         geometry = Geometry(groups=groups)
-        if enough_tasks(n, k // groups, threads):
-            source, sink = _flattened(source, sink)
+        source, sink = _flattened(source, sink, 1 if enough_tasks(n, k // groups, threads) else threads)
     extents = extents_of(source, sink, (r, s), geometry)
     one_row = _joined(sink)
     request = KernelRequest(
@@ -255,21 +254,24 @@ def grouped(image: Tensor, groups: int) -> Tensor:
     return grouped.permute(0, 3, 4, 1, 2)
 
 
-def _flattened(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Both images with their rows joined into one where both allow it, so that only the very last tile
+def _flattened(source: Tensor, target: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+    """Both images with their rows joined into so many where both allow it, so that only the last tile of each
     computes pixels in vain.
     """
-    both = _joined(source), _joined(target)
+    both = _joined(source, rows), _joined(target, rows)
     return (source, target) if both[0] is None or both[1] is None else (both[0], both[1])
 
 
-def _joined(image: Tensor) -> Tensor | None:
-    """The image with its rows joined into one, or None where there are gaps between rows."""
+def _joined(image: Tensor, rows: int = 1) -> Tensor | None:
+    """The image with its rows joined into so many, or None where there are gaps between rows or the pixels
+    cannot be shared out equally.
+    """
     n, y, x, g, c = image.stride()
-    if image.shape[1] > 1 and y != x * image.shape[2]:
+    columns, left = divmod(image.shape[1] * image.shape[2], rows)
+    if left or (image.shape[1] > 1 and y != x * image.shape[2]):
         return None
-    size = (image.shape[0], 1, image.shape[1] * image.shape[2], *image.shape[3:])
-    return image.as_strided(size, (n, y, x, g, c))
+    size = (image.shape[0], rows, columns, *image.shape[3:])
+    return image.as_strided(size, (n, columns * x, x, g, c))
 
 
 def extents_of(source: Tensor, target: Tensor, filter_size: tuple[int, int], geometry: Geometry) -> Extents:

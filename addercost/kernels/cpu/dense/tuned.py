@@ -90,10 +90,23 @@ class Schedules:
         self._layers = {layer.request: layer.schedule for layer in layers}
 
     def of(self, request: KernelRequest) -> Schedule | None:
-        """The schedule of a layer, or None where the rule's should be used."""
-        found = self._layers.get(family_request(request))
+        """The schedule of a layer, or None where the rule's should be used. On several threads it is that of
+        one thread where the layer was not tuned on several.
+        """
+        key = family_request(request)
+        if request.threads > 1 and key not in self._layers:
+            key = family_request(_on_one_thread(request))
+        found = self._layers.get(key)
         # A file must not make a kernel do what its algorithm does not allow.
         return found if found is not None and allows(request, host_core(), found) else None
+
+
+def _on_one_thread(request: KernelRequest) -> KernelRequest:
+    """What one thread asks for the same layer. It joins all rows that it reads in place."""
+    extents = request.extents
+    if request.direct and not request.bordered:
+        extents = replace(extents.joined(), scratch_columns=extents.rows * extents.columns)
+    return replace(request, threads=1, extents=extents)
 
 
 def family_request(request: KernelRequest) -> KernelRequest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -74,17 +74,10 @@ def _plan(bits: int, batch: int, blocks: int, chunks: int, out_stride: int, thre
     calls = []
     for share in shares(1, blocks, blocks * block_bytes, threads):
         streams = STREAMS[bits] if batch == 1 else 1
-        numbers = []
         for block, blocks_of, of in by_streams(share.rows, streams):
-            by_block = 4 * ROWS * chunks * (share.first_row + block) if bits == 4 else 0
-            sizes = as_array(LookupSizes(blocks_of, chunks, row_tables * TABLE_BYTES, out_stride))
+            first = share.first_row + block
+            first_scale = ROWS * chunks * first if bits == 4 else 0
+            sizes = LookupSizes(blocks_of, chunks, row_tables * TABLE_BYTES, out_stride, first_scale)
             loop = lookups_of_blocks(bits, batch, of)
-            numbers.append((loop, sizes, block * block_bytes, by_block, 4 * ROWS * block))
-        source, target = share.first_row * block_bytes, 4 * ROWS * share.first_row
-        calls.append(NativeCall(_run, source, target, tuple(numbers)))
+            calls.append(NativeCall(loop, first * block_bytes, 4 * ROWS * first, as_array(sizes)))
     return _LookupPlan(chunks * CHUNK, batch * row_tables, tuple(calls))
-
-
-def _run(tables: int, scales: int, words: int, out: int, numbers: Any) -> None:
-    for loop, sizes, words_byte, scale_byte, out_byte in numbers:
-        loop(words + words_byte, tables, scales + scale_byte, out + out_byte, sizes)

@@ -61,12 +61,14 @@ def shuffles_here() -> bool:
 class LookupSizes(NamedTuple):
     """blocks: of ROWS rows of weights. chunks: of CHUNK inputs. tables: bytes from the tables of one row of x
     to those of the next. outputs: elements from the results of one row of x to those of the next.
+    first_scale: the place of the first block's first scale.
     """
 
     blocks: Any
     chunks: Any
     tables: Any
     outputs: Any
+    first_scale: Any = 0
 
 
 @cache
@@ -95,7 +97,7 @@ def tables_of_rows(bits: int) -> Any:
 
 @cache
 def lookups_of_blocks(bits: int, batch: int, streams: int) -> Any:
-    """A function (words, tables, scales, out, sizes) that computes the products of `batch` rows of x, given
+    """A function (tables, scales, words, out, sizes) that computes the products of `batch` rows of x, given
     as tables.
 
     streams: how many equal parts of the blocks are read at once; sizes.blocks is a multiple of it. out: int32
@@ -103,7 +105,7 @@ def lookups_of_blocks(bits: int, batch: int, streams: int) -> Any:
     """
     form = FORMS[bits]
     code = function(f"lookup_{bits}_{batch}_{streams}", *(POINTER,) * 5)
-    words, tables, scales, out, numbers = code.function.args
+    tables, scales, words, out, numbers = code.function.args
     sizes = loaded(code, LookupSizes, numbers)
     part = code.sdiv(sizes.blocks, I64(streams))
     with counted(code, part) as index:
@@ -126,6 +128,7 @@ def lookups_of_blocks(bits: int, batch: int, streams: int) -> Any:
                     code,
                     FLOAT,
                     scales,
+                    (sizes.first_scale, 1),
                     (chunks_before[i // 4 // batch], ROWS),
                     (turn.index, ROWS),
                     (i % 4, 16),

@@ -33,7 +33,8 @@ AHEAD = 1024
 
 class ProductSizes(NamedTuple):
     """rows: of weights. pieces: of 64 bytes in a row. inputs, starts, outputs: elements from one row of x to
-    the next, in x, in the starts and in the result.
+    the next, in x, in the starts and in the result. first_scale: the place of the first
+    row's first scale.
     """
 
     rows: Any
@@ -41,6 +42,7 @@ class ProductSizes(NamedTuple):
     inputs: Any
     starts: Any
     outputs: Any
+    first_scale: Any = 0
 
 
 def lanes() -> int:
@@ -52,7 +54,7 @@ def lanes() -> int:
 
 @cache
 def product_of_rows(bits: int, batch: int, streams: int) -> Any:
-    """A function (words, x, starts, scales, out, sizes): for `batch` rows of int8, the sums of x times the
+    """A function (x, starts, scales, words, out, sizes): for `batch` rows of int8, the sums of x times the
     weights.
 
     streams: how many equal parts of the rows are read at once; sizes.rows is a multiple of it. A core reads
@@ -61,7 +63,7 @@ def product_of_rows(bits: int, batch: int, streams: int) -> Any:
     for 4-bit ones.
     """
     code = function(f"narrow_{bits}_{batch}_{streams}", *(POINTER,) * 6)
-    words, x, starts, scales, out, numbers = code.function.args
+    x, starts, scales, words, out, numbers = code.function.args
     sizes = loaded(code, ProductSizes, numbers)
     part = code.sdiv(sizes.rows, I64(streams))
     with counted(code, part) as index:
@@ -70,7 +72,7 @@ def product_of_rows(bits: int, batch: int, streams: int) -> Any:
         if bits == 2:
             sums = _ternary(code, batch, sizes, firsts, x, starts)
         else:
-            of_rows = [at(code, FLOAT, scales, (row, sizes.pieces)) for row in rows]
+            of_rows = [at(code, FLOAT, scales, (sizes.first_scale, 1), (row, sizes.pieces)) for row in rows]
             sums = _four_bits(code, batch, sizes, firsts, x, starts, of_rows)
         for i, value in enumerate(sums):
             row, b = rows[i // batch], i % batch

@@ -78,17 +78,10 @@ def plan_of(bits: int, batch: int, rows: int, row_bytes: int, out_stride: int, t
     calls = []
     for share in shares(1, rows, rows * row_bytes, threads):
         streams = STREAMS if STREAMS * batch <= MOST_ROWS else 1
-        numbers = []
         for row, rows_of, of in by_streams(share.rows, streams):
-            by_row = 4 * pieces * (share.first_row + row) if bits == 4 else 0
-            sizes = as_array(ProductSizes(rows_of, pieces, features, starts, out_stride))
-            loop = product_of_rows(bits, batch, of)
-            numbers.append((loop, sizes, row * row_bytes, by_row, 4 * row))
-        calls.append(NativeCall(_run, share.first_row * row_bytes, 4 * share.first_row, tuple(numbers)))
+            first = share.first_row + row
+            first_scale = first * pieces if bits == 4 else 0
+            sizes = as_array(ProductSizes(rows_of, pieces, features, starts, out_stride, first_scale))
+            calls.append(NativeCall(product_of_rows(bits, batch, of), first * row_bytes, 4 * first, sizes))
     start = starts_of_rows(bits), as_array(ProductSizes(batch, pieces, features, starts, 0))
     return ProductPlan(features, starts, start, tuple(calls))
-
-
-def _run(x: int, starts: int, scales: int, words: int, out: int, numbers: Any) -> None:
-    for loop, sizes, words_byte, scale_byte, out_byte in numbers:
-        loop(words + words_byte, x, starts, scales + scale_byte, out + out_byte, sizes)
