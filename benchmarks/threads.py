@@ -4,8 +4,9 @@
 
 writes benchmarks/results/<processor>/threads.txt. A figure is the time on one thread / the time on two, in
 the median of the rounds. `after relu` is the adder kernel called right after an operator of torch on two
-threads. Halide has its own threads, so torch's may still wait for work on the same cores. OMP_WAIT_POLICY
-says how they wait (active: they keep a core busy), and each policy is tried in another process.
+threads, as in a network: threads of a kernel's own would share the cores with torch's, which wait for work
+there. OMP_WAIT_POLICY says how they wait (active: they keep a core busy), and each policy is tried in another
+process.
 
 The first line says what the two cores can do at most: the rate of the bare adder loop, which reads no memory
 and calls no library, on two threads together / on one. A virtual machine's two cores may be two threads of

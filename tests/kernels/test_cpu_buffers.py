@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 pytest.importorskip("halide", reason="the CPU kernels need halide")
 
 from addercost.kernels import dispatch, reference
+from addercost.kernels.cpu.dense import buffers
 from addercost.kernels.cpu.dense.buffers import BufferLayout, Launch
 from addercost.kernels.problem import Geometry
 from addercost.layers import ops
@@ -22,11 +24,12 @@ _LAYOUT = BufferLayout((2, 3), (3, 1))
 def test_two_threads_in_one_kernel_have_buffers_of_their_own() -> None:
     both, seen = threading.Barrier(2, timeout=30), []
 
-    def kernel(source: Any, number: int, target: Any) -> None:
+    def kernel(arguments: Any) -> None:
         if threading.current_thread() is threading.main_thread():
             return
         both.wait()
-        seen.append((source._get_raw_halide_buffer_t(), target._get_raw_halide_buffer_t(), number))
+        source, number, target = arguments
+        seen.append((source, target, ctypes.c_int32.from_address(number).value))
         both.wait()
 
     launch = Launch(lambda: kernel, ((_LAYOUT, torch.float32),), (7,), (_LAYOUT, torch.float32))
@@ -81,11 +84,14 @@ def test_views_that_torch_has_only_marked_as_negated() -> None:
 
 
 def test_an_axis_of_one_element_has_the_stride_of_its_view() -> None:
-    # Compiled code demands 1; numpy hands on 12 of such an array, for which it makes no difference.
+    # Halide's axes are in the reverse order.
     strides = []
 
-    def kernel(source: Any, target: Any) -> None:
-        strides.extend([[buffer.dim(axis).stride() for axis in range(3)] for buffer in (source, target)])
+    def kernel(arguments: Any) -> None:
+        for address in arguments:
+            buffer = buffers._Buffer.from_address(address)
+            assert (buffer.dimensions, buffer.type) == (3, 0x12002), "fp32, one lane"
+            strides.append([buffer.dim[axis].stride for axis in range(3)])
 
     view = BufferLayout((12, 1, 64), (1, 1, 12))
     Launch(lambda: kernel, ((view, torch.float32),), (), (view, torch.float32))(0, 0)

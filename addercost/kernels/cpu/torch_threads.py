@@ -9,9 +9,9 @@ begin in a microsecond.
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,8 @@ import torch
 
 from addercost.kernels.cpu.ir.native import NativeCode
 
-_SET_HANDLERS = "_ZN6Halide8Internal16JITSharedRuntime20set_default_handlersERKNS_11JITHandlersE"
-"""C++'s name of `JITSharedRuntime::set_default_handlers`, by which Halide's compiled code learns who runs its
-loops.
-"""
-
-_HALIDE = "21."
-"""The versions whose `JITHandlers` has the fields of `_Handlers`."""
-
 _LOOP = """
+@is_alone = global i32 0
 %loop = type {{ ptr, ptr, ptr, i32, i32, i32, i32 }}
 
 define internal void @work(ptr %loop) {{
@@ -69,8 +62,11 @@ define i32 @parallel_loop(ptr %context, ptr %task, i32 %first, i32 %size, ptr %c
   %with_first = insertvalue %loop %with_closure, i32 %first, 3
   %with_size = insertvalue %loop %with_first, i32 %size, 4
   store %loop %with_size, ptr %loop
+  %alone_here = load i32, ptr @is_alone
+  %is_forked = icmp ne i32 %alone_here, 0
   %is_one = icmp slt i32 %size, 2
-  br i1 %is_one, label %alone, label %together
+  %by_one = or i1 %is_forked, %is_one
+  br i1 %by_one, label %alone, label %together
 alone:
   call void @work(ptr %loop)
   br label %end
@@ -88,44 +84,30 @@ end:
 """
 
 
-class _Handlers(ctypes.Structure):
-    """Halide's `JITHandlers`, all pointers to functions. Those without a value stay as Halide has them."""
-
-    _fields_ = (
-        ("before", ctypes.c_void_p * 4),
-        ("parallel_loop", ctypes.c_void_p),
-        ("after", ctypes.c_void_p * 8),
-    )
-
-
 @cache
 def parallel_loop() -> Any | None:
     """A function (context, task, first, size, closure) that calls task(context, index, closure) for `size`
-    indices from `first` on, on torch's threads. It returns 0, or another result of a task. None where torch
-    has no OpenMP of this form.
+    indices from `first` on, on torch's threads. In a copy of a process that had several threads (`os.fork`),
+    one thread does. It returns 0, or another result of a task. None where torch has no OpenMP of this form.
     """
     run_on_all = _function(Path(torch.__file__).parent / "lib", "libtorch_cpu.so", "GOMP_parallel")
     if run_on_all is None:
         return None
     code = NativeCode(_LOOP.format(run_on_all=address_of(run_on_all)))
+    is_alone = ctypes.c_int32.from_address(code.place("is_alone"))
+    threads_before = 1
+
+    def count() -> None:
+        nonlocal threads_before
+        threads_before = len(list(Path("/proc/self/task").iterdir()))
+
+    def go_on_alone() -> None:
+        # A copy of a process has none of its threads, and OpenMP would wait for them.
+        is_alone.value |= threads_before > 1
+
+    os.register_at_fork(before=count, after_in_child=go_on_alone)
     pointer, number = ctypes.c_void_p, ctypes.c_int32
     return code.function("parallel_loop", number, pointer, pointer, number, number, pointer)
-
-
-@cache
-def use_threads_of_torch() -> bool:
-    """Has all kernels of Halide run on torch's threads. False where torch has no OpenMP of the known form, or
-    Halide no such setting. Halide's own threads run them then.
-    """
-    import halide
-
-    loop = parallel_loop()
-    set_handlers = _function(Path(halide.__file__).parent / "lib64", "libHalide.so", _SET_HANDLERS)
-    if loop is None or set_handlers is None or not version("halide").startswith(_HALIDE):
-        return False
-    set_handlers.restype = _Handlers
-    set_handlers(ctypes.byref(_Handlers(parallel_loop=address_of(loop))))
-    return True
 
 
 def address_of(function: Any) -> int:

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import halide as hl
-import numpy as np
 import torch
 from torch import Tensor
+
+from addercost.kernels.cpu.dense.algorithm import PARAMETERS
+from addercost.kernels.cpu.dense.object_code import said
 
 
 class BufferLayout(NamedTuple):
@@ -58,7 +60,7 @@ class Launch:
         self._compiled, self._inputs, self._parameters, self._output = compiled, inputs, parameters, output
         self._kernel: Callable[..., Any] | None = None
         # A call takes one out of the list while it runs, so two threads never share buffers.
-        self._spare: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = []
+        self._spare: list[_Frame] = []
 
     def __call__(self, *addresses: int) -> None:
         """Runs on the tensors that begin at these addresses. The output's address is the last."""
@@ -66,20 +68,23 @@ class Launch:
             frame = self._spare.pop()
         except IndexError:
             frame = self._frame()
-        arguments, places = frame
-        for place, address in zip(places, addresses, strict=True):
-            place.host = address
+        arguments, buffers, _ = frame
+        for buffer, address in zip(buffers, addresses, strict=True):
+            buffer.host = address
         assert self._kernel is not None
-        self._kernel(*arguments)
+        if self._kernel(arguments):
+            raise hl.HalideError(said())
         self._spare.append(frame)
 
-    def _frame(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """The kernel's arguments, and the structures that take the addresses. The first call compiles the
-        kernel.
-        """
+    def _frame(self) -> _Frame:
+        """Everything that a call needs. The first one compiles the kernel."""
         self._kernel = self._compiled()
-        buffers, places = zip(*(_unplaced(*buffer) for buffer in (*self._inputs, self._output)), strict=True)
-        return (*buffers[:-1], *self._parameters, buffers[-1]), places
+        buffers = [_Buffer.of(*buffer) for buffer in (*self._inputs, self._output)]
+        integers, floats = self._parameters[: len(PARAMETERS)], self._parameters[len(PARAMETERS) :]
+        numbers = [*(ctypes.c_int32(int(n)) for n in integers), *(ctypes.c_float(x) for x in floats)]
+        given: list[Any] = [*buffers[:-1], *numbers, buffers[-1]]
+        arguments = (ctypes.c_void_p * len(given))(*[ctypes.addressof(one) for one in given])
+        return _Frame(arguments, buffers, numbers)
 
 
 class _Dimension(ctypes.Structure):
@@ -107,16 +112,35 @@ class _Buffer(ctypes.Structure):
         ("padding", ctypes.c_void_p),
     )
 
+    @classmethod
+    def of(cls, view: BufferLayout, dtype: torch.dtype) -> _Buffer:
+        """A buffer without an address. The axes of a layout are in the reverse of Halide's order."""
+        axes = [_Dimension(0, n, step, 0) for n, step in zip(view.size[::-1], view.stride[::-1], strict=True)]
+        kind, bits = _TYPES[dtype]
+        # Halide's `halide_type_t`: a byte for the kind, one for the bits, and two for the lanes.
+        buffer = cls(type=kind | bits << 8 | 1 << 16, dimensions=len(axes))
+        buffer.dim = (_Dimension * len(axes))(*axes)
+        return buffer
 
-def _unplaced(view: BufferLayout, dtype: torch.dtype) -> tuple[Any, _Buffer]:
-    """A buffer without an address, and its C structure, whose field `host` takes the address."""
-    # Numpy has no bf16, and kernels take the bits of both types of half precision.
-    half = dtype in (torch.float16, torch.bfloat16)
-    element = torch.empty(1, dtype=torch.uint16 if half else dtype).numpy()
-    strides = [step * element.itemsize for step in view.stride]
-    buffer = hl.Buffer(np.lib.stride_tricks.as_strided(element, view.size, strides))
-    parts = _Buffer.from_address(buffer._get_raw_halide_buffer_t())
-    # Numpy does not keep the stride of an axis with one element.
-    for axis, stride in enumerate(reversed(view.stride)):
-        parts.dim[axis].stride = stride
-    return buffer, parts
+
+class _Frame(NamedTuple):
+    """arguments: addresses of the buffers and numbers of a call. numbers: kept, since `arguments` has their
+    addresses only.
+    """
+
+    arguments: Any
+    buffers: list[_Buffer]
+    numbers: list[Any]
+
+
+_TYPES = {
+    torch.int8: (0, 8),
+    torch.int32: (0, 32),
+    torch.uint8: (1, 8),
+    torch.uint16: (1, 16),
+    torch.float32: (2, 32),
+    # Kernels take the bits of both types of half precision.
+    torch.float16: (1, 16),
+    torch.bfloat16: (1, 16),
+}
+"""For each type of torch, Halide's kind (signed, unsigned, floating point) and bits."""

@@ -20,9 +20,9 @@ import halide as hl
 from addercost.kernels.cpu.dense.algorithm import Algorithm
 from addercost.kernels.cpu.dense.interleave import schedule_interleaved
 from addercost.kernels.cpu.dense.kernel_class import KernelClass
+from addercost.kernels.cpu.dense.object_code import kernel_function
 from addercost.kernels.cpu.dense.sites import SITES
 from addercost.kernels.cpu.processor import jit_target, target_of_signs
-from addercost.kernels.cpu.torch_threads import use_threads_of_torch
 
 Guard, Whole = hl.TailStrategy.GuardWithIf, hl.TailStrategy.RoundUp
 
@@ -35,10 +35,8 @@ def compile_kernel(kernel: KernelClass) -> Any:
     takes the sums of inputs there, [q,p,n,g,2]. A scaled arithmetic takes factors and addends there, [k,g,2],
     where k is rounded up to whole blocks. A shortcut, in the output's shape and layout, follows these.
     """
-    use_threads_of_torch()
-    output, arguments = scheduled(kernel)
     target = target_of_signs() if SITES[kernel.site].of_words else jit_target()
-    return output.compile_to_callable(arguments, target)
+    return kernel_function(str(kernel), lambda: scheduled(kernel), target)
 
 
 def scheduled(kernel: KernelClass) -> tuple[Any, list[Any]]:

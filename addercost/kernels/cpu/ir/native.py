@@ -16,19 +16,9 @@ class NativeCode:
     """
 
     def __init__(self, text: str, optimised: bool = True) -> None:
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
-        # Modules with inline assembly need this.
-        llvm.initialize_native_asmparser()
         module = llvm.parse_assembly(text)
         module.verify()
-        machine = llvm.Target.from_default_triple().create_target_machine(
-            cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3
-        )
-        if optimised:
-            builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
-            builder.getModulePassManager().run(module, builder)
-        self._engine = llvm.create_mcjit_compiler(module, machine)
+        self._engine = engine_of(module, optimised)
         self._engine.finalize_object()
 
     def function(self, name: str, result: Any, *arguments: Any) -> Any:
@@ -38,6 +28,26 @@ class NativeCode:
         # The engine owns the code, so the callable keeps the engine alive.
         function.engine = self._engine
         return function
+
+    def place(self, name: str) -> int:
+        """The address of the global variable `name`."""
+        address: int = self._engine.get_global_value_address(name)
+        return address
+
+
+def engine_of(module: Any, optimised: bool = False) -> Any:
+    """LLVM's compiler of a module for this processor, which keeps the code in memory."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    # Modules with inline assembly need this.
+    llvm.initialize_native_asmparser()
+    machine = llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3
+    )
+    if optimised:
+        builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
+        builder.getModulePassManager().run(module, builder)
+    return llvm.create_mcjit_compiler(module, machine)
 
 
 def host_core() -> str:

@@ -1,0 +1,130 @@
+"""Kernels as object code: compiled by Halide, kept in the user's cache folder, and loaded.
+
+Compiling a kernel takes about a second, and loading it a millisecond. A file's name follows from everything
+that its code depends on, so a file is never out of date. It begins with the digest of its code, since damaged
+code could end the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import shutil
+import time
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Lock
+from typing import Any
+
+import halide as hl
+import llvmlite.binding as llvm
+
+from addercost.errors import OutputError
+from addercost.hardware.loader import host_file
+from addercost.kernels.cpu.ir.native import engine_of
+from addercost.kernels.cpu.torch_threads import address_of, parallel_loop
+from addercost.results.files import write_file
+from addercost.version import __version__
+
+_UNUSED_S = 30 * 24 * 3600
+"""Kernels of other versions are removed when none was added to them for so long."""
+
+
+def kernel_function(name: str, scheduled: Callable[[], tuple[Any, list[Any]]], target: Any) -> Any:
+    """The compiled kernel: a function of one argument, the address of an array of addresses of the kernel's
+    arguments. It returns 0, or Halide's number of what was wrong; `said` has the words for it. name: what
+    determines the Halide function and its arguments, which `scheduled` makes. Raises halide.HalideError.
+    """
+    target = target.without_feature(hl.TargetFeature.JIT).with_feature(hl.TargetFeature.NoRuntime)
+    symbol = f"kernel_{hashlib.sha256(f'{name} {target}'.encode()).hexdigest()[:32]}"
+
+    def compile_to(path: str) -> None:
+        output, arguments = scheduled()
+        output.compile_to_object(path, arguments, symbol, target)
+
+    code = _kept(symbol, compile_to)
+    with _lock:
+        # Another thread may have loaded it meanwhile, and an engine takes each name once.
+        if symbol not in _loaded:
+            engine = _with_runtime()
+            _loaded[symbol] = _function(engine, code, f"{symbol}_argv", ctypes.c_int32, ctypes.c_void_p)
+        return _loaded[symbol]
+
+
+def said() -> str:
+    """What Halide said last about a kernel that failed."""
+    return _said[-1] if _said else "the kernel failed"
+
+
+@cache
+def kernels_folder() -> Path:
+    """Where the kernels of this version are kept. Those of other versions are removed when they are old."""
+    digest = hashlib.sha256(f"{version('halide')} {__version__}".encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    folder = host_file().with_name("kernels") / digest.hexdigest()[:16]
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        for other in folder.parent.iterdir():
+            if other.stat().st_mtime < time.time() - _UNUSED_S:
+                shutil.rmtree(other, ignore_errors=True)
+    return folder
+
+
+def _kept(name: str, compile_to: Callable[[str], None]) -> bytes:
+    """The code with this name from the user's cache folder. Otherwise it is compiled into a file, and kept if
+    possible.
+    """
+    path = kernels_folder() / f"{name}.o"
+    with contextlib.suppress(OSError):
+        data = path.read_bytes()
+        digest, code = data[:32], data[32:]
+        if hashlib.sha256(code).digest() == digest:
+            return code
+    with TemporaryDirectory() as folder:
+        made = Path(folder, "made.o")
+        compile_to(str(made))
+        code = made.read_bytes()
+    with contextlib.suppress(OutputError):
+        write_file(path, hashlib.sha256(code).digest() + code, force=True)
+    return code
+
+
+_lock = Lock()
+_loaded: dict[str, Any] = {}
+_said: list[str] = []
+
+
+def _say(context: int, text: bytes) -> None:
+    """Halide's own error handler would end the process."""
+    _said[:] = [text.decode("utf-8", "replace").strip()]
+
+
+_handler = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p)(_say)
+
+
+@cache
+def _with_runtime() -> Any:
+    """LLVM's engine with Halide's runtime, which kernels find there: memory, errors, loops on threads."""
+    host = hl.get_host_target()
+    target = hl.Target(host.os, host.arch, host.bits)
+    engine = engine_of(llvm.parse_assembly(""))
+    code = _kept(f"runtime_{target}", lambda path: hl.compile_standalone_runtime(path, target))
+    pointer = ctypes.c_void_p
+    _function(engine, code, "halide_set_error_handler", pointer, pointer)(address_of(_handler))
+    loop = parallel_loop()
+    if loop is not None:
+        set_loop = ctypes.CFUNCTYPE(pointer, pointer)
+        set_loop(engine.get_function_address("halide_set_custom_do_par_for"))(address_of(loop))
+    return engine
+
+
+def _function(engine: Any, code: bytes, name: str, result: Any, *arguments: Any) -> Any:
+    """A function of this object code, after the engine has loaded it."""
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return ctypes.CFUNCTYPE(result, *arguments)(engine.get_function_address(name))
