@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -59,6 +60,16 @@ def test_without_a_cache_folder_kernels_run(tmp_path: Path) -> None:
     (tmp_path / "addercost").write_text("a file where the folder should be")
     assert run(tmp_path) == "[-10.0] 1"
     assert [path.name for path in tmp_path.iterdir()] == ["addercost"]
+
+
+def test_without_a_folder_for_temporary_files_a_kernel_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`dispatch` computes by torch's operators then."""
+    monkeypatch.setattr(object_code, "kernels_folder", lambda: tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.raises(hl.HalideError, match="cannot be written"):
+        object_code._kept("kernel", lambda path: None)
 
 
 def test_kernels_of_other_versions_are_removed_when_they_are_old(

@@ -77,7 +77,7 @@ def kernels_folder() -> Path:
 
 def _kept(name: str, compile_to: Callable[[str], None]) -> bytes:
     """The code with this name from the user's cache folder. Otherwise it is compiled into a file, and kept if
-    possible.
+    possible. Raises halide.HalideError.
     """
     path = kernels_folder() / f"{name}.o"
     with contextlib.suppress(OSError):
@@ -85,10 +85,13 @@ def _kept(name: str, compile_to: Callable[[str], None]) -> bytes:
         digest, code = data[:32], data[32:]
         if hashlib.sha256(code).digest() == digest:
             return code
-    with TemporaryDirectory() as folder:
-        made = Path(folder, "made.o")
-        compile_to(str(made))
-        code = made.read_bytes()
+    try:
+        with TemporaryDirectory() as folder:
+            made = Path(folder, "made.o")
+            compile_to(str(made))
+            code = made.read_bytes()
+    except OSError as error:
+        raise hl.HalideError(f"a kernel's object code cannot be written: {error}") from error
     with contextlib.suppress(OutputError):
         write_file(path, hashlib.sha256(code).digest() + code, force=True)
     return code
