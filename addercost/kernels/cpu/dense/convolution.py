@@ -33,6 +33,12 @@ from addercost.kernels.store import PLAIN, Store
 LARGEST_BYTES = (1 << 31) - 1
 """Halide computes indices in 32 bits; larger tensors are left to the reference."""
 
+SKIPPED_BYTES = 3 << 19
+"""The largest image whose pixels are read where they are although a stride skips some. On an Emerald Rapids
+core multiply-adds of 256 to 512 channels with 56 × 56 pixels and stride 2 take 0.6 times as long with a copy,
+and of 512 to 1024 channels with 28 × 28 0.8 times; of 64 to 128 channels with 56 × 56, 1.2 times.
+"""
+
 
 @cache
 def compiled(kernel: KernelClass) -> Any:
@@ -178,6 +184,8 @@ def _plan(
     )
     if transposed:
         target, geometry, (r, s) = output.transpose(2, 3), geometry.transposed(), (s, r)
+    elif _skips_pixels(given, given_weight, geometry):
+        geometry = Geometry(groups=groups)
     step_y, step_x = geometry.stride
     of_layer = geometry
     source = input[:, :, ::step_y, ::step_x] if direct else input
@@ -225,10 +233,28 @@ def _prepared(input: Tensor, weight: Tensor, geometry: Geometry, transposed: boo
     """The image as a kernel can read it, and the weight as [G, K/G, C·R·S]."""
     if transposed:
         input, weight = input.transpose(2, 3), weight.transpose(2, 3)
+    elif _skips_pixels(input, weight, geometry):
+        step_y, step_x = geometry.stride
+        return input[:, :, ::step_y, ::step_x].contiguous(), _by_groups(weight, geometry.groups)
     if not _is_direct(weight, geometry):
         input = readable(input)
-    groups = geometry.groups
-    return input, weight.reshape(groups, weight.shape[0] // groups, -1).contiguous()
+    return input, _by_groups(weight, geometry.groups)
+
+
+def _by_groups(weight: Tensor, groups: int) -> Tensor:
+    return weight.reshape(groups, weight.shape[0] // groups, -1).contiguous()
+
+
+def _skips_pixels(input: Tensor, weight: Tensor, geometry: Geometry) -> bool:
+    """Whether filters of one pixel read large planes with a stride. The pixels that they read are copied
+    first: a tile then reads neighbours.
+    """
+    return (
+        _is_direct(weight, geometry)
+        and geometry.stride != (1, 1)
+        and not is_channels_last(input)
+        and input[0].numel() * input.element_size() > SKIPPED_BYTES
+    )
 
 
 def _is_direct(weight: Tensor, geometry: Geometry) -> bool:
