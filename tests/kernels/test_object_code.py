@@ -84,6 +84,9 @@ def test_kernels_of_other_versions_are_removed_when_they_are_old(
         os.utime(folder, (seconds, seconds))
     own = object_code.kernels_folder.__wrapped__()
     assert sorted(path.name for path in own.parent.iterdir()) == sorted(["new", own.name])
+    os.utime(own, (seconds, seconds))
+    assert object_code.kernels_folder.__wrapped__() == own
+    assert own.is_dir(), "a folder in use is not old"
 
 
 def test_what_is_wrong_with_a_call_is_said_in_words() -> None:

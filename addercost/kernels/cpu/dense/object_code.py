@@ -31,7 +31,7 @@ from addercost.results.files import write_file
 from addercost.version import __version__
 
 _UNUSED_S = 30 * 24 * 3600
-"""Kernels of other versions are removed when none was added to them for so long."""
+"""Kernels of other versions are removed when no process has used them for so long."""
 
 
 def kernel_function(name: str, scheduled: Callable[[], tuple[Any, list[Any]]], target: Any) -> Any:
@@ -62,13 +62,15 @@ def said() -> str:
 
 @cache
 def kernels_folder() -> Path:
-    """Where the kernels of this version are kept. Those of other versions are removed when they are old."""
+    """Where the kernels of this version are kept. Those of unused versions are removed."""
     digest = hashlib.sha256(f"{version('halide')} {__version__}".encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
     folder = host_file().with_name("kernels") / digest.hexdigest()[:16]
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
+        # Its time is that of its last use.
+        folder.touch()
         for other in folder.parent.iterdir():
             if other.stat().st_mtime < time.time() - _UNUSED_S:
                 shutil.rmtree(other, ignore_errors=True)
