@@ -68,7 +68,7 @@ convolutions.
 
 _INT8_SHARES = {
     **{name: share for name, share in SHARES.items() if "convolution" in name or name == "linear"},
-    "rounded linear": 16,
+    "rounded linear": 32,
 }
 """The shares in 8 bits of layers alone. Linear layers that round their inputs are those of torch's dynamic
 quantisation.
