@@ -56,6 +56,41 @@ def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:
     assert run(tmp_path) == "[-10.0] 0"
 
 
+MANY = """
+import mmap, re, sys
+import llvmlite.binding as llvm
+from addercost.kernels.cpu.ir.native import engine_of
+NORESERVE = 0x4000  # MAP_NORESERVE of Linux
+kept = []
+def load(path):
+    with open(path, "rb") as file:
+        code = file.read()[32:]
+    engine = engine_of(llvm.parse_assembly(""))
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    for name in set(re.findall(rb"halide_\\w+", code)) if kept else ():
+        llvm.add_symbol(name.decode(), kept[0].get_function_address(name.decode()))
+    engine.finalize_object()
+    kept.append(engine)
+load(sys.argv[1])
+for i in range(60):
+    load(sys.argv[2])
+    # Large tensors, and small holes between them.
+    kept.append(mmap.mmap(-1, 3 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | NORESERVE))
+    kept.append([mmap.mmap(-1, 4096 * (1 + j % 7)) for j in range(10)][::2])
+print("loaded")
+"""
+
+
+def test_code_and_constants_are_near_each_other_among_large_tensors(tmp_path: Path) -> None:
+    """LLVM ended the process where they were not."""
+    run(tmp_path)
+    folder = next(tmp_path.glob("addercost/kernels/*"))
+    files = [str(next(folder.glob(name))) for name in ("runtime_*.o", "kernel_*.o")]
+    command = [sys.executable, "-c", MANY, *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "loaded\n"), done.stderr[-300:]
+
+
 def test_without_a_cache_folder_kernels_run(tmp_path: Path) -> None:
     (tmp_path / "addercost").write_text("a file where the folder should be")
     assert run(tmp_path) == "[-10.0] 1"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import hashlib
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -48,11 +49,13 @@ def kernel_function(name: str, scheduled: Callable[[], tuple[Any, list[Any]]], t
 
     code = _kept(symbol, compile_to)
     with _lock:
-        # Another thread may have loaded it meanwhile, and an engine takes each name once.
-        if symbol not in _loaded:
-            engine = _with_runtime()
-            _loaded[symbol] = _function(engine, code, f"{symbol}_argv", ctypes.c_int32, ctypes.c_void_p)
-        return _loaded[symbol]
+        engine = _loaded(code, _runtime())
+    function: Any = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)(
+        engine.get_function_address(f"{symbol}_argv")
+    )
+    # The engine owns the code.
+    function.engine = engine
+    return function
 
 
 def said() -> str:
@@ -100,7 +103,6 @@ def _kept(name: str, compile_to: Callable[[str], None]) -> bytes:
 
 
 _lock = Lock()
-_loaded: dict[str, Any] = {}
 _said: list[str] = []
 
 
@@ -113,23 +115,27 @@ _handler = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p)(_say)
 
 
 @cache
-def _with_runtime() -> Any:
-    """LLVM's engine with Halide's runtime, which kernels find there: memory, errors, loops on threads."""
+def _runtime() -> Any:
+    """LLVM's engine with Halide's runtime: memory, errors, loops on threads."""
     host = hl.get_host_target()
     target = hl.Target(host.os, host.arch, host.bits)
-    engine = engine_of(llvm.parse_assembly(""))
-    code = _kept(f"runtime_{target}", lambda path: hl.compile_standalone_runtime(path, target))
+    engine = _loaded(_kept(f"runtime_{target}", lambda path: hl.compile_standalone_runtime(path, target)))
     pointer = ctypes.c_void_p
-    _function(engine, code, "halide_set_error_handler", pointer, pointer)(address_of(_handler))
-    loop = parallel_loop()
-    if loop is not None:
-        set_loop = ctypes.CFUNCTYPE(pointer, pointer)
-        set_loop(engine.get_function_address("halide_set_custom_do_par_for"))(address_of(loop))
+    setters = {"halide_set_error_handler": _handler, "halide_set_custom_do_par_for": parallel_loop()}
+    for name, function in setters.items():
+        if function is not None:
+            ctypes.CFUNCTYPE(pointer, pointer)(engine.get_function_address(name))(address_of(function))
     return engine
 
 
-def _function(engine: Any, code: bytes, name: str, result: Any, *arguments: Any) -> Any:
-    """A function of this object code, after the engine has loaded it."""
+def _loaded(code: bytes, runtime: Any = None) -> Any:
+    """An engine with this object code. Functions that it lacks are those of `runtime`."""
+    engine = engine_of(llvm.parse_assembly(""))
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    names = set(re.findall(rb"halide_\w+", code)) if runtime is not None else ()
+    for name in sorted(names):
+        address = runtime.get_function_address(name.decode())
+        if address:
+            llvm.add_symbol(name.decode(), address)
     engine.finalize_object()
-    return ctypes.CFUNCTYPE(result, *arguments)(engine.get_function_address(name))
+    return engine

@@ -36,7 +36,11 @@ class NativeCode:
 
 
 def engine_of(module: Any, optimised: bool = False) -> Any:
-    """LLVM's compiler of a module for this processor, which keeps the code in memory."""
+    """LLVM's compiler of a module for this processor, which keeps the code in memory.
+
+    The memory of a module is one piece. Otherwise its code and its constants may be more than 2 GiB apart in
+    a process with large tensors. Instructions do not reach so far, and LLVM ends the process.
+    """
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     # Modules with inline assembly need this.
@@ -47,7 +51,7 @@ def engine_of(module: Any, optimised: bool = False) -> Any:
     if optimised:
         builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
         builder.getModulePassManager().run(module, builder)
-    return llvm.create_mcjit_compiler(module, machine)
+    return llvm.create_mcjit_compiler(module, machine, use_lmm=True)
 
 
 def host_core() -> str:
