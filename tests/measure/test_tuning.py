@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 pytest.importorskip("halide", reason="the CPU kernels need halide")
 
@@ -32,6 +33,15 @@ from addercost.results.ownership import own_folder
 @pytest.fixture(autouse=True)
 def nothing_is_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("addercost.measure.tuning.run.shipped_layers", lambda: ())
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """As `addercost tune` runs. On several, rows of few filters are not joined."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 CASES = [parse_case("1,16,16,16,48,3,1,1"), parse_case("1,8,12,12,40,1,1,0"), parse_case("1,8,9,9,8,3,1,1,8")]
