@@ -21,23 +21,18 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import platform
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from addercost.arithmetic import Arithmetic
 from addercost.hardware.this_machine import processor_id
 from addercost.kernels import dispatch
 from addercost.kernels.cpu.binary import convolution as binary
@@ -53,9 +48,9 @@ from addercost.layers.ops import adder as adder_ops
 from addercost.layers.ops import binary as binary_ops
 from addercost.measure.devices.process_memory import keep_freed_memory, peak_bytes
 from addercost.measure.host.loop_rate import loop_sites_per_second
-from addercost.models.zoo import ZOO
 from addercost.results.files import write_file
 from benchmarks.kernel_layers import DEPTHWISE, RESNET, SMALL, Layer, broadcast, unfold_cdist
+from benchmarks.kernel_start import first_and_second_process
 from benchmarks.kernel_targets import Row, summary
 
 RESULTS = Path(__file__).with_name("results")
@@ -248,43 +243,11 @@ def bench_rivals(layer: Layer, rounds: int) -> Row:
     return out
 
 
-def kernel_seconds() -> list[float]:
-    """Seconds of processor time until each kernel that ResNet-50's adder layers need is there, batch 1,
-    224 × 224.
-    """
-    spent: list[float] = []
-    compile_kernel = dense.compile_kernel
-
-    def timed_compile(kernel: Any) -> Any:
-        start = time.process_time()
-        result = compile_kernel(kernel)
-        spent.append(time.process_time() - start)
-        return result
-
-    resnet = ZOO["resnet50"]
-    model = resnet.build(Arithmetic.ADDER).eval()
-    dense.compile_kernel = timed_compile
-    with torch.no_grad():
-        model(torch.randn(resnet.input_shape))
-    return spent
-
-
 def bench_start() -> Row:
-    """`kernel_seconds` in a process that compiles the kernels, and in one that finds them in the cache
-    folder; and microseconds that a call of a one-element layer costs."""
-    code = "import json, benchmarks.kernels as k; print(json.dumps(k.kernel_seconds()))"
-    with TemporaryDirectory() as cache:
-        compiled, loaded = (
-            json.loads(
-                subprocess.run(
-                    [sys.executable, "-W", "ignore", "-c", code],
-                    env={**os.environ, "XDG_CACHE_HOME": cache},
-                    stdout=subprocess.PIPE,
-                    check=True,
-                ).stdout
-            )
-            for _ in range(2)
-        )
+    """Seconds of processor time that kernels take to be there, and microseconds that a call of a one-element
+    layer costs.
+    """
+    compiled, loaded = first_and_second_process()
     x, w = torch.randn(1, 1, 1, 1), torch.randn(1, 1, 1, 1)
     layer = AdderConv2d(1, 1, 1)
 

@@ -89,7 +89,7 @@ def test_a_nan_in_any_share_is_found(three_threads) -> None:  # type: ignore[no-
         assert packing.pack_into(x, packing.fresh())
 
 
-def test_a_forked_process_does_not_wait_for_threads_of_its_parent(three_threads) -> None:  # type: ignore[no-untyped-def]
+def test_a_forked_process_does_not_wait_for_threads_of_its_parent(three_threads: None) -> None:
     x = torch.zeros(3, 32, 9, 5)
     packing = cpu_signs.plan_packing(x.shape, x.stride(), 1, threads=3)
     memory = packing.fresh()

@@ -90,7 +90,7 @@ def parallel_loop() -> Any | None:
     indices from `first` on, on torch's threads. In a copy of a process that had several threads (`os.fork`),
     one thread does. It returns 0, or another result of a task. None where torch has no OpenMP of this form.
     """
-    run_on_all = _function(Path(torch.__file__).parent / "lib", "libtorch_cpu.so", "GOMP_parallel")
+    run_on_all = _run_on_all()
     if run_on_all is None:
         return None
     code = NativeCode(_LOOP.format(run_on_all=address_of(run_on_all)))
@@ -117,11 +117,11 @@ def address_of(function: Any) -> int:
     return address
 
 
-def _function(folder: Path, library: str, name: str) -> Any | None:
-    """The function in a library that is loaded already, or in one that it needs; None where there is none."""
+def _run_on_all() -> Any | None:
+    """OpenMP's function, in the library that torch's own has loaded; None where there is none."""
     if sys.platform != "linux":
         return None
     try:
-        return getattr(ctypes.CDLL(str(folder / library)), name)
+        return ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so")).GOMP_parallel
     except (OSError, AttributeError):
         return None

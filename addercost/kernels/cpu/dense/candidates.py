@@ -6,14 +6,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 
-from addercost.kernels.cpu.dense.partition import KEPT_BYTES, enough_tasks, image_fits, scratch_bytes
+from addercost.kernels.cpu.dense.partition import (
+    KEPT_BYTES,
+    MOST_VECTORS,
+    enough_tasks,
+    image_fits,
+    scratch_bytes,
+)
 from addercost.kernels.cpu.dense.request import KernelRequest
 from addercost.kernels.cpu.dense.schedule import Schedule
 from addercost.kernels.cpu.processor import Core
 from addercost.kernels.signs import FILTER_BLOCK
 
 _LEAST_LANES = 4
-_MOST_VECTORS = 4
 
 
 def candidates(request: KernelRequest, core: Core) -> Iterator[Schedule]:
@@ -68,7 +73,7 @@ def _along_filters(request: KernelRequest, core: Core) -> Iterator[Schedule]:
     # Packed weights and factors are stored in blocks of filters. A tile has to divide such a block.
     blocks = request.packed_filters or request.arithmetic.scaled
     for lanes in lane_counts(request, core):
-        for vectors in range(1, _MOST_VECTORS + 1):
+        for vectors in range(1, MOST_VECTORS + 1):
             if blocks and FILTER_BLOCK % (lanes * vectors):
                 continue
             for pixels in range(1, core.registers):
@@ -96,7 +101,7 @@ def _along_pixels(request: KernelRequest, core: Core) -> Iterator[Schedule]:
     if not in_place and (request.direct or request.packed_filters):
         return
     for lanes in lane_counts(request, core):
-        for vectors in range(1, _MOST_VECTORS + 1):
+        for vectors in range(1, MOST_VECTORS + 1):
             # Planes of words have slack behind them. Other planes must not be read beyond their last pixel.
             if in_place and not site.of_words and extents.columns % (lanes * vectors):
                 continue

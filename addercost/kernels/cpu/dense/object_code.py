@@ -49,7 +49,8 @@ def kernel_function(name: str, scheduled: Callable[[], tuple[Any, list[Any]]], t
 
     code = _kept(symbol, compile_to)
     with _lock:
-        engine = _loaded(code, _runtime())
+        _load_runtime()
+        engine = _loaded(code)
     function: Any = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)(
         engine.get_function_address(f"{symbol}_argv")
     )
@@ -115,11 +116,18 @@ _handler = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p)(_say)
 
 
 @cache
-def _runtime() -> Any:
-    """LLVM's engine with Halide's runtime: memory, errors, loops on threads."""
+def _load_runtime() -> Any:
+    """Loads Halide's runtime, whose functions LLVM knows by name from then on: memory, errors, loops on
+    threads. Returns the engine that owns it.
+    """
     host = hl.get_host_target()
     target = hl.Target(host.os, host.arch, host.bits)
-    engine = _loaded(_kept(f"runtime_{target}", lambda path: hl.compile_standalone_runtime(path, target)))
+    code = _kept(f"runtime_{target}", lambda path: hl.compile_standalone_runtime(path, target))
+    engine = _loaded(code)
+    for name in sorted(set(re.findall(rb"halide_\w+", code))):
+        address = engine.get_function_address(name.decode())
+        if address:
+            llvm.add_symbol(name.decode(), address)
     pointer = ctypes.c_void_p
     setters = {"halide_set_error_handler": _handler, "halide_set_custom_do_par_for": parallel_loop()}
     for name, function in setters.items():
@@ -128,14 +136,9 @@ def _runtime() -> Any:
     return engine
 
 
-def _loaded(code: bytes, runtime: Any = None) -> Any:
-    """An engine with this object code. Functions that it lacks are those of `runtime`."""
+def _loaded(code: bytes) -> Any:
+    """An engine with this object code."""
     engine = engine_of(llvm.parse_assembly(""))
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-    names = set(re.findall(rb"halide_\w+", code)) if runtime is not None else ()
-    for name in sorted(names):
-        address = runtime.get_function_address(name.decode())
-        if address:
-            llvm.add_symbol(name.decode(), address)
     engine.finalize_object()
     return engine

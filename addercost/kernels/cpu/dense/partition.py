@@ -33,8 +33,8 @@ takes a seventh of the time by this, one of 64 to 256 with 57 × 57 two fifths, 
 _FEWEST_TILES = 4
 """The fewest vectors of filters in a block, however many taps they have, because each block copies the input
 again."""
-_MOST_VECTORS = 4
-"""Vectors of filters in the widest tile that the rule takes."""
+MOST_VECTORS = 4
+"""Vectors in the widest tile."""
 _WORTH_KEEPING = 2
 """From this many blocks on, one copy of the input for all blocks saves more time than it costs in cache
 misses.
@@ -127,6 +127,6 @@ def scratch_bytes(site: str, extents: Extents) -> int:
 
 def enough_tasks(images: int, filters: int, threads: int) -> bool:
     """Whether every thread has a task although the rows of an image are joined into one: an image, or a tile
-    of filters, which is at most `_MOST_VECTORS` wide.
+    of filters, which is at most `MOST_VECTORS` wide.
     """
-    return images >= threads or filters // (_MOST_VECTORS * vector_bytes() // 4) >= threads
+    return images >= threads or filters // (MOST_VECTORS * vector_bytes() // 4) >= threads

@@ -33,8 +33,8 @@ AHEAD = 1024
 
 class ProductSizes(NamedTuple):
     """rows: of weights. pieces: of 64 bytes in a row. inputs, starts, outputs: elements from one row of x to
-    the next, in x, in the starts and in the result. first_scale: the place of the first
-    row's first scale.
+    the next, in x, in the starts and in the result. first_scale: the place of the first row's
+    first scale.
     """
 
     rows: Any
